@@ -1,0 +1,54 @@
+"""EnergyTable: what each counted action costs. Every number carries its source."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from simulator.accelerator.spec import Spec
+
+
+class Price(Spec):
+    """Energy of one action."""
+
+    pj: float = Field(ge=0)
+    """Energy in picojoules of one unit of the action (see the field it stands in)."""
+    source: str = Field(min_length=3)
+    """Where the number is from."""
+
+
+class Leakage(Spec):
+    """Static power."""
+
+    mw: float = Field(ge=0)
+    """Leakage of the whole chip, milliwatts."""
+    source: str = Field(min_length=3)
+    """Where the number is from."""
+
+
+class EnergyTable(Spec):
+    """Energy per action. Energy of a run = sum of counts * prices + leakage * time."""
+
+    name: str
+    """Short identifier."""
+    node_nm: float = Field(gt=0)
+    """Technology node, nm."""
+    description: str = ""
+    """What the table stands for."""
+    mac: Price
+    """One multiply-accumulate in a processing element, its registers included."""
+    idle_pe: Price
+    """One processing element clocked for one cycle without useful work, while the array computes."""
+    input_scratchpad_byte: Price
+    """One byte read from or written to the input scratchpad."""
+    weight_scratchpad_byte: Price
+    """One byte read from or written to the weight scratchpad."""
+    accumulator_byte: Price
+    """One byte read from or written to accumulator memory."""
+    dram_byte: Price
+    """One byte read from or written to DRAM."""
+    vector_op: Price
+    """One operation of one vector lane."""
+    host_op: Price
+    """One output element computed on the host."""
+    leakage: Leakage
+    """Static power over the whole run."""

@@ -1,0 +1,281 @@
+"""Accelerator: the whole device as a frozen, validated pydantic model. The YAML keys are these field names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from math import ceil
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+
+from simulator.accelerator.units import parse_bytes, parse_bytes_per_second
+from simulator.errors import SpecError
+from simulator.numerics.formats import IntFormat
+from simulator.numerics.modes import Dataflow, OverflowMode, RequantizerKind, RoundingMode
+from simulator.numerics.quant import Requantizer
+
+
+class Spec(BaseModel):
+    """Base of every part of a specification: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _parse_operand(value: Any) -> Any:
+    return IntFormat.parse(value) if isinstance(value, str) else value
+
+
+OperandFormat = Annotated[IntFormat, BeforeValidator(_parse_operand), PlainSerializer(str)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Bandwidth = Annotated[float, BeforeValidator(parse_bytes_per_second), Field(gt=0)]
+
+
+class Array(Spec):
+    """The systolic array of processing elements."""
+
+    rows: int = Field(ge=1, le=65536)
+    """Processing elements along the reduction (weight stationary) or the output pixels (output stationary)."""
+    cols: int = Field(ge=1, le=65536)
+    """Processing elements along the output channels."""
+    dataflow: Dataflow
+    """weight_stationary or output_stationary."""
+    weight_double_buffer: bool = True
+    """Whether the next weights load behind the present ones (weight stationary only)."""
+
+
+class Register(Spec):
+    """A register that accumulates."""
+
+    bits: int = Field(ge=8, le=64)
+    """Width, two's complement."""
+    overflow: OverflowMode = OverflowMode.WRAP
+    """wrap, saturate or trap."""
+
+
+def _parse_requantizer(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class RequantizerSpec(Spec):
+    """How accumulators are scaled to outputs."""
+
+    kind: RequantizerKind
+    """fixed_point_double, fixed_point_single, float32 or power_of_two."""
+    rounding: RoundingMode | None = None
+    """Only fixed_point_single and power_of_two have a choice; default ties_pos."""
+
+    @model_validator(mode="after")
+    def _rounding_is_a_choice(self) -> Self:
+        fixed = {
+            RequantizerKind.FIXED_POINT_DOUBLE: RoundingMode.TIES_AWAY,
+            RequantizerKind.FLOAT32: RoundingMode.TIES_EVEN,
+        }
+        only = fixed.get(self.kind)
+        if self.rounding is not None and only is not None and self.rounding != only:
+            raise ValueError(f"{self.kind} always rounds {only}; remove rounding: {self.rounding}")
+        return self
+
+    @property
+    def requantizer(self) -> Requantizer:
+        """The same as plain numerics vocabulary."""
+        return Requantizer(self.kind, self.rounding)
+
+
+class Arithmetic(Spec):
+    """Number formats and modes of the datapath: all that decides a value, with the array's dataflow and rows."""
+
+    activation: OperandFormat
+    """Widest activation the array takes, e.g. int8 (a uint8 network runs re-centred, the same bits)."""
+    weight: OperandFormat
+    """Widest weight the array takes."""
+    partial_sum: Register | None = None
+    """Register of a processing element in a weight-stationary array; default: as the accumulator."""
+    accumulator: Register
+    """Accumulator memory (weight stationary) or the register in each processing element (output stationary)."""
+    requantizer: Annotated[RequantizerSpec, BeforeValidator(_parse_requantizer)]
+    """How accumulators become outputs."""
+
+    @model_validator(mode="after")
+    def _operands_fit_the_multiplier(self) -> Self:
+        for name in ("activation", "weight"):
+            if getattr(self, name).bits > 16:
+                raise ValueError(f"{name}: operands have at most 16 bits, not {getattr(self, name)}")
+        return self
+
+
+class Memory(Spec):
+    """An on-chip memory."""
+
+    size: Bytes
+    """Capacity, bytes."""
+    banks: int = Field(default=1, ge=1)
+    """Independent banks."""
+    width_bits: int = Field(default=64, ge=8)
+    """Width of one access, bits."""
+
+
+class Memories(Spec):
+    """On-chip memories. Both scratchpads are double-buffered: a tile may use half of one."""
+
+    input_scratchpad: Memory
+    """Activations on their way to the array."""
+    weight_scratchpad: Memory
+    """Weights (and biases) on their way to the array."""
+    accumulator: Memory
+    """Accumulators of a weight-stationary array; drain buffer of an output-stationary one. Double-buffered too."""
+
+
+class Dma(Spec):
+    """Mover between DRAM and the scratchpads; one engine loads, one stores."""
+
+    burst_bytes: int = Field(ge=1)
+    """Longest single DRAM request."""
+    max_outstanding: int = Field(ge=1)
+    """Requests in flight."""
+    setup_cycles: int = Field(default=0, ge=0)
+    """Cycles to start one transfer descriptor."""
+
+
+class Dram(Spec):
+    """External memory. Exactly one of each pair is given; cycles are canonical."""
+
+    bandwidth: Bandwidth | None = None
+    """Peak bandwidth in bytes per second, e.g. 12.8 GB/s."""
+    bytes_per_cycle: float | None = Field(default=None, gt=0)
+    """Peak bandwidth in bytes per accelerator cycle."""
+    latency_ns: float | None = Field(default=None, ge=0)
+    """Latency of one request, nanoseconds."""
+    latency_cycles: int | None = Field(default=None, ge=0)
+    """Latency of one request, accelerator cycles."""
+    model: Literal["simple"] = "simple"
+    """simple = fixed latency and bandwidth."""
+
+    @model_validator(mode="after")
+    def _exactly_one_of_each(self) -> Self:
+        for a, b in (("bandwidth", "bytes_per_cycle"), ("latency_ns", "latency_cycles")):
+            if (getattr(self, a) is None) == (getattr(self, b) is None):
+                raise ValueError(f"give exactly one of {a} and {b}")
+        return self
+
+
+class VectorUnit(Spec):
+    """Element-wise, pooling, resizing and table unit."""
+
+    lanes: int = Field(ge=1)
+    """Elements worked on in a cycle."""
+    startup_cycles: int = Field(default=0, ge=0)
+    """Cycles from the first operand to the first result."""
+
+
+class Host(Spec):
+    """The processor that runs a network's int32 and float32 post-processing."""
+
+    elements_per_cycle: float = Field(default=1.0, gt=0)
+    """Output elements per accelerator cycle."""
+
+
+_TWINS = {"bandwidth": "bytes_per_cycle", "latency_ns": "latency_cycles"}
+_TWINS |= {b: a for a, b in _TWINS.items()}
+
+
+class Accelerator(Spec):
+    """A systolic-array accelerator."""
+
+    name: str
+    """Short identifier, as in the file name."""
+    description: str = ""
+    """What it is, in a sentence."""
+    source: str = ""
+    """Where the numbers are from: data sheet, paper, or "illustrative"."""
+    clock_mhz: float = Field(gt=0)
+    """Clock of everything but DRAM, MHz."""
+    array: Array
+    """The systolic array."""
+    arithmetic: Arithmetic
+    """Formats and modes of the datapath."""
+    memories: Memories
+    """On-chip memories."""
+    dma: Dma
+    """Mover between DRAM and scratchpads."""
+    dram: Dram
+    """External memory."""
+    vector_unit: VectorUnit
+    """Element-wise unit."""
+    host: Host = Host()
+    """Processor for a file's post-processing."""
+    energy_table: str
+    """Name of the table that prices its actions (`bittrue accelerators` lists them), or a YAML file."""
+
+    @property
+    def partial_sum(self) -> Register | None:
+        """Partial-sum register in force: None for output stationary, else as given or as the accumulator."""
+        if self.array.dataflow is Dataflow.OUTPUT_STATIONARY:
+            return None
+        return self.arithmetic.partial_sum or self.arithmetic.accumulator
+
+    @property
+    def dram_bytes_per_cycle(self) -> Fraction:
+        """DRAM bandwidth in bytes per cycle, exact."""
+        if self.dram.bytes_per_cycle is not None:
+            return Fraction(self.dram.bytes_per_cycle).limit_denominator(10**6)
+        assert self.dram.bandwidth is not None
+        return (Fraction(self.dram.bandwidth) / Fraction(self.clock_mhz) / 10**6).limit_denominator(10**6)
+
+    @property
+    def dram_latency_cycles(self) -> int:
+        """DRAM latency in cycles, rounded up."""
+        if self.dram.latency_cycles is not None:
+            return self.dram.latency_cycles
+        assert self.dram.latency_ns is not None
+        return ceil(Fraction(self.dram.latency_ns) * Fraction(self.clock_mhz) / 1000)
+
+    @property
+    def peak_macs_per_cycle(self) -> int:
+        """Processing elements: rows * cols."""
+        return self.array.rows * self.array.cols
+
+    def evolve(self, changes: Mapping[str, Any]) -> Accelerator:
+        """Copy with some fields changed, validated anew.
+
+        A dotted key takes a leaf (``{"array.rows": 64}``) or a mapping that replaces that node
+        (``{"arithmetic.accumulator": {"bits": 20, "overflow": "saturate"}}``). Giving one of a pair
+        (``dram.bandwidth`` and ``dram.bytes_per_cycle``) drops the other. SpecError on an unknown key or bad value.
+        """
+        data = self.model_dump()
+        for key, value in changes.items():
+            _set(data, key, value)
+        try:
+            return Accelerator.model_validate(data)
+        except ValidationError as error:
+            raise SpecError(f"{self.name} with {dict(changes)}:\n{describe(error)}") from None
+
+
+def _set(data: dict[str, Any], key: str, value: Any) -> None:
+    *path, leaf = key.split(".")
+    node = data
+    for depth, part in enumerate(path):
+        if part not in node:
+            raise SpecError(f"{key}: no field {'.'.join(path[: depth + 1])!r}; there are {', '.join(node)}")
+        if node[part] is None:
+            node[part] = {}
+        if not isinstance(node[part], dict):
+            raise SpecError(f"{key}: {'.'.join(path[: depth + 1])} is a single value, not a group of fields")
+        node = node[part]
+    if path[-1:] == ["dram"] and leaf in _TWINS:
+        node.pop(_TWINS[leaf], None)
+    node[leaf] = value
+
+
+def describe(error: ValidationError) -> str:
+    """Every problem of a failed validation, one line each: ``array.rows: Input should be ... (got 0)``."""
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or "accelerator"
+        got = (
+            ""
+            if problem["type"] in ("missing", "extra_forbidden") or isinstance(problem["input"], dict)
+            else f" (got {problem['input']!r})"
+        )
+        lines.append(f"  {where}: {problem['msg'].removeprefix('Value error, ')}{got}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Action counts times an energy table."""

@@ -1,0 +1,1 @@
+"""Whole layers on values: exact outputs and the overflow ledger. Knows no time."""

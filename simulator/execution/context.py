@@ -1,0 +1,40 @@
+"""What an executor is given besides the layer, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from simulator.graph.ops import Op
+from simulator.lowering.layer import Layer
+from simulator.records.overflow import OverflowRecord
+
+
+@dataclass(frozen=True)
+class ExecutionContext:
+    """Options of a run that reach the executors."""
+
+    exact_ledger: bool = False
+    """Measure needed_bits on every array layer (step by step) instead of bounding it."""
+    seed: int = 0
+    """Seed of stochastic rounding."""
+    step: int = 0
+    """Step counter of stochastic rounding."""
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """Output arrays of a layer in the order of layer.outputs, and its ledger."""
+
+    outputs: tuple[NDArray[Any], ...]
+    overflow: OverflowRecord = OverflowRecord()
+
+
+Executor = Callable[[Layer, Sequence[NDArray[Any] | None], ExecutionContext], LayerResult]
+"""(layer, arrays in the order of layer.inputs, context) -> result. Constants are among the arrays."""
+
+ExecutorTable = Mapping[type[Op], Executor]
+"""What each family module of this package exports as EXECUTORS."""

@@ -1,0 +1,1 @@
+"""From a graph and an accelerator to layers: integer constants, array geometry, fold order, engine."""

@@ -1,0 +1,1 @@
+"""From layers to a schedule of tile operations: tiling, scratchpad allocation, loop order."""

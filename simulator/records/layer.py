@@ -1,0 +1,138 @@
+"""LayerRecord: everything a run found out about one scheduled layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from simulator.records.overflow import OverflowRecord
+
+
+@dataclass(frozen=True)
+class EnergyRecord:
+    """Energy by component, picojoules. Each is an action count times a price of the energy table."""
+
+    mac_pj: float = 0.0
+    """macs * mac price."""
+    idle_pe_pj: float = 0.0
+    """idle_pe_cycles * idle_pe price."""
+    input_scratchpad_pj: float = 0.0
+    """Bytes read and written at the input scratchpad * its price."""
+    weight_scratchpad_pj: float = 0.0
+    """Bytes read and written at the weight scratchpad * its price."""
+    accumulator_pj: float = 0.0
+    """Bytes read and written at accumulator memory * its price."""
+    dram_pj: float = 0.0
+    """(dram_read_bytes + dram_write_bytes) * DRAM price."""
+    vector_pj: float = 0.0
+    """vector_ops * vector price."""
+    host_pj: float = 0.0
+    """host_ops * host price."""
+    leakage_pj: float = 0.0
+    """Leakage power * the layer's share of time."""
+
+    @property
+    def total_pj(self) -> float:
+        """Sum of all components."""
+        return (
+            self.mac_pj
+            + self.idle_pe_pj
+            + self.input_scratchpad_pj
+            + self.weight_scratchpad_pj
+            + self.accumulator_pj
+            + self.dram_pj
+            + self.vector_pj
+            + self.host_pj
+            + self.leakage_pj
+        )
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer: what it computed, how long it took, what it moved, what it cost, what overflowed."""
+
+    index: int
+    """Position in the schedule, from 0."""
+    name: str
+    """Name of the node in the network's file."""
+    op: str
+    """Operator, e.g. Conv2D, DepthwiseConv2D, Add."""
+    engine: str
+    """Who worked on it: array, vector, dma or host."""
+    input_shape: tuple[int, ...]
+    """Shape of the first input, NHWC."""
+    output_shape: tuple[int, ...]
+    """Shape of the first output, NHWC."""
+    macs: int = 0
+    """Multiply-accumulates of the network (padding taps counted, inserted zeros not); 0 off the array."""
+    total_cycles: int = 0
+    """end_cycle - start_cycle: first command of the layer offered to its last write done."""
+    start_cycle: int = 0
+    """Cycle at which the layer's first command is offered, from the start of the run."""
+    end_cycle: int = 0
+    """Cycle at which the layer's last write is done."""
+    compute_cycles: int = 0
+    """Cycles in which the layer's engine (array, vector unit or host) works, fill and drain included."""
+    load_cycles: int = 0
+    """Cycles in which the load DMA works for the layer."""
+    store_cycles: int = 0
+    """Cycles in which the store DMA works for the layer."""
+    stall_cycles: int = 0
+    """total_cycles - compute_cycles: cycles in which the layer's engine waits."""
+    load_stall_cycles: int = 0
+    """The part of stall_cycles spent waiting for operands from DRAM."""
+    store_stall_cycles: int = 0
+    """The part of stall_cycles spent waiting for room in the output buffer, or for the last write."""
+    mapping_utilization: float = 0.0
+    """macs / (processing elements * compute_cycles) on the array; 0 elsewhere."""
+    utilization: float = 0.0
+    """macs / (processing elements * total_cycles) on the array; 0 elsewhere."""
+    tile_ops: int = 0
+    """Tile operations that the layer was cut into."""
+    folds: int = 0
+    """Passes of the array over a rows x cols block of the work."""
+    bound: str = ""
+    """What the layer's time goes to most: compute, load, store, vector, host or none (moves nothing)."""
+    dram_read_bytes: int = 0
+    """Bytes that the layer reads from DRAM."""
+    dram_write_bytes: int = 0
+    """Bytes that the layer writes to DRAM."""
+    unique_bytes: int = 0
+    """Bytes of the layer's inputs, weights and biases, each counted once: dram_read_bytes is never less than what of
+    them is needed."""
+    input_scratchpad_read_bytes: int = 0
+    """Bytes read from the input scratchpad."""
+    input_scratchpad_write_bytes: int = 0
+    """Bytes written to the input scratchpad."""
+    weight_scratchpad_read_bytes: int = 0
+    """Bytes read from the weight scratchpad."""
+    weight_scratchpad_write_bytes: int = 0
+    """Bytes written to the weight scratchpad."""
+    accumulator_read_bytes: int = 0
+    """Bytes read from accumulator memory: partial sums read back, and final results drained."""
+    accumulator_write_bytes: int = 0
+    """Bytes written to accumulator memory: one write a fold and output."""
+    idle_pe_cycles: int = 0
+    """Processing-element cycles without a useful MAC while the array computes: PEs * compute_cycles - macs, at least 0."""
+    vector_ops: int = 0
+    """Operations of vector lanes."""
+    host_ops: int = 0
+    """Output elements computed on the host."""
+    energy: EnergyRecord = field(default_factory=EnergyRecord)
+    """Energy by component."""
+    overflow: OverflowRecord | None = None
+    """The overflow ledger; None where no values were computed (timing only)."""
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of the layer, picojoules: the sum of `energy`."""
+        return self.energy.total_pj
+
+    @property
+    def dram_bytes(self) -> int:
+        """dram_read_bytes + dram_write_bytes."""
+        return self.dram_read_bytes + self.dram_write_bytes
+
+    @property
+    def operational_intensity(self) -> float:
+        """MACs per byte of DRAM traffic; 0 where nothing is moved."""
+        return self.macs / self.dram_bytes if self.dram_bytes else 0.0

@@ -1,0 +1,56 @@
+"""The overflow ledger of one layer (DESIGN: registers, events, needed width)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class FirstEvent(NamedTuple):
+    """Where the first overflow happened."""
+
+    output: int
+    """Flat NHWC index of the output."""
+    k: int
+    """Flat reduction index of the addition, (kh, kw, c) with c fastest; -1 = loading the start value.
+    An addition of a partial sum to the accumulator carries the last k of its fold."""
+    register: str
+    """`partial_sum` or `accumulator`."""
+
+
+@dataclass(frozen=True)
+class OverflowRecord:
+    """What the registers of the array did while a layer ran. All zero for a layer that does not use the array."""
+
+    events: int = 0
+    """Additions whose exact result lay outside the register: partial_sum_events + accumulator_events."""
+    partial_sum_events: int = 0
+    """Events in the processing elements' partial-sum registers (weight stationary only)."""
+    accumulator_events: int = 0
+    """Events in the accumulators, loading the start value included."""
+    affected_outputs: int = 0
+    """Outputs with at least one event in either register, even where the final value is right."""
+    first_event: FirstEvent | None = None
+    """Lowest output, then lowest k, partial sum before accumulator; None without events."""
+    needed_bits: int | None = None
+    """Least register width (both registers) at which nothing would overflow: it holds every exact, unwrapped running
+    sum, the start value included. A proven upper bound unless needed_bits_is_exact. None for layers off the array."""
+    needed_bits_is_exact: bool = False
+    """Whether needed_bits was measured on these inputs (ledger="exact", or a layer run step by step)."""
+    partial_sum_needed_bits: int | None = None
+    """The same, of the partial-sum register alone; None where the dataflow has none."""
+    accumulator_needed_bits: int | None = None
+    """The same, of the accumulator alone."""
+    partial_sum_bits: int | None = None
+    """Width of the partial-sum register; None where the dataflow has none."""
+    accumulator_bits: int | None = None
+    """Width of the accumulator; None for layers off the array."""
+    saturations: int = 0
+    """Outputs clipped on purpose at requantize (rail of the output format or of the fused activation). Not overflow."""
+
+    @property
+    def headroom_bits(self) -> int | None:
+        """Accumulator bits left over: accumulator_bits - accumulator_needed_bits (negative = overflowed)."""
+        if self.accumulator_bits is None or self.accumulator_needed_bits is None:
+            return None
+        return self.accumulator_bits - self.accumulator_needed_bits

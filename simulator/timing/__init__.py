@@ -1,0 +1,1 @@
+"""The schedule on time: cycles, stalls and a timeline. Never decides a value."""

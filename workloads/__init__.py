@@ -1,0 +1,1 @@
+"""Networks: built-in ones, readers and writers of network files, quantization."""

@@ -1,0 +1,1 @@
+"""From float networks to integer ones: float execution, calibration, quantization."""
