@@ -44,7 +44,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Conv2D(Op):
-    """Convolution. groups = channels is depthwise (filters = channels * multiplier, filter f reads channel f // multiplier)."""
+    """Convolution. groups = channels is depthwise: filters = channels * multiplier, filter f reads channel f // multiplier."""
 
     stride: tuple[int, int] = (1, 1)
     padding: Padding = Padding()
@@ -123,7 +123,7 @@ class Minimum(Op):
 
 @dataclass(frozen=True)
 class Unary(Op):
-    """One-operand host arithmetic on float32: `function` is sqrt, rsqrt, exp, log, abs, neg, floor, ceil, round, square, sin or cos."""
+    """One-operand arithmetic: `function` is sqrt, rsqrt, exp, log, abs, neg, floor, ceil, round, square, sin or cos."""
 
     function: str
 

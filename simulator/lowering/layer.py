@@ -42,7 +42,7 @@ class RegisterSpec:
 
 @dataclass(frozen=True)
 class FoldOrder:
-    """Order and widths of a layer's additions (DESIGN 2). Decided by array.dataflow, array.rows and arithmetic alone."""
+    """Order and widths of a layer's additions. Decided by array.dataflow, array.rows and arithmetic alone."""
 
     dataflow: Dataflow
     fold_length: int
@@ -76,6 +76,7 @@ class ConvGeometry:
     dilation: tuple[int, int] = (1, 1)
     padding: Padding = Padding()
     insertion: tuple[int, int] = (1, 1)
+    transposed: bool = False
 
     @property
     def m(self) -> int:
@@ -94,8 +95,8 @@ class ConvGeometry:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates, padding taps counted; transposed: h_in * w_in * k * k * cin * cout (no inserted zeros)."""
-        if self.insertion != (1, 1):
+        """Multiply-accumulates, padding taps counted, inserted zeros not (transposed: in_h * in_w * k * n)."""
+        if self.transposed:
             return self.batch * self.in_height * self.in_width * self.k * self.n * self.groups
         return self.m * self.k * self.n * self.groups
 

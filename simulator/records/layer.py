@@ -112,7 +112,7 @@ class LayerRecord:
     accumulator_write_bytes: int = 0
     """Bytes written to accumulator memory: one write a fold and output."""
     idle_pe_cycles: int = 0
-    """Processing-element cycles without a useful MAC while the array computes: PEs * compute_cycles - macs, at least 0."""
+    """Processing-element cycles without a useful MAC while the array computes: max(0, PEs * compute_cycles - macs)."""
     vector_ops: int = 0
     """Operations of vector lanes."""
     host_ops: int = 0

@@ -1,4 +1,4 @@
-"""The overflow ledger of one layer (DESIGN: registers, events, needed width)."""
+"""The overflow ledger of one layer: registers, events, needed width."""
 
 from __future__ import annotations
 
