@@ -44,7 +44,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Conv2D(Op):
-    """Convolution. groups = channels is depthwise: filters = channels * multiplier, filter f reads channel f // multiplier."""
+    """Convolution. groups = channels is depthwise: filter f reads channel f // (filters / channels)."""
 
     stride: tuple[int, int] = (1, 1)
     padding: Padding = Padding()
