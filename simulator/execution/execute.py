@@ -1,0 +1,132 @@
+"""Run all layers of a network on values, keeping in memory only what is still to be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import InputError, NetworkError
+from simulator.execution import array, host, movement, vector
+from simulator.execution.context import ExecutionContext, Executor, LayerResult
+from simulator.graph.graph import Graph, Tensor
+from simulator.graph.ops import Op
+from simulator.lowering.layer import Engine, Layer
+from simulator.records.overflow import OverflowRecord
+
+_ON_HOST: dict[type[Op], Executor] = {**vector.EXECUTORS, **movement.EXECUTORS, **host.EXECUTORS}
+_ON_DEVICE: dict[type[Op], Executor] = {**movement.EXECUTORS, **vector.EXECUTORS, **array.EXECUTORS}
+
+Progress = Callable[[int, int, str], None]
+"""(done, total, label): called before each layer and once at the end."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Values of a run."""
+
+    outputs: dict[str, NDArray[Any]]
+    """The network's outputs, in its order."""
+    tensors: dict[str, NDArray[Any]]
+    """Every input and intermediate by name, where they were asked for; else empty."""
+    overflow: tuple[OverflowRecord, ...]
+    """The ledger of each layer."""
+
+
+def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Inputs in the graph's order, contiguous; InputError on a wrong name, shape, dtype or value range."""
+    unknown = sorted(set(inputs) - set(graph.inputs))
+    missing = [name for name in graph.inputs if name not in inputs]
+    if unknown or missing:
+        raise InputError(f"{graph.name} takes inputs {list(graph.inputs)}; missing {missing}, unknown {unknown}")
+    return {tensor.name: _check_input(tensor, np.asarray(inputs[tensor.name])) for tensor in graph.input_tensors}
+
+
+def _check_input(tensor: Tensor, value: NDArray[Any]) -> NDArray[Any]:
+    if value.shape != tensor.shape:
+        raise InputError(f"input {tensor.name}: shape {value.shape}, the network takes {tensor.shape}")
+    if value.dtype != tensor.format.dtype:
+        raise InputError(f"input {tensor.name}: dtype {value.dtype}, the network takes {tensor.format.dtype}")
+    least, greatest = getattr(tensor.format, "min", None), getattr(tensor.format, "max", None)
+    if least is not None and greatest is not None and value.size and (value.min() < least or value.max() > greatest):
+        raise InputError(f"input {tensor.name}: values {value.min()} to {value.max()} do not fit {tensor.format}")
+    return np.ascontiguousarray(value)
+
+
+def execute(
+    graph: Graph,
+    layers: Sequence[Layer],
+    inputs: Mapping[str, NDArray[Any]],
+    context: ExecutionContext,
+    *,
+    keep_tensors: bool = False,
+    on_progress: Progress | None = None,
+) -> Execution:
+    """Compute every layer exactly, in order.
+
+    Parameters
+    ----------
+    graph, layers
+        The network, and what `lower` made of it.
+    inputs
+        One array per graph input, in the input tensor's dtype and shape.
+    context
+        Ledger and seed options.
+    keep_tensors
+        Keep every intermediate instead of freeing it after its last reader.
+    on_progress
+        Called with (done, total, layer name).
+
+    Raises
+    ------
+    InputError
+        An input that does not suit the network.
+    OverflowTrap
+        An overflow in a register whose mode is TRAP.
+
+    """
+    values: dict[str, NDArray[Any]] = check_inputs(graph, inputs)
+    readers = Counter(name for layer in layers for name in layer.node.inputs if name)
+    readers.update(graph.outputs)
+    if keep_tensors:
+        readers.update(graph.inputs)
+    ledger: list[OverflowRecord] = []
+    for index, layer in enumerate(layers):
+        if on_progress:
+            on_progress(index, len(layers), layer.name)
+        result = _run_layer(layer, values, context)
+        ledger.append(result.overflow)
+        values.update(zip(layer.node.outputs, result.outputs, strict=True))
+        if not keep_tensors:
+            _release(values, readers, layer)
+    if on_progress:
+        on_progress(len(layers), len(layers), "done")
+    outputs = {name: _value(graph.tensors[name], values) for name in graph.outputs}
+    return Execution(outputs, dict(values) if keep_tensors else {}, tuple(ledger))
+
+
+def _run_layer(layer: Layer, values: Mapping[str, NDArray[Any]], context: ExecutionContext) -> LayerResult:
+    table = _ON_HOST if layer.engine is Engine.HOST else _ON_DEVICE
+    executor = table.get(type(layer.node.op))
+    if executor is None:
+        raise NetworkError(f"layer {layer.name}: {layer.node.op.kind} cannot be executed on engine {layer.engine}")
+    arrays = [None if tensor is None else _value(tensor, values) for tensor in layer.inputs]
+    return executor(layer, arrays, context)
+
+
+def _value(tensor: Tensor, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    if tensor.data is not None:
+        return tensor.data
+    return values[tensor.name]
+
+
+def _release(values: dict[str, NDArray[Any]], readers: Counter[str], layer: Layer) -> None:
+    for name in filter(None, layer.node.inputs):
+        readers[name] -= 1
+    for name in (*layer.node.inputs, *layer.node.outputs):
+        if name in values and readers[name] <= 0:
+            del values[name]
