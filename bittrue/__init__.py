@@ -1,1 +1,66 @@
-"""bittrue: a bit-accurate, cycle-approximate simulator of fixed-point systolic-array accelerators."""
+"""bittrue: a bit-accurate, cycle-approximate simulator of fixed-point systolic-array accelerators.
+
+    import bittrue
+
+    net = bittrue.load_network("model.tflite")
+    acc = bittrue.load_accelerator("edge_32x32")
+    run = bittrue.simulate(net, acc, inputs={"input": image})
+    run.layers[0].total_cycles
+
+Names are loaded when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accel_models.load import load_accelerator
+    from bittrue import networks
+    from bittrue.api import PreparedRun, prepare, simulate
+    from bittrue.run import Run
+    from simulator.accelerator.spec import Accelerator
+    from simulator.errors import BittrueError
+    from simulator.graph.builder import GraphBuilder
+    from workloads.load import load_network
+    from workloads.network import Network
+
+_HOME = {
+    "load_network": "workloads.load",
+    "load_accelerator": "accel_models.load",
+    "simulate": "bittrue.api",
+    "prepare": "bittrue.api",
+    "PreparedRun": "bittrue.api",
+    "Run": "bittrue.run",
+    "Network": "workloads.network",
+    "Accelerator": "simulator.accelerator.spec",
+    "GraphBuilder": "simulator.graph.builder",
+    "BittrueError": "simulator.errors",
+}
+
+__all__ = [
+    "Accelerator",
+    "BittrueError",
+    "GraphBuilder",
+    "Network",
+    "PreparedRun",
+    "Run",
+    "load_accelerator",
+    "load_network",
+    "networks",
+    "prepare",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "networks":
+        return import_module("bittrue.networks")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'bittrue' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

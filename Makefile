@@ -1,0 +1,44 @@
+# On a fresh Debian: apt install git make python3-venv
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := setup.cfg pyproject.toml
+
+.PHONY: help demo test check format clean
+
+help:
+	@echo "make demo    install, run DeepLabv3-ResNet50 on a photograph, leave a report in out/demo"
+	@echo "make test    install, run the tests"
+	@echo "make check   ruff, mypy --strict, import-linter"
+	@echo "make format  ruff format and safe fixes"
+	@echo "make clean   remove the virtual environment and outputs"
+
+$(VENV)/.user: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tflite]'
+	touch $@
+
+$(VENV)/.dev: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,dev]'
+	touch $@ $(VENV)/.user
+
+demo: $(VENV)/.user
+	$(BIN)/bittrue run deeplabv3_resnet50 -a edge_32x32 -o out/demo \
+	    -i "$$($(BIN)/python -c 'from workloads.images import demo_photo; print(demo_photo())')"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) out

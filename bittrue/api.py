@@ -1,0 +1,157 @@
+"""simulate and prepare: the front door of the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from accel_models.load import load_energy_table
+from bittrue.run import Run
+from simulator.accelerator.spec import Accelerator
+from simulator.engine import Options, Prepared
+from simulator.engine import prepare as prepare_graph
+from simulator.errors import InputError
+from simulator.graph.graph import Graph
+from workloads.network import Network
+
+Inputs = Mapping[str, ArrayLike] | Sequence[ArrayLike]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedRun:
+    """A network lowered for an accelerator: run it as often as there are inputs. Make it with `prepare`."""
+
+    network: Network
+    engine: Prepared
+
+    def run(self, inputs: Inputs | None = None, on_progress: Progress | None = None) -> Run:
+        """Run on `inputs`: a dict by name or a list in order, in the file's own layout and dtype.
+
+        Raises
+        ------
+        InputError
+            Inputs that are missing or do not suit the network.
+        OverflowTrap
+            An overflow in a register whose mode is trap.
+
+        """
+        arrays = None if inputs is None else name_inputs(self.network.graph, inputs)
+        if not self.engine.options.values:
+            arrays = None
+        result = self.engine.run(arrays, on_progress)
+        record = replace(
+            result.record,
+            parameters=self.network.parameters,
+            segmentation=self.network.segmentation,
+            notes=(*self.network.notes, *result.record.notes),
+        )
+        return Run(record, result.outputs, result.tensors, self.network, arrays)
+
+
+def name_inputs(graph: Graph, inputs: Inputs) -> dict[str, NDArray[Any]]:
+    """Inputs by name: a mapping as it is, a sequence in the order of the graph's inputs."""
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(value) for name, value in inputs.items()}
+    if isinstance(inputs, np.ndarray):
+        raise InputError("inputs is a dict by name or a list in order; put a single array into a list: inputs=[x]")
+    values = list(inputs)
+    if len(values) != len(graph.inputs):
+        raise InputError(f"{graph.name} takes {len(graph.inputs)} inputs {list(graph.inputs)}, not {len(values)}")
+    return {name: np.asarray(value) for name, value in zip(graph.inputs, values, strict=True)}
+
+
+def prepare(
+    net: Network | Graph,
+    acc: Accelerator,
+    *,
+    values_only: bool = False,
+    timing_only: bool = False,
+    keep_tensors: bool = False,
+    threads: int | None = None,
+    seed: int = 0,
+    ledger: Literal["fast", "exact"] = "fast",
+) -> PreparedRun:
+    """Lower `net` for `acc` once, to run it often; the options are those of `simulate`.
+
+    Raises
+    ------
+    UnsupportedOp, NetworkError
+        A network that cannot be run: every unsupported node is listed; a float or weightless network without
+        ``timing_only`` is told how to be quantized.
+    SpecError
+        An energy table that does not exist.
+
+    """
+    if ledger not in ("fast", "exact"):
+        raise InputError(f"ledger is 'fast' or 'exact', not {ledger!r}")
+    options = Options(
+        values=not timing_only,
+        timing=not values_only,
+        keep_tensors=keep_tensors,
+        threads=threads,
+        seed=seed,
+        exact_ledger=ledger == "exact",
+    )
+    network = net if isinstance(net, Network) else Network(net)
+    network = network.ready(for_values=options.values)
+    return PreparedRun(network, prepare_graph(network.graph, acc, load_energy_table(acc.energy_table), options))
+
+
+def simulate(
+    net: Network | Graph,
+    acc: Accelerator,
+    inputs: Inputs | None = None,
+    *,
+    values_only: bool = False,
+    timing_only: bool = False,
+    keep_tensors: bool = False,
+    threads: int | None = None,
+    seed: int = 0,
+    ledger: Literal["fast", "exact"] = "fast",
+    on_progress: Progress | None = None,
+) -> Run:
+    """Run a network on an accelerator.
+
+    Parameters
+    ----------
+    net
+        From `load_network`, `bittrue.networks` or `GraphBuilder`.
+    acc
+        From `load_accelerator`.
+    inputs
+        Dict by name, or list in order, in the file's own layout and dtype. None = timing only.
+    values_only, timing_only
+        Leave out the other half.
+    keep_tensors
+        Keep every intermediate tensor in `Run.tensors`.
+    threads
+        Threads of the kernels, None = all cores. Never changes a bit.
+    seed
+        Seed of stochastic rounding.
+    ledger
+        ``"exact"`` measures needed_bits of every layer step by step; ``"fast"`` bounds it where that is proof enough.
+    on_progress
+        Called with (done, total, label).
+
+    Raises
+    ------
+    BittrueError
+        See `prepare` and `PreparedRun.run`.
+
+    """
+    prepared = prepare(
+        net,
+        acc,
+        values_only=values_only,
+        timing_only=timing_only or (inputs is None and not values_only),
+        keep_tensors=keep_tensors,
+        threads=threads,
+        seed=seed,
+        ledger=ledger,
+    )
+    return prepared.run(inputs, on_progress)

@@ -1,0 +1,71 @@
+"""Run: what `simulate` gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.folder import save_run
+from simulator.records.layer import LayerRecord
+from simulator.records.run import RunRecord
+from workloads.images import input_preview
+from workloads.network import Network
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Results of one run: the record, and the arrays that belong to it."""
+
+    record: RunRecord
+    """Everything found out, as plain data."""
+    outputs: dict[str, NDArray[Any]]
+    """The network's outputs by name, in the file's order, dtype and layout; empty for timing only."""
+    tensors: dict[str, NDArray[Any]]
+    """Every input and intermediate by the network's own names, with keep_tensors; else empty."""
+    network: Network
+    """The network that ran."""
+    inputs: Mapping[str, NDArray[Any]] | None
+    """The inputs it ran on; None for timing only."""
+
+    @property
+    def layers(self) -> tuple[LayerRecord, ...]:
+        """One record per scheduled layer, in order."""
+        return self.record.layers
+
+    def dequantized(self) -> dict[str, NDArray[Any]]:
+        """Outputs as real numbers: float32 scale * (q - zero_point); floats and unscaled integers are left alone."""
+        return {name: self._dequantize(name, value) for name, value in self.outputs.items()}
+
+    def _dequantize(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
+        tensor = self.network.graph.tensors[name]
+        if tensor.quant is None or value.dtype.kind == "f":
+            return value
+        return (np.float32(tensor.scale) * (value.astype(np.int64) - tensor.zero_point)).astype(np.float32)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Layer records as a data frame, one row a layer, columns as in layers.csv (needs the extra `data`)."""
+        import pandas as pd
+
+        from simulator.records.store import layer_columns
+
+        return pd.DataFrame([layer_columns(layer) for layer in self.layers])
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the run folder (run.json, layers.csv, outputs.npz, trace.json.gz, report.html) and return its path.
+
+        Raises
+        ------
+        BittrueError
+            The folder exists and is not a run folder, or cannot be written.
+
+        """
+        preview = None if self.inputs is None else input_preview(self.network, self.inputs)
+        return save_run(Path(directory), self.record, self.outputs, self.tensors or None, preview)

@@ -1,0 +1,193 @@
+"""Prepare a network for an accelerator once, then run it often: values, time and energy in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from numpy.typing import NDArray
+
+from simulator.accelerator.energy import EnergyTable
+from simulator.accelerator.spec import Accelerator
+from simulator.energy.account import account
+from simulator.errors import InputError
+from simulator.execution.context import ExecutionContext
+from simulator.execution.execute import Execution, execute
+from simulator.graph.graph import Graph
+from simulator.graph.identity import network_hash, peak_memory_bytes
+from simulator.kernels.threads import thread_count
+from simulator.lowering.layer import Layer
+from simulator.lowering.lower import lower
+from simulator.mapping.mapper import map_layers
+from simulator.records.hashing import content_hash
+from simulator.records.layer import LayerRecord
+from simulator.records.overflow import OverflowRecord
+from simulator.records.run import RunRecord, TraceEvent
+from simulator.timing.layer_records import layer_records, untimed_records
+from simulator.timing.machine import run_schedule
+
+Progress = Callable[[int, int, str], None]
+"""(done, total, label)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compute and how."""
+
+    values: bool = True
+    """Execute the network on its inputs."""
+    timing: bool = True
+    """Schedule it and run the schedule."""
+    keep_tensors: bool = False
+    """Keep every intermediate tensor."""
+    threads: int | None = None
+    """Threads of the kernels; None = all cores. Never changes a bit."""
+    seed: int = 0
+    """Seed of stochastic rounding."""
+    exact_ledger: bool = False
+    """Measure needed_bits of every array layer instead of bounding it."""
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads is at least 1, not {self.threads}")
+        if not (self.values or self.timing):
+            raise InputError("values_only and timing_only exclude each other: nothing would be computed")
+
+    @property
+    def mode(self) -> str:
+        """`both`, `values` or `timing`."""
+        return "both" if self.values and self.timing else "values" if self.values else "timing"
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """A record and the arrays that belong to it."""
+
+    record: RunRecord
+    outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
+    tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A network lowered (and, for timing, mapped) for one accelerator. Make it with `prepare`."""
+
+    graph: Graph
+    accelerator: Accelerator
+    table: EnergyTable
+    options: Options
+    layers: tuple[Layer, ...]
+    _timed: list[tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]] = field(default_factory=list, repr=False)
+
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]] | None = None, on_progress: Progress | None = None
+    ) -> EngineResult:
+        """Run once.
+
+        Parameters
+        ----------
+        inputs
+            One array per input of the graph; not needed for timing alone.
+        on_progress
+            Called with (done, total, label) as layers finish.
+
+        Raises
+        ------
+        InputError
+            Inputs that are missing or do not suit the network.
+        OverflowTrap
+            An overflow in a register whose mode is TRAP.
+
+        """
+        steps = _Steps(on_progress, len(self.layers), self.options)
+        execution = self._execute(inputs, steps.values) if self.options.values else None
+        records, events = self._time(steps.timing)
+        if execution is not None:
+            records = tuple(replace(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
+        record = self._record(records, events)
+        if execution is None:
+            return EngineResult(record)
+        return EngineResult(record, execution.outputs, execution.tensors)
+
+    def _execute(self, inputs: Mapping[str, NDArray[Any]] | None, on_progress: Progress | None) -> Execution:
+        if inputs is None:
+            raise InputError(f"{self.graph.name}: values need inputs; give them, or ask for timing only")
+        context = ExecutionContext(exact_ledger=self.options.exact_ledger, seed=self.options.seed)
+        with thread_count(self.options.threads):
+            return execute(
+                self.graph,
+                self.layers,
+                inputs,
+                context,
+                keep_tensors=self.options.keep_tensors,
+                on_progress=on_progress,
+            )
+
+    def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]:
+        if not self.options.timing:
+            return untimed_records(self.layers), ()
+        if not self._timed:
+            # Inputs never decide time, so a prepared network is scheduled once.
+            schedule = map_layers(self.layers, self.accelerator)
+            timeline = run_schedule(schedule, self.accelerator, on_progress)
+            records = layer_records(schedule, timeline, self.layers, self.accelerator)
+            priced = tuple(replace(r, energy=account(r, self.accelerator, self.table)) for r in records)
+            self._timed.append((priced, timeline.events))
+        return self._timed[0]
+
+    @cached_property
+    def _network_hash(self) -> str:
+        return network_hash(self.graph)
+
+    def _record(self, layers: tuple[LayerRecord, ...], events: tuple[TraceEvent, ...]) -> RunRecord:
+        spec = self.accelerator.model_dump(mode="json", exclude_none=True)
+        table = self.table.model_dump(mode="json")
+        return RunRecord(
+            network=self.graph.name,
+            accelerator=self.accelerator.name,
+            mode=self.options.mode,
+            seed=self.options.seed,
+            layers=layers,
+            spec=spec,
+            energy_table=table,
+            spec_hash=content_hash(spec, table),
+            network_hash=self._network_hash,
+            tool_version=version("bittrue"),
+            clock_mhz=self.accelerator.clock_mhz,
+            peak_macs_per_cycle=self.accelerator.peak_macs_per_cycle,
+            dram_bytes_per_cycle=float(self.accelerator.dram_bytes_per_cycle),
+            peak_memory_bytes=peak_memory_bytes(self.graph),
+            notes=self.graph.notes,
+            events=events,
+        )
+
+
+def prepare(graph: Graph, accelerator: Accelerator, table: EnergyTable, options: Options | None = None) -> Prepared:
+    """Lower `graph` for `accelerator`.
+
+    Raises
+    ------
+    UnsupportedOp, NetworkError
+        The network cannot be run.
+    DoesNotFit
+        A layer cannot be tiled into the memories (found when it is first timed).
+
+    """
+    return Prepared(graph, accelerator, table, options or Options(), lower(graph, accelerator))
+
+
+class _Steps:
+    """Progress of two phases as one count."""
+
+    def __init__(self, on_progress: Progress | None, layers: int, options: Options) -> None:
+        phases = int(options.values) + int(options.timing)
+        self.values = self.timing = None
+        if on_progress is None:
+            return
+        total = layers * phases
+        offset = layers * (phases - 1)
+        self.values: Progress | None = lambda done, _, label: on_progress(done, total, f"values: {label}")
+        self.timing: Progress | None = lambda done, _, label: on_progress(offset + done, total, f"time: {label}")

@@ -1,0 +1,44 @@
+"""What makes two networks the same: a hash over everything that decides a value or a cycle."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from simulator.graph.graph import Graph, Tensor
+
+
+def network_hash(graph: Graph) -> str:
+    """SHA-256 (hex) of operators, connections, shapes, formats, scales and weights."""
+    digest = hashlib.sha256()
+    for node in graph.nodes:
+        digest.update(repr((node.op, node.inputs, node.outputs)).encode())
+    for name in sorted(graph.tensors):
+        _update(digest, graph.tensors[name])
+    digest.update(repr((graph.inputs, graph.outputs)).encode())
+    return digest.hexdigest()
+
+
+def _update(digest: hashlib._Hash, tensor: Tensor) -> None:
+    digest.update(repr((tensor.name, tensor.shape, str(tensor.format), tensor.quant)).encode())
+    if tensor.data is not None:
+        digest.update(np.ascontiguousarray(tensor.data).tobytes())
+
+
+def peak_memory_bytes(graph: Graph) -> int:
+    """Most memory that weights and the tensors alive at one time take, bytes.
+
+    A tensor lives from the node that writes it (an input: from the start) to its last reader (an output: to the end).
+    """
+    weights = sum(tensor.bytes for tensor in graph.tensors.values() if tensor.is_constant)
+    last_use = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs if name}
+    last_use |= dict.fromkeys(graph.outputs, len(graph.nodes))
+    alive = sum(tensor.bytes for tensor in graph.input_tensors)
+    peak = alive
+    for index, node in enumerate(graph.nodes):
+        alive += sum(graph.tensors[name].bytes for name in node.outputs)
+        peak = max(peak, alive)
+        ending = {name for name in (*node.inputs, *node.outputs) if name and last_use.get(name, -1) <= index}
+        alive -= sum(graph.tensors[name].bytes for name in ending if not graph.tensors[name].is_constant)
+    return weights + peak
