@@ -54,7 +54,7 @@ class PreparedRun:
 
 
 def name_inputs(graph: Graph, inputs: Inputs) -> dict[str, NDArray[Any]]:
-    """Inputs by name: a mapping as it is, a sequence in the order of the graph's inputs."""
+    """Return inputs by name: a mapping as it is, a sequence in the order of the graph's inputs."""
     if isinstance(inputs, Mapping):
         return {name: np.asarray(value) for name, value in inputs.items()}
     if isinstance(inputs, np.ndarray):

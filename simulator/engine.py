@@ -24,7 +24,6 @@ from simulator.lowering.lower import lower
 from simulator.mapping.mapper import map_layers
 from simulator.records.hashing import content_hash
 from simulator.records.layer import LayerRecord
-from simulator.records.overflow import OverflowRecord
 from simulator.records.run import RunRecord, TraceEvent
 from simulator.timing.layer_records import layer_records, untimed_records
 from simulator.timing.machine import run_schedule
