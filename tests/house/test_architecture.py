@@ -20,7 +20,7 @@ def test_import_contracts_hold():
 
 def test_no_other_distribution_owns_our_packages():
     owners = packages_distributions()
-    assert {package: set(owners[package]) for package in PACKAGES} == dict.fromkeys(PACKAGES, {"bittrue"})
+    assert {package: set(owners[package]) for package in PACKAGES} == {package: {"bittrue"} for package in PACKAGES}
 
 
 @pytest.mark.parametrize("statement", ["import bittrue", "import bittrue.cli"])
