@@ -41,7 +41,7 @@ class Run:
         return self.record.layers
 
     def dequantized(self) -> dict[str, NDArray[Any]]:
-        """Return outputs as real numbers, scale * (q - zero_point) in float32; floats and plain integers as they are."""
+        """Return outputs as real numbers: float32 scale * (q - zero_point); floats and plain integers unchanged."""
         return {name: self._dequantize(name, value) for name, value in self.outputs.items()}
 
     def _dequantize(self, name: str, value: NDArray[Any]) -> NDArray[Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.accelerators import device
 
 import bittrue
+from support.accelerators import device
 
 
 def narrow(value: int, bits: int, mode: str) -> int:
