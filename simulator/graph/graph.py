@@ -26,6 +26,8 @@ class Tensor:
     """Scale and zero point; None for plain integers and floats."""
     data: NDArray[Any] | None = None
     """The constant's values, dtype `format.dtype`, or None."""
+    placeholder: bool = False
+    """A constant whose values are not given (a weightless network): enough for shapes and time."""
 
     def __post_init__(self) -> None:
         if self.data is not None and tuple(self.data.shape) != self.shape:
@@ -44,7 +46,7 @@ class Tensor:
     @property
     def is_constant(self) -> bool:
         """Whether the values are part of the network."""
-        return self.data is not None
+        return self.data is not None or self.placeholder
 
     @property
     def scale(self) -> float:

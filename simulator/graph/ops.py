@@ -75,6 +75,16 @@ class FullyConnected(Op):
     """Give the accumulator itself, int32 (int64 where the register is wider), not requantized."""
 
 
+# ---------------------------------------------------------------- float networks only: quantizing folds it
+
+
+@dataclass(frozen=True)
+class BatchNorm(Op):
+    """gamma * (x - mean) / sqrt(variance + epsilon) + beta. Inputs: x, gamma, beta, mean, variance, each [channels]."""
+
+    epsilon: float = 1e-5
+
+
 # ---------------------------------------------------------------- element by element
 
 
