@@ -7,8 +7,19 @@ from fractions import Fraction
 from math import ceil
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from simulator.accelerator.problems import problems
 from simulator.accelerator.units import parse_bytes, parse_bytes_per_second
 from simulator.errors import SpecError
 from simulator.numerics.formats import IntFormat
@@ -19,7 +30,15 @@ from simulator.numerics.quant import Requantizer
 class Spec(BaseModel):
     """Base of every part of a specification: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_values_are_not_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic would take `rows: true` (YAML 1.1: also yes and on) as rows: 1
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError(f"{str(value).lower()} is a truth value, which this key does not take")
+        return value
 
 
 def _parse_operand(value: Any) -> Any:
@@ -268,14 +287,5 @@ def _set(data: dict[str, Any], key: str, value: Any) -> None:
 
 
 def describe(error: ValidationError) -> str:
-    """Every problem of a failed validation, one line each: ``array.rows: Input should be ... (got 0)``."""
-    lines = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"]) or "accelerator"
-        got = (
-            ""
-            if problem["type"] in ("missing", "extra_forbidden") or isinstance(problem["input"], dict)
-            else f" (got {problem['input']!r})"
-        )
-        lines.append(f"  {where}: {problem['msg'].removeprefix('Value error, ')}{got}")
-    return "\n".join(lines)
+    """Every problem of a failed validation of an accelerator, one line each: ``array.rows: 0 is out of range ...``."""
+    return "\n".join(f"  {problem}" for problem in problems(error, Accelerator))

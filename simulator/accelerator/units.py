@@ -12,6 +12,8 @@ def _split(text: str) -> tuple[Fraction, str]:
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]*)\s*", text)
     if not match:
         raise ValueError(f"{text!r} is not a quantity; write a number and a unit, e.g. 256 KiB or 12.8 GB/s")
+    if match[2].rpartition("/")[0].endswith("b") or match[2].endswith("b"):
+        raise ValueError(f"{text!r}: b means bits; write B for bytes")
     return Fraction(match[1]), match[2].upper()
 
 
@@ -34,7 +36,7 @@ def parse_bytes_per_second(value: float | str) -> float:
     """Bytes per second of ``12.8 GB/s``, ``800 MB/s`` or a plain number; ValueError on anything else."""
     if isinstance(value, (int, float)):
         return float(value)
-    number, unit = _split(value)
+    number, unit = _split(str(value))
     if unit and (not unit.endswith("/S") or unit[:-2] not in _BYTE_UNITS):
         raise ValueError(f"{value!r}: unknown unit; use GB/s, MB/s, GiB/s, MiB/s ...")
     return float(number * _BYTE_UNITS.get(unit[:-2], 1))
