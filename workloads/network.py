@@ -1,0 +1,144 @@
+"""Network: a graph, and what the world around it needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from simulator.errors import NetworkError
+from simulator.graph import ops
+from simulator.graph.graph import Graph
+from simulator.numerics.formats import Float32
+from simulator.records.run import Segmentation
+from workloads.counting import ARRAY_OPS, count_macs, count_parameters
+
+Images = str | Path | NDArray[Any] | Sequence[str | Path | NDArray[Any]]
+"""One image or several: files, uint8 [height, width, channels], or arrays in the network's own input layout."""
+Progress = Callable[[int, int, str], None]
+"""(done, total, label)."""
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How the pixels of an image become the network's only input [1, height, width, channels]."""
+
+    mean: tuple[float, ...] | None = None
+    """Subtracted from each channel's pixels (0..255); None = the network takes pixels as they are (int8: - 128)."""
+    std: tuple[float, ...] | None = None
+    """Each channel is divided by it after the mean is subtracted; given where `mean` is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network: from `load_network`, `bittrue.networks`, or around a Graph of one's own."""
+
+    graph: Graph
+    """Operators and tensors."""
+    image: ImageInput | None = None
+    """How an image becomes the input; None where the network takes no image."""
+    segmentation: Segmentation | None = None
+    """Class names and colours, for a segmentation network."""
+    notes: tuple[str, ...] = ()
+    """What the reader of a result must know, e.g. that the weights are seeded."""
+    seeded: bool = False
+    """Weights are random: quantizing measures the batch-norm statistics on the first image."""
+    counts: tuple[int, int] | None = None
+    """(macs, parameters) of the float network this one was quantized from; None = counted in the graph."""
+
+    @property
+    def name(self) -> str:
+        """Name of the network."""
+        return self.graph.name
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one run.
+
+        Padding taps are counted; a transposed convolution has h_in * w_in * k * k * c_in * c_out. A quantized
+        network keeps the count of its float definition.
+        """
+        return self.counts[0] if self.counts else count_macs(self.graph)
+
+    @property
+    def parameters(self) -> int:
+        """Convolution weights, biases, gamma and beta, before folding; no running statistics."""
+        return self.counts[1] if self.counts else count_parameters(self.graph)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether a convolution, product or batch norm computes in float32: `quantize` makes it integer."""
+        return any(
+            isinstance(node.op, (*ARRAY_OPS, ops.BatchNorm))
+            and isinstance(self.graph.tensors[node.inputs[0]].format, Float32)
+            for node in self.graph.nodes
+        )
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether every constant has values; without them only shapes and time are known."""
+        return not any(tensor.placeholder and tensor.data is None for tensor in self.graph.tensors.values())
+
+    def quantize(self, images: Images, scheme: str = "affine", on_progress: Progress | None = None) -> Network:
+        """Turn a float network into an integer one, calibrated on images.
+
+        Parameters
+        ----------
+        images
+            One image or several: files (resized to the input), uint8 arrays [height, width, channels] of the input's
+            size, or float32 arrays in the network's own input layout.
+        scheme
+            ``"affine"``: int8 activations with zero point, int8 weights symmetric per filter, int32 biases.
+        on_progress
+            Called with (done, total, label).
+
+        Raises
+        ------
+        NetworkError
+            The network is integer already, or has no weights, or an operator cannot be quantized.
+        InputError
+            No image, an image that does not suit the input, or a scheme that does not exist.
+
+        """
+        from workloads.quantization.quantize import quantize
+
+        return quantize(self, images, scheme, on_progress)
+
+    def ready(self, for_values: bool) -> Network:
+        """Return a network that can be lowered: this one, or for timing alone its integer outline.
+
+        Raises
+        ------
+        NetworkError
+            Values are wanted from a float or weightless network; the message names the call that is missing.
+
+        """
+        if not self.is_float:
+            if for_values and not self.has_weights:
+                raise NetworkError(f"{self.name}: the network has no weights: {self._missing_call()}")
+            return self
+        if not for_values:
+            from workloads.quantization.quantize import outline
+
+            return outline(self)
+        if not self.has_weights:
+            raise NetworkError(f"{self.name}: the network has no weights: {self._missing_call()}")
+        raise NetworkError(
+            f"{self.name}: the network is float and the device computes in integers; call "
+            "net.quantize(images) first (without inputs, timing alone needs no quantization)"
+        )
+
+    def _missing_call(self) -> str:
+        return (
+            'load it with weights="seeded" or weights=FILE, then call .quantize(images); '
+            "timing alone (inputs=None) needs no weights"
+        )
+
+    def with_graph(self, graph: Graph, notes: Sequence[str] = ()) -> Network:
+        """Return the same network around another graph, its counts kept and `notes` appended."""
+        return replace(
+            self, graph=graph, notes=(*self.notes, *notes), counts=(self.macs, self.parameters), seeded=False
+        )
