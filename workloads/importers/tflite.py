@@ -1,0 +1,183 @@
+"""Import .tflite networks (int8 and uint8, per-tensor and per-channel; float networks too, to be quantized)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from simulator.errors import NetworkError, Unsupported, UnsupportedOp
+from simulator.graph.graph import Graph, Node, Tensor
+from simulator.graph.shapes import infer_shapes
+from workloads.importers import _tflite_array_ops, _tflite_movement_ops, _tflite_vector_ops
+from workloads.importers._tflite_dilation import merge_dilated
+from workloads.importers._tflite_node import Converted, Converter, NodeView, Refused
+from workloads.importers._tflite_reader import FILE_IDENTIFIER, RawModel, RawNode, guarded, read_model
+from workloads.importers._tflite_tensors import TensorTable
+
+CONVERTERS: Mapping[str, Converter] = {
+    **_tflite_array_ops.CONVERTERS,
+    **_tflite_vector_ops.CONVERTERS,
+    **_tflite_movement_ops.CONVERTERS,
+}
+"""Builtin operator name -> how to read it."""
+
+
+class TfliteImporter:
+    """Reads TFLite FlatBuffers with the package `tflite` (extra ``bittrue[tflite]``)."""
+
+    suffixes = (".tflite",)
+
+    def can_load(self, path: Path) -> bool:
+        """Whether the file has the suffix or the identifier of a TFLite model."""
+        path = Path(path)
+        if path.suffix.lower() in self.suffixes:
+            return True
+        try:
+            with path.open("rb") as file:
+                return file.read(8)[4:] == FILE_IDENTIFIER
+        except OSError:
+            return False
+
+    def load(self, path: Path) -> Graph:
+        """Read a network.
+
+        Parameters
+        ----------
+        path
+            The .tflite file.
+
+        Returns
+        -------
+        Graph
+            Tensors named as in the file (a name that occurs twice gets its index, a tensor without one is
+            ``tensor_N``), nodes named by their first output. `notes` tells of recognised dilated convolutions.
+
+        Raises
+        ------
+        UnsupportedOp
+            Lists every operator that cannot be run, with the reason.
+        NetworkError
+            A file that cannot be read, is damaged, or contradicts itself.
+
+        """
+        path = Path(path)
+        model = read_model(path)
+        with guarded(path), _named(path):
+            return merge_dilated(_Import(path, model).graph())
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Put the file's name into errors of the graph, which knows no file."""
+    try:
+        yield
+    except UnsupportedOp:
+        raise
+    except NetworkError as error:
+        if str(path) in str(error):
+            raise
+        raise NetworkError(f"{path}: {error}") from error
+
+
+class _Import:
+    def __init__(self, path: Path, model: RawModel) -> None:
+        self.path = path
+        self.model = model
+        self.tensors = TensorTable(model)
+        self.nodes: list[Node] = []
+        self.used: dict[str, Tensor] = {}
+        self.problems: list[Unsupported] = []
+        self.readers = Counter(model.tensors[index].name for node in model.nodes for index in node.inputs if index >= 0)
+
+    def graph(self) -> Graph:
+        if self.model.subgraphs > 1:
+            reason = f"the file has {self.model.subgraphs} subgraphs (control flow); one is read"
+            self.problems.append(Unsupported("the model", "SUBGRAPH", reason))
+        for raw in self.model.nodes:
+            self.convert(raw)
+        inputs, outputs = self.ends(self.model.inputs), self.ends(self.model.outputs)
+        if self.problems:
+            raise UnsupportedOp(self.problems, str(self.path))
+        if len(set(inputs)) < len(inputs):
+            raise NetworkError(f"one tensor is listed twice among the inputs {list(inputs)}")
+        return Graph(self.path.stem, self.used, tuple(self.nodes), inputs, outputs)
+
+    def ends(self, indices: tuple[int, ...]) -> tuple[str, ...]:
+        names = []
+        for index in indices:
+            reason = self.tensors.problem(index)
+            name = self.model.tensors[index].name
+            if reason:
+                self.problems.append(Unsupported(name, "INPUT or OUTPUT", reason))
+            else:
+                self.used.setdefault(name, self.tensors[index])
+                names.append(name)
+        return tuple(names)
+
+    def convert(self, raw: RawNode) -> None:
+        if not raw.outputs:
+            raise NetworkError(f"operator {raw.index} ({raw.code}) has no output")
+        name = self.model.tensors[raw.outputs[0]].name
+        try:
+            self.check(raw)
+            if not self.folded(raw):
+                self.add(name, NodeView(raw, self.tensors), CONVERTERS[raw.code](NodeView(raw, self.tensors)))
+        except Refused as reason:
+            self.problems.append(Unsupported(name, raw.code, str(reason)))
+        except (ValueError, IndexError, NetworkError) as error:
+            raise NetworkError(f"operator {name} ({raw.code}): {error}") from error
+
+    def check(self, raw: RawNode) -> None:
+        if raw.code.startswith("CUSTOM"):
+            raise Refused("custom operators are not known")
+        if raw.code not in CONVERTERS and raw.code != "SHAPE":
+            raise Refused("this operator is not supported")
+        for index in (*raw.inputs, *raw.outputs):
+            reason = self.tensors.problem(index) if index >= 0 else None
+            if reason is None and raw.code != "DEQUANTIZE" and self.is_float16(index):
+                reason = f"tensor {self.model.tensors[index].name} is float16; only DEQUANTIZE of a constant is read"
+            if reason:
+                raise Refused(reason)
+
+    def is_float16(self, index: int) -> bool:
+        return index >= 0 and self.model.tensors[index].type_name == "FLOAT16"
+
+    def folded(self, raw: RawNode) -> bool:
+        """Whether the operator's result is known now: float16 weights widened, and the shape of a tensor."""
+        x, y = self.tensors[raw.inputs[0]], self.tensors[raw.outputs[0]]
+        if raw.code == "SHAPE":
+            value = np.asarray(x.shape, y.format.dtype)
+        elif raw.code == "DEQUANTIZE" and self.is_float16(raw.inputs[0]):
+            assert x.data is not None
+            value = x.data
+        else:
+            return False
+        if value.shape != y.shape:
+            raise ValueError(f"the result has shape {list(value.shape)}, the file says {list(y.shape)}")
+        self.tensors.fold(raw.outputs[0], value)
+        return True
+
+    def add(self, name: str, view: NodeView, converted: Converted) -> None:
+        own = {tensor.name: tensor for tensor in converted.constants}
+        by_name = {tensor.name: tensor for tensor in view.inputs if tensor is not None} | own
+        inputs = tuple(self.keep(by_name[key], own=key in own) for key in converted.inputs)
+        outputs = view.outputs
+        shapes = infer_shapes(converted.op, [by_name[key].shape for key in converted.inputs])
+        declared = tuple(tensor.shape for tensor in outputs)
+        if shapes != declared:
+            raise ValueError(f"its outputs have shapes {shapes}, the file says {declared}")
+        for tensor in outputs:
+            self.keep(tensor, own=False)
+        self.nodes.append(Node(name, converted.op, inputs, tuple(tensor.name for tensor in outputs)))
+
+    def keep(self, tensor: Tensor, *, own: bool) -> str:
+        """Enter a tensor into the graph; one rearranged for one operator steps aside where others read it too."""
+        if own and self.readers[tensor.name] > 1:
+            tensor = replace(tensor, name=f"{tensor.name}/filters_first")
+        self.used.setdefault(tensor.name, tensor)
+        return tensor.name
