@@ -1,0 +1,139 @@
+"""Load accelerators and energy tables: presets by name, files by path. A file's every problem is told with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from accel_models.registry import EnergyTableSource, registered_energy_table, registered_energy_tables
+from accel_models.yaml_document import Document, read_document
+from simulator.accelerator.energy import EnergyTable
+from simulator.accelerator.problems import problems
+from simulator.accelerator.spec import Accelerator, Spec
+from simulator.errors import SpecError
+
+_HERE = Path(__file__).parent
+_SpecT = TypeVar("_SpecT", bound=Spec)
+
+
+def load_accelerator(name_or_path: str | Path) -> Accelerator:
+    """Load a preset by name (see `preset_names`) or an accelerator from a YAML file.
+
+    An `energy_table` that is a file is looked up beside the accelerator's own file.
+
+    Raises
+    ------
+    SpecError
+        No such preset or file, or a file with problems: every one of them, a line each, with its line number.
+
+    """
+    presets = _presets()
+    path = presets.get(str(name_or_path)) if isinstance(name_or_path, str) else None
+    path = path or Path(name_or_path)
+    if not path.is_file():
+        raise SpecError(_not_found("accelerator", "presets", str(name_or_path), list(presets)))
+    accelerator, document, found = _read(path, Accelerator)
+    if accelerator is not None and not found:
+        try:
+            return _with_energy_table(accelerator, path.parent)
+        except SpecError as error:
+            found = [(document.line(("energy_table",)), f"energy_table: {error}")]
+    raise SpecError(_report(document, found))
+
+
+def preset_names() -> tuple[str, ...]:
+    """Names of the accelerators that come with the package, sorted."""
+    return tuple(_presets())
+
+
+def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None = None) -> EnergyTable:
+    """Load a registered energy table by name (see `energy_table_names`) or one from a YAML file.
+
+    Parameters
+    ----------
+    name_or_path
+        As in an accelerator's `energy_table`; what ends in .yaml or holds a slash is a file.
+    relative_to
+        Folder in which a relative path is looked up; None = the current one.
+
+    Raises
+    ------
+    SpecError
+        No such table or file, a name registered twice, or a file with problems (all of them, with line numbers).
+
+    """
+    source = _energy_table_source(name_or_path, Path(relative_to or ""))
+    if isinstance(source, EnergyTable):
+        return source
+    table, document, found = _read(Path(source), EnergyTable)
+    if table is None or found:
+        raise SpecError(_report(document, found))
+    return table
+
+
+def energy_table_names() -> tuple[str, ...]:
+    """Names of every registered energy table, sorted."""
+    return tuple(sorted(registered_energy_tables()))
+
+
+def builtin_energy_tables() -> dict[str, EnergyTableSource]:
+    """Energy tables that come with the package, by name; registered like any other provider's."""
+    return {path.stem: path for path in sorted((_HERE / "energy").glob("*.yaml"))}
+
+
+def _presets() -> dict[str, Path]:
+    return {path.stem: path for path in sorted((_HERE / "presets").glob("*.yaml"))}
+
+
+def _read(path: Path, model: type[_SpecT]) -> tuple[_SpecT | None, Document, list[tuple[int, str]]]:
+    """Read and validate a file: what it says (None where invalid), the document, (line, problem) of each problem."""
+    document = read_document(path)
+    found = list(document.problems)
+    try:
+        return model.model_validate(document.data), document, found
+    except ValidationError as error:
+        told = {text.partition(":")[0] for _, text in found}
+        found += [(document.line(p.location), str(p)) for p in problems(error, model) if p.key not in told]
+    return None, document, found
+
+
+def _report(document: Document, found: Sequence[tuple[int, str]]) -> str:
+    return "\n".join(f"{document.name}:{line}: {text}" for line, text in sorted(found, key=lambda item: item[0]))
+
+
+def _with_energy_table(accelerator: Accelerator, folder: Path) -> Accelerator:
+    """Return the accelerator with its energy table known to exist; a file's path as seen from the current folder."""
+    source = _energy_table_source(accelerator.energy_table, folder)
+    if not _is_file_name(accelerator.energy_table):
+        return accelerator
+    return accelerator.model_copy(update={"energy_table": str(source)})
+
+
+def _energy_table_source(name_or_path: str | Path, folder: Path) -> EnergyTableSource:
+    if not _is_file_name(name_or_path):
+        found = registered_energy_table(str(name_or_path))
+        if found is None:
+            raise SpecError(_not_found("energy table", "tables", str(name_or_path), energy_table_names()))
+        return found
+    path = folder / name_or_path
+    if not path.is_file():
+        raise SpecError(_not_found("energy table", "tables", str(path), energy_table_names()))
+    return path
+
+
+def _is_file_name(name_or_path: str | Path) -> bool:
+    text = str(name_or_path)
+    return isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text
+
+
+def _not_found(what: str, plural: str, name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(Path(name).stem.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    if _is_file_name(name):
+        reason = "it is a folder" if Path(name).is_dir() else "there is no such file"
+        return f"{what} {name!r}: {reason}; {hint}{plural}: {', '.join(known)}"
+    return f"no {what} is called {name!r}; {hint}{plural}: {', '.join(known)}; or give the path of a YAML file"
