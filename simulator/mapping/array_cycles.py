@@ -1,0 +1,67 @@
+"""Compute cycles of a tile operation on the array: closed forms, equal to the array's RTL.
+
+All count from the cycle in which the first operand is offered to the cycle in which the last requantized result is
+written. R, C = array rows and columns; T = folds of the tile op.
+
+Weight stationary, T folds of M streamed pixels:
+
+    R + (T - 1) * max(M, R) + M + R + C + 2
+
+The first weights take R cycles to shift in. While M pixels stream, the next weights shift into the shadow registers in
+R cycles, so a further fold costs max(M, R). The last pixel needs R - 1 + C - 1 cycles of skew to leave the last
+column, and 4 more to pass the accumulator (read, add) and the requantizer (multiply, write).
+
+Without shadow registers (``weight_double_buffer: false``) the next weights shift through the same registers. Column c
+may start only when its last pixel has left row R - 1, that is R - 1 cycles after it entered row 0; the skew between
+columns is the same for pixels and weights and cancels. A further fold then costs M + (R - 1) + R.
+
+Output stationary, T blocks of R pixels by C channels, K products each:
+
+    (T - 1) * max(K, R) + K + 2 R + C + 1
+
+Results shift out in R cycles behind the next block's products. Where K is cut, the accumulators of a block are kept in
+accumulator memory between the chunks: they shift in through the same chain while those of the block before shift out,
+so only the first block of a chunk that continues earlier ones waits R cycles for its start values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.mapping.work import Device
+from simulator.numerics.modes import Dataflow
+
+Int = Any
+"""int or an int64 array: the closed forms take either, and NumPy broadcasts."""
+
+
+def fold_slot(pixels: Int, device: Device) -> Int:
+    """Cycles that one more fold of `pixels` costs, weight stationary."""
+    if device.weight_double_buffer:
+        return np.maximum(pixels, device.rows)
+    return pixels + 2 * device.rows - 1
+
+
+def weight_stationary(folds: Int, pixels: Int, device: Device) -> Int:
+    """Cycles of `folds` folds that stream `pixels` pixels each."""
+    return (folds - 1) * fold_slot(pixels, device) + pixels + 2 * device.rows + device.cols + 2
+
+
+def output_stationary(blocks: Int, k: Int, continued: Int, device: Device) -> Int:
+    """Cycles of `blocks` blocks of `k` products each; `continued` = 1 where earlier chunks of K came before."""
+    steady = (blocks - 1) * np.maximum(k, device.rows)
+    return steady + k + 2 * device.rows + device.cols + 1 + continued * device.rows
+
+
+def tile_op_cycles(ops: NDArray[Any], device: Device) -> NDArray[np.int64]:
+    """Compute cycles of each array tile op of `ops` (dtype TILE_OP), int64."""
+    folds = ops["folds"].astype(np.int64)
+    if device.dataflow is Dataflow.WEIGHT_STATIONARY:
+        pixels = ops["rows"].astype(np.int64) * ops["cols"]
+        cycles = weight_stationary(folds, pixels, device)
+    else:
+        cycles = output_stationary(folds, ops["k_length"].astype(np.int64), (ops["k"] > 0).astype(np.int64), device)
+    return np.asarray(cycles, np.int64)

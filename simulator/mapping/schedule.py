@@ -1,0 +1,159 @@
+"""Schedule: the work of a network as tile operations, plain data between mapping and timing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag, StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.lowering.layer import Engine
+
+
+class LoopOrder(StrEnum):
+    """Which operand stays while the other passes by."""
+
+    INPUTS_RESIDENT = "inputs_resident"
+    """Pixels outside, output channels inside: a block of inputs serves every channel."""
+    WEIGHTS_RESIDENT = "weights_resident"
+    """Output channels outside, pixels inside: a block of weights serves every pixel."""
+
+
+class Residency(StrEnum):
+    """How much of an operand one half of its scratchpad holds."""
+
+    CHUNK = "chunk"
+    """What one tile op needs: one chunk of K."""
+    TILE = "tile"
+    """All K of the tile."""
+    LAYER = "layer"
+    """All that the layer (or its present groups) needs."""
+
+
+class Hold(IntFlag):
+    """What a tile op takes and gives back of the double-buffered memories (their halves)."""
+
+    NONE = 0
+    TAKE_INPUT = 1
+    """A free half of the input scratchpad is needed before the load."""
+    TAKE_WEIGHT = 2
+    """A free half of the weight scratchpad is needed before the load."""
+    TAKE_ACCUMULATOR = 4
+    """A free half of accumulator memory is needed before the work."""
+    GIVE_INPUT = 8
+    """Last use of the half of the input scratchpad: free after the work."""
+    GIVE_WEIGHT = 16
+    """Last use of the half of the weight scratchpad: free after the work."""
+    GIVE_INPUT_WHEN_STORED = 32
+    """The results lie beside the inputs: the half is free when they are stored."""
+
+
+TILE_OP = np.dtype(
+    [
+        ("group", "i4"),  # first group of the tile
+        ("groups", "i4"),  # groups in the tile
+        ("batch", "i4"),  # image of the batch
+        ("row", "i4"),  # first output row
+        ("rows", "i4"),  # output rows
+        ("col", "i4"),  # first output column
+        ("cols", "i4"),  # output columns
+        ("channel", "i4"),  # first output channel within its group
+        ("channels", "i4"),  # output channels of each group
+        ("k", "i4"),  # first flat reduction index
+        ("k_length", "i4"),  # reduction indices
+        ("folds", "i4"),  # passes of the array over a rows x cols block
+        ("hold", "i4"),  # Hold flags
+        ("ops", "i8"),  # lane operations (vector) or output elements (host)
+        ("input_bytes", "i8"),  # loaded from DRAM to the input scratchpad
+        ("input_segments", "i8"),  # contiguous stretches of DRAM that these are
+        ("weight_bytes", "i8"),  # loaded from DRAM to the weight scratchpad: weights and biases
+        ("weight_segments", "i8"),
+        ("bias_bytes", "i8"),  # loaded from DRAM to accumulator memory: a bias for each output
+        ("bias_segments", "i8"),
+        ("store_bytes", "i8"),  # stored to DRAM
+        ("store_segments", "i8"),
+    ]
+)
+"""One tile operation. A layer holds an array of them, in the order in which its engine does them (156 bytes each)."""
+
+
+@dataclass(frozen=True)
+class LayerMapping:
+    """How an array layer is cut and ordered: tile sizes, loop order, what stays in the scratchpads."""
+
+    rows: int
+    """Output rows of a tile."""
+    cols: int
+    """Output columns of a tile."""
+    channels: int
+    """Output channels of a tile, of each group."""
+    k: int
+    """Reduction indices of a chunk: a multiple of array.rows, or all."""
+    groups: int
+    """Groups of a tile."""
+    order: LoopOrder
+    """Order of the loops over pixels and output channels."""
+    input_residency: Residency
+    """What a half of the input scratchpad holds."""
+    weight_residency: Residency
+    """What a half of the weight scratchpad holds."""
+    extent: tuple[int, int, int, int, int, int]
+    """The layer's whole extent: groups, batch, rows, columns, channels, K."""
+
+    @property
+    def trips(self) -> tuple[int, int, int, int, int, int]:
+        """Tiles along groups, batch, rows, columns, channels and K."""
+        groups, batch, rows, cols, channels, k = self.extent
+        return (
+            -(-groups // self.groups),
+            batch,
+            -(-rows // self.rows),
+            -(-cols // self.cols),
+            -(-channels // self.channels),
+            -(-k // self.k),
+        )
+
+    def loop_nest(self) -> str:
+        """Text of the loop nest, outermost first, with the loads where they happen."""
+        g, b, r, c, n, k = self.trips
+        pixels = [("image", b, 1), ("rows", r, self.rows), ("cols", c, self.cols)]
+        channels = [("channels", n, self.channels)]
+        inside = pixels + channels if self.order is LoopOrder.INPUTS_RESIDENT else channels + pixels
+        loops = [("groups", g, self.groups), *inside, ("k", k, self.k)]
+        lines = [
+            f"{'  ' * depth}for {name} in {trips} tiles of {size}" for depth, (name, trips, size) in enumerate(loops)
+        ]
+        lines.append(
+            f"{'  ' * len(loops)}tile op  (inputs: {self.input_residency} resident, "
+            f"weights: {self.weight_residency} resident)"
+        )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSchedule:
+    """Tile operations of one layer. Layers that are alike share one object."""
+
+    engine: Engine
+    """Who works on them."""
+    ops: NDArray[Any]
+    """Structured array [tile ops] of dtype TILE_OP; empty for a layer that moves nothing."""
+    mapping: LayerMapping | None = None
+    """Only layers on the array."""
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The tile operations of every layer, in the order of the network."""
+
+    names: tuple[str, ...]
+    """Name of each layer."""
+    layers: tuple[LayerSchedule, ...]
+    """One schedule per layer."""
+
+    @property
+    def tile_ops(self) -> int:
+        """Tile operations of all layers."""
+        return sum(len(layer.ops) for layer in self.layers)

@@ -1,0 +1,57 @@
+"""Tile operations of layers off the array: chunks that stream through the input scratchpad."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import DoesNotFit
+from simulator.lowering.layer import Engine, Layer
+from simulator.mapping.schedule import TILE_OP, Hold, LayerSchedule
+from simulator.mapping.work import Device
+
+
+def traffic(layer: Layer) -> tuple[int, int]:
+    """Bytes that a layer off the array reads and writes.
+
+    Pure movement reads only what it writes (a slice), or once what it repeats (a tile, a pad).
+    """
+    distinct = {tensor.name: tensor.bytes for tensor in layer.inputs if tensor is not None}
+    read, write = sum(distinct.values()), sum(tensor.bytes for tensor in layer.outputs)
+    return (min(read, write) if layer.engine is Engine.DMA else read), write
+
+
+def stream_schedule(layer: Layer, device: Device) -> LayerSchedule:
+    """Cut a vector, DMA or host layer into equal chunks whose inputs and outputs share half the input scratchpad.
+
+    Raises
+    ------
+    DoesNotFit
+        Not even one output element with its share of the inputs fits.
+
+    """
+    if not layer.moves_data:
+        return LayerSchedule(layer.engine, np.zeros(0, TILE_OP))
+    read, write = traffic(layer)
+    elements = max(1, sum(tensor.elements for tensor in layer.outputs))
+    half = device.input_half_bytes
+    smallest = -(-read // elements) + -(-write // elements)
+    if smallest > half:
+        lever = f"memories.input_scratchpad.size >= {2 * smallest}"
+        raise DoesNotFit(layer.name, "input_scratchpad", 2 * smallest, 2 * half, [lever])
+    count = max(1, -(-(read + write) // half))
+    while -(-read // count) + -(-write // count) > half:
+        count += 1
+    ops = np.zeros(count, TILE_OP)
+    for name, total in (("input", read), ("store", write)):
+        ops[f"{name}_bytes"] = _shares(total, count)
+        ops[f"{name}_segments"] = ops[f"{name}_bytes"] > 0
+    ops["ops"] = _shares(layer.vector_ops, count)
+    ops["hold"] = Hold.TAKE_INPUT | Hold.GIVE_INPUT_WHEN_STORED
+    return LayerSchedule(layer.engine, ops)
+
+
+def _shares(total: int, count: int) -> NDArray[np.int64]:
+    """Split `total` into `count` whole shares that differ by at most one."""
+    base, more = divmod(total, count)
+    return base + (np.arange(count) < more).astype(np.int64)

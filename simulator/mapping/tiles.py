@@ -1,0 +1,180 @@
+"""Write out the tile operations of a mapped array layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.lowering.layer import Engine
+from simulator.mapping.chunks import Chunks, TapBox, chunks
+from simulator.mapping.reach import axes, reach
+from simulator.mapping.schedule import TILE_OP, Hold, LayerMapping, LayerSchedule, LoopOrder, Residency
+from simulator.mapping.work import ArrayWork, Device
+from simulator.numerics.modes import Dataflow
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Loops:
+    """Counter of each loop at each tile op, [ops]."""
+
+    group: Index
+    batch: Index
+    row: Index
+    col: Index
+    channel: Index
+    k: Index
+
+    @property
+    def first_pixel(self) -> NDArray[np.bool_]:
+        return np.asarray((self.batch == 0) & (self.row == 0) & (self.col == 0))
+
+
+def array_schedule(work: ArrayWork, mapping: LayerMapping, device: Device) -> LayerSchedule:
+    """Tile operations of an array layer: K innermost and rising, so an output tile is stored once."""
+    loops = _count(mapping)
+    cut = chunks(work.geometry.kernel, work.geometry.channels, mapping.k)
+    ops = np.zeros(len(loops.k), TILE_OP)
+    _place(ops, loops, mapping, cut)
+    ops["folds"] = _folds(ops, device)
+    first_k = loops.k == 0
+    last_k = loops.k == mapping.trips[5] - 1
+    takes_input = _load_inputs(ops, loops, work, mapping, cut)
+    takes_weight = _load_weights(ops, loops, work, mapping)
+    if work.bias_matrix:
+        _load_bias_matrix(ops, first_k, work)
+    _store(ops, last_k, work)
+    hold = np.where(takes_input, Hold.TAKE_INPUT, 0) | np.where(takes_weight, Hold.TAKE_WEIGHT, 0)
+    hold |= np.where(first_k, Hold.TAKE_ACCUMULATOR, 0)
+    hold |= np.where(_next_or_end(takes_input), Hold.GIVE_INPUT, 0)
+    hold |= np.where(_next_or_end(takes_weight), Hold.GIVE_WEIGHT, 0)
+    ops["hold"] = hold
+    return LayerSchedule(Engine.ARRAY, ops, mapping)
+
+
+def _next_or_end(takes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.append(takes[1:], True)
+
+
+def _count(mapping: LayerMapping) -> _Loops:
+    groups, batch, rows, cols, channels, ks = mapping.trips
+    rest, k = np.divmod(np.arange(groups * batch * rows * cols * channels * ks), ks)
+    pixels = batch * rows * cols
+    if mapping.order is LoopOrder.INPUTS_RESIDENT:
+        rest, channel = np.divmod(rest, channels)
+        group, pixel = np.divmod(rest, pixels)
+    else:
+        rest, pixel = np.divmod(rest, pixels)
+        group, channel = np.divmod(rest, channels)
+    image, place = np.divmod(pixel, rows * cols)
+    row, col = np.divmod(place, cols)
+    return _Loops(group, image, row, col, channel, k)
+
+
+def _place(ops: NDArray[np.void], loops: _Loops, mapping: LayerMapping, cut: Chunks) -> None:
+    _, _, height, width, filters, _ = mapping.extent
+    ops["group"] = loops.group * mapping.groups
+    ops["groups"] = mapping.groups
+    ops["batch"] = loops.batch
+    for name, count, counter, size, whole in (
+        ("row", "rows", loops.row, mapping.rows, height),
+        ("col", "cols", loops.col, mapping.cols, width),
+        ("channel", "channels", loops.channel, mapping.channels, filters),
+    ):
+        ops[name] = counter * size
+        ops[count] = np.minimum(size, whole - counter * size)
+    ops["k"] = cut.start[loops.k]
+    ops["k_length"] = cut.length[loops.k]
+
+
+def _folds(ops: NDArray[np.void], device: Device) -> Index:
+    columns = -(-ops["channels"].astype(np.int64) // device.cols) * ops["groups"]
+    if device.dataflow is Dataflow.WEIGHT_STATIONARY:
+        return np.asarray(-(-ops["k_length"] // device.rows) * columns, np.int64)
+    return np.asarray(-(-(ops["rows"].astype(np.int64) * ops["cols"]) // device.rows) * columns, np.int64)
+
+
+def _load_inputs(
+    ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping: LayerMapping, cut: Chunks
+) -> NDArray[np.bool_]:
+    g = work.geometry
+    if mapping.input_residency is Residency.LAYER:
+        return _load_whole_input(ops, loops, work, mapping)
+    if mapping.input_residency is Residency.TILE:
+        boxes: tuple[TapBox, ...] = (TapBox(0, g.kernel[0] - 1, 0, g.kernel[1] - 1, g.channels),)
+        which = np.zeros_like(loops.k)
+        takes = loops.k == 0
+        if mapping.order is LoopOrder.INPUTS_RESIDENT:
+            takes &= loops.channel == 0
+    else:
+        boxes, which = cut.boxes, cut.box_of[loops.k]
+        takes = np.ones(len(ops), np.bool_)
+    row_axis, col_axis = axes(g)
+    rows = np.stack([reach(row_axis, mapping.rows, b.first_kh, b.last_kh).positions for b in boxes])[which, loops.row]
+    col_reach = [reach(col_axis, mapping.cols, b.first_kw, b.last_kw) for b in boxes]
+    cols = np.stack([r.positions for r in col_reach])[which, loops.col]
+    runs = np.stack([r.runs for r in col_reach])[which, loops.col]
+    wide = np.array([b.channels for b in boxes])[which] * ops["groups"]
+    # A pixel's channels lie together, and pixels of a row after one another: a run of whole pixels is one stretch.
+    whole_pixels = wide == g.channels * g.groups
+    size = -(-rows * cols * wide * work.input_bits // 8)
+    ops["input_bytes"] = np.where(takes, size, 0)
+    ops["input_segments"] = np.where(takes, rows * np.where(whole_pixels, runs, cols), 0)
+    return np.asarray(takes, np.bool_)
+
+
+def _load_whole_input(
+    ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping: LayerMapping
+) -> NDArray[np.bool_]:
+    g = work.geometry
+    row_axis, col_axis = axes(g)
+    rows = int(reach(row_axis, g.out_height, 0, g.kernel[0] - 1).positions[0]) * g.batch
+    across = reach(col_axis, g.out_width, 0, g.kernel[1] - 1)
+    cols, runs = int(across.positions[0]), int(across.runs[0])
+    wide = g.channels * mapping.groups
+    takes = (loops.k == 0) & (loops.channel == 0) & loops.first_pixel
+    ops["input_bytes"] = np.where(takes, -(-rows * cols * wide * work.input_bits // 8), 0)
+    ops["input_segments"] = np.where(takes, rows * (runs if mapping.groups == g.groups else cols), 0)
+    return np.asarray(takes)
+
+
+def _load_weights(ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping: LayerMapping) -> NDArray[np.bool_]:
+    loads = np.ones(len(ops), np.bool_)
+    takes = loads
+    if mapping.weight_residency is not Residency.CHUNK:
+        # What stays is loaded piece by piece, each at its first use, into one half of the scratchpad.
+        loads = loops.first_pixel
+        takes = loads & (loops.k == 0)
+        if mapping.weight_residency is Residency.LAYER:
+            takes = takes & (loops.channel == 0)
+    filters = ops["channels"].astype(np.int64) * ops["groups"]
+    bias = np.where(loops.k == 0, filters * work.weight_bias_bits, 0)
+    size = -(-(filters * ops["k_length"] * work.weight_bits + bias) // 8)
+    # Weights lie filter by filter, k fastest: uncut K of adjacent filters is one stretch; biases lie apart.
+    stretches = np.where(ops["k_length"] == work.geometry.k, 1, filters) + (bias > 0)
+    ops["weight_bytes"] = np.where(loads, size, 0)
+    ops["weight_segments"] = np.where(loads, stretches, 0)
+    return np.asarray(takes)
+
+
+def _outputs(ops: NDArray[np.void], work: ArrayWork, bits: int) -> tuple[Index, Index]:
+    pixels = ops["rows"].astype(np.int64) * ops["cols"]
+    filters = ops["channels"].astype(np.int64) * ops["groups"]
+    whole_rows = np.where(ops["cols"] == work.geometry.out_width, 1, ops["rows"])
+    whole_pixels = filters == work.geometry.filters * work.geometry.groups
+    return -(-pixels * filters * bits // 8), np.where(whole_pixels, whole_rows, pixels)
+
+
+def _load_bias_matrix(ops: NDArray[np.void], first_k: NDArray[np.bool_], work: ArrayWork) -> None:
+    size, segments = _outputs(ops, work, work.bias_bits)
+    ops["bias_bytes"] = np.where(first_k, size, 0)
+    ops["bias_segments"] = np.where(first_k, segments, 0)
+
+
+def _store(ops: NDArray[np.void], last_k: NDArray[np.bool_], work: ArrayWork) -> None:
+    size, segments = _outputs(ops, work, work.output_bits)
+    ops["store_bytes"] = np.where(last_k, size, 0)
+    ops["store_segments"] = np.where(last_k, segments, 0)

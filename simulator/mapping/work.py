@@ -1,0 +1,86 @@
+"""What the mapper must know of an array layer and of the device: two small frozen records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from simulator.accelerator.spec import Accelerator
+from simulator.lowering.layer import ConvGeometry, Layer
+from simulator.numerics.modes import Dataflow
+
+
+@dataclass(frozen=True)
+class ArrayWork:
+    """An array layer without its name: layers that are alike map alike."""
+
+    geometry: ConvGeometry
+    input_bits: int
+    weight_bits: int
+    output_bits: int
+    bias_bits: int
+    """0 where there is no bias."""
+    bias_matrix: bool
+    """A bias for each output, not for each output channel."""
+
+    @classmethod
+    def of(cls, layer: Layer) -> ArrayWork:
+        """Read the sizes off a lowered layer whose inputs are x, weights and perhaps a bias."""
+        assert layer.geometry is not None
+        x, weights = layer.inputs[0], layer.inputs[1]
+        assert x is not None
+        assert weights is not None
+        bias = layer.inputs[2] if len(layer.inputs) > 2 else None
+        channels = layer.geometry.filters * layer.geometry.groups
+        return cls(
+            geometry=layer.geometry,
+            input_bits=x.format.bits,
+            weight_bits=weights.format.bits,
+            output_bits=layer.outputs[0].format.bits,
+            bias_bits=0 if bias is None else bias.format.bits,
+            bias_matrix=bias is not None and bias.elements > channels,
+        )
+
+    @property
+    def weight_bias_bits(self) -> int:
+        """Bits of bias that travel with the weights of one output channel."""
+        return 0 if self.bias_matrix else self.bias_bits
+
+
+@dataclass(frozen=True)
+class Device:
+    """What the accelerator gives to a tile. Both halves of a memory are alike; a tile uses one."""
+
+    rows: int
+    cols: int
+    dataflow: Dataflow
+    weight_double_buffer: bool
+    input_half_bytes: int
+    weight_half_bytes: int
+    accumulator_half_bytes: int
+    accumulator_element_bytes: int
+    burst_bytes: int
+    max_outstanding: int
+    setup_cycles: int
+    latency_cycles: int
+    bytes_per_cycle: Fraction
+
+    @classmethod
+    def of(cls, accelerator: Accelerator) -> Device:
+        """Read the limits off a specification."""
+        array, memories, dma = accelerator.array, accelerator.memories, accelerator.dma
+        return cls(
+            rows=array.rows,
+            cols=array.cols,
+            dataflow=array.dataflow,
+            weight_double_buffer=array.weight_double_buffer,
+            input_half_bytes=memories.input_scratchpad.size // 2,
+            weight_half_bytes=memories.weight_scratchpad.size // 2,
+            accumulator_half_bytes=memories.accumulator.size // 2,
+            accumulator_element_bytes=-(-accelerator.arithmetic.accumulator.bits // 8),
+            burst_bytes=dma.burst_bytes,
+            max_outstanding=dma.max_outstanding,
+            setup_cycles=dma.setup_cycles,
+            latency_cycles=accelerator.dram_latency_cycles,
+            bytes_per_cycle=accelerator.dram_bytes_per_cycle,
+        )

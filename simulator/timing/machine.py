@@ -1,0 +1,187 @@
+"""The machine: one SimPy process per engine, tile ops as the unit of work, double-buffered memories between them.
+
+Load DMA, worker (array, vector unit or host) and store DMA each take the tile ops in order. Each memory has two
+halves; a tile op waits until a half is free. Load and store DMA share the DRAM bus. Layers follow one another: the
+next begins when the last write of the one before is done, so each is run from cycle 0 and then put in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import numpy as np
+import simpy
+
+from simulator.accelerator.spec import Accelerator
+from simulator.mapping.schedule import Hold, LayerSchedule, Schedule
+from simulator.records.run import TraceEvent
+from simulator.timing.dma import MemoryPath, requests_of, transfer
+from simulator.timing.dram import DramBus
+from simulator.timing.timeline import LayerTime, Timeline
+from simulator.timing.trace import MAX_EVENTS, Intervals, Span
+from simulator.timing.work_cycles import work_cycles
+
+Progress = Callable[[int, int, str], None]
+"""(layers done, layers, name of the layer just done)."""
+
+LOAD_DMA, STORE_DMA = 0, 1
+"""Engine ids, in the order in which they are served when both ask in the same cycle."""
+
+TRACKS = ("load dma", "work", "store dma")
+"""Engines of a layer; `work` stands for array, vector, host or dma."""
+
+_HALVES = 2
+_BLOCK = 1 << 15
+"""Tile ops turned into Python ints at a time: a million of them at once would take a gigabyte."""
+
+Steps = Generator[simpy.Event, Any, None]
+_LayerRun = tuple[LayerTime, dict[str, tuple[Span, ...]]]
+
+
+def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Progress | None = None) -> Timeline:
+    """Run a schedule on the machine.
+
+    Parameters
+    ----------
+    on_progress
+        Called with (layers done, layers, name) after each layer.
+
+    """
+    known: dict[int, _LayerRun] = {}
+    limit = max(1, MAX_EVENTS // (len(TRACKS) * max(1, len(schedule.layers))))
+    times: list[LayerTime] = []
+    events: list[TraceEvent] = []
+    now = 0
+    for index, (name, layer) in enumerate(zip(schedule.names, schedule.layers, strict=True)):
+        # Layers that are alike share one object and, starting from an idle machine, take the same time.
+        if id(layer) not in known:
+            known[id(layer)] = _LayerMachine(layer, accelerator).run(limit)
+        time, spans = known[id(layer)]
+        events.extend(_events(index, name, layer, spans, now))
+        times.append(time.shifted(now))
+        now = times[-1].end_cycle
+        if on_progress is not None:
+            on_progress(index + 1, len(schedule.layers), name)
+    return Timeline(tuple(times), tuple(events))
+
+
+def _events(
+    index: int, name: str, layer: LayerSchedule, spans: dict[str, tuple[Span, ...]], offset: int
+) -> Iterator[TraceEvent]:
+    verbs = {"load dma": "load", "store dma": "store"}
+    for track, stretch in spans.items():
+        verb = verbs.get(track, "compute")
+        for span in stretch:
+            label = f"{name}: {verb}" if span.pieces == 1 else f"{name}: {verb} ({span.pieces} tile ops)"
+            where = layer.engine.value if track == "work" else track
+            yield TraceEvent(where, label, span.start_cycle + offset, span.end_cycle - span.start_cycle, index)
+
+
+class _LayerMachine:
+    """One layer on an idle machine."""
+
+    def __init__(self, layer: LayerSchedule, accelerator: Accelerator) -> None:
+        self._layer = layer
+        self._path = MemoryPath.of(accelerator)
+        self._cycles = work_cycles(layer, accelerator)
+        self._env = simpy.Environment()
+        self._bus = DramBus(self._env)
+        self._inputs = simpy.Container(self._env, init=_HALVES)
+        self._weights = simpy.Container(self._env, init=_HALVES)
+        self._accumulators = simpy.Container(self._env, init=_HALVES)
+        self._loaded = simpy.Container(self._env)
+        self._finished = simpy.Container(self._env)
+        self._intervals = {track: Intervals() for track in TRACKS}
+        self._load_stall = 0
+        self._store_stall = 0
+
+    def run(self, limit: int) -> _LayerRun:
+        """Run to the last write; keep at most `limit` spans per engine."""
+        for process in (self._load(), self._work(), self._store()):
+            self._env.process(process)
+        self._env.run()
+        end = int(self._env.now)
+        busy = {track: intervals.busy_cycles for track, intervals in self._intervals.items()}
+        time = LayerTime(
+            start_cycle=0,
+            end_cycle=end,
+            compute_cycles=busy["work"],
+            load_cycles=busy["load dma"],
+            store_cycles=busy["store dma"],
+            load_stall_cycles=self._load_stall,
+            # After the last tile op the layer only waits for its writes.
+            store_stall_cycles=end - busy["work"] - self._load_stall,
+        )
+        return time, {track: intervals.spans(limit) for track, intervals in self._intervals.items()}
+
+    def _load(self) -> Steps:
+        ops = self._layer.ops
+        kinds = ("input", "weight", "bias")
+        size = sum(ops[f"{kind}_bytes"] for kind in kinds)
+        requests = sum(
+            requests_of(ops[f"{kind}_bytes"], ops[f"{kind}_segments"], self._path.burst_bytes) for kind in kinds
+        )
+        descriptors = sum((ops[f"{kind}_bytes"] > 0).astype(np.int64) for kind in kinds)
+        for hold, bias, *parts in _rows(ops["hold"], ops["bias_bytes"], size, requests, descriptors):
+            if hold & Hold.TAKE_INPUT:
+                yield self._inputs.get(1)
+            if hold & Hold.TAKE_WEIGHT:
+                yield self._weights.get(1)
+            if bias:
+                yield self._accumulators.get(1)
+            if parts[0]:
+                yield from self._transfer(LOAD_DMA, parts[0], parts[1], parts[2], self._intervals["load dma"])
+            self._loaded.put(1)
+
+    def _work(self) -> Steps:
+        ops, env, intervals = self._layer.ops, self._env, self._intervals["work"]
+        columns = (ops["hold"], ops["bias_bytes"], ops["store_bytes"], self._cycles)
+        for hold, bias, stored, cycles in _rows(*columns):
+            before = env.now
+            yield self._loaded.get(1)
+            self._load_stall += int(env.now - before)
+            # A bias matrix was loaded into the accumulators, so the load DMA has taken the half already.
+            if hold & Hold.TAKE_ACCUMULATOR and not bias:
+                yield self._accumulators.get(1)
+            before = env.now
+            if cycles:
+                yield env.timeout(cycles)
+            intervals.add(int(before), int(env.now))
+            if hold & Hold.GIVE_INPUT:
+                self._inputs.put(1)
+            if hold & Hold.GIVE_WEIGHT:
+                self._weights.put(1)
+            if stored or hold & Hold.GIVE_INPUT_WHEN_STORED:
+                self._finished.put(1)
+
+    def _store(self) -> Steps:
+        ops = self._layer.ops
+        held = (ops["hold"] & Hold.GIVE_INPUT_WHEN_STORED) != 0
+        ops = ops[(ops["store_bytes"] > 0) | held]
+        requests = requests_of(ops["store_bytes"], ops["store_segments"], self._path.burst_bytes)
+        for hold, size, count in _rows(ops["hold"], ops["store_bytes"], requests):
+            yield self._finished.get(1)
+            if size:
+                yield from self._transfer(STORE_DMA, size, count, 1, self._intervals["store dma"])
+            if hold & Hold.GIVE_INPUT_WHEN_STORED:
+                self._inputs.put(1)
+            else:
+                self._accumulators.put(1)
+
+    def _transfer(self, engine: int, size: int, requests: int, descriptors: int, intervals: Intervals) -> Steps:
+        parts = transfer(size, requests, descriptors, self._path)
+        begin = int(self._env.now)
+        if parts.lead_cycles:
+            yield self._env.timeout(parts.lead_cycles)
+        yield self._bus.request(engine)
+        yield self._env.timeout(parts.bus_cycles)
+        self._bus.release()
+        if parts.tail_cycles:
+            yield self._env.timeout(parts.tail_cycles)
+        intervals.add(begin, int(self._env.now))
+
+
+def _rows(*columns: Any) -> Iterator[tuple[int, ...]]:
+    for start in range(0, len(columns[0]), _BLOCK):
+        yield from zip(*(column[start : start + _BLOCK].tolist() for column in columns), strict=True)
