@@ -1,0 +1,10 @@
+"""All lowering functions of the vector unit."""
+
+from __future__ import annotations
+
+from simulator.lowering import elementwise
+from simulator.lowering.table import LowererTable
+
+LOWERERS: LowererTable = {
+    **elementwise.LOWERERS,
+}
