@@ -102,7 +102,9 @@ def _read(path: Path, model: type[_SpecT]) -> tuple[_SpecT | None, Document, lis
 
 
 def _report(document: Document, found: Sequence[tuple[int, str]]) -> str:
-    return "\n".join(f"{document.name}:{line}: {text}" for line, text in sorted(found, key=lambda item: item[0]))
+    # On one line a misspelt key comes before the key that is missing because of it.
+    ordered = sorted(found, key=lambda item: (item[0], ": missing" in item[1]))
+    return "\n".join(f"{document.name}:{line}: {text}" for line, text in ordered)
 
 
 def _with_energy_table(accelerator: Accelerator, folder: Path) -> Accelerator:

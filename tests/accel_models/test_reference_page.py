@@ -1,0 +1,56 @@
+"""docs/accelerators.md says what the specification says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from accel_models.load import energy_table_names, load_accelerator
+from accel_models.reference import update
+from simulator.accelerator.energy import EnergyTable
+from simulator.accelerator.problems import dotted_keys
+from simulator.accelerator.spec import Accelerator
+from simulator.errors import SpecError
+
+PAGE = Path(__file__).parents[2] / "docs" / "accelerators.md"
+
+
+@pytest.fixture(scope="module")
+def page():
+    return PAGE.read_text(encoding="utf-8")
+
+
+def test_page_is_up_to_date(page):
+    assert update(page) == page, "run: python -m accel_models.reference docs/accelerators.md"
+
+
+def test_page_tells_every_key(page):
+    told = set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE))
+    assert set(dotted_keys(Accelerator)) <= told
+    assert set(EnergyTable.model_fields) <= told
+
+
+def test_every_key_has_a_meaning(page):
+    rows = re.findall(r"^\| `([a-z_.]+)` \|.*\| (.*) \|$", page, re.MULTILINE)
+    assert [key for key, meaning in rows if len(meaning) < 5 and key not in energy_table_names()] == []
+
+
+def test_the_example_is_a_valid_file_and_the_mistakes_are_real(page, tmp_path, monkeypatch):
+    example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1]
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(example)
+    assert load_accelerator("mine.yaml").model_dump()["array"]["rows"] == yaml.safe_load(example)["array"]["rows"]
+    Path("mine.yaml").write_text(example.replace("cols:", "colls:").replace("64 KiB", "64 Kib"))
+    told = re.search(r"```\n(mine.yaml:.*?)```", page, re.DOTALL)[1]
+    with pytest.raises(SpecError) as error:
+        load_accelerator("mine.yaml")
+    assert str(error.value).splitlines() == told.splitlines()
+
+
+def test_every_builtin_table_is_in_the_list(page):
+    assert [
+        name for name in energy_table_names() if name.startswith("illustrative") and f"| `{name}` |" not in page
+    ] == []
