@@ -1,0 +1,52 @@
+"""The built-in networks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from inspect import getdoc, signature
+from typing import Any
+
+from simulator.errors import NetworkError
+from workloads.nets.deeplabv3 import deeplabv3_resnet50
+from workloads.nets.fcn import fcn_vgg16
+from workloads.network import Network
+
+_NETWORKS: dict[str, Callable[..., Network]] = {"deeplabv3_resnet50": deeplabv3_resnet50, "fcn_vgg16": fcn_vgg16}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the built-in networks."""
+    return tuple(_NETWORKS)
+
+
+def describe(name: str) -> tuple[str, dict[str, Any]]:
+    """Return a network's one-line description and its keywords with their defaults."""
+    function = _find(name)
+    summary = (getdoc(function) or "").splitlines()[0].removeprefix("Return ")
+    return summary, {key: parameter.default for key, parameter in signature(function).parameters.items()}
+
+
+def build(name: str, **keywords: Any) -> Network:
+    """Return the built-in network `name`; its keywords are those of its function, all with a default.
+
+    Raises
+    ------
+    NetworkError
+        An unknown name or keyword (the message lists those there are), or a value that does not suit.
+
+    """
+    function = _find(name)
+    known = signature(function).parameters
+    for keyword in keywords:
+        if keyword not in known:
+            near = get_close_matches(keyword, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise NetworkError(f"{name} has no keyword {keyword!r}{hint}. It has {', '.join(known)}")
+    return function(**keywords)
+
+
+def _find(name: str) -> Callable[..., Network]:
+    if name not in _NETWORKS:
+        raise NetworkError(f"no built-in network {name!r}; there are {', '.join(_NETWORKS)}")
+    return _NETWORKS[name]
