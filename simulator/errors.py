@@ -78,3 +78,7 @@ class OverflowTrap(BittrueError):
             f"layer {layer}: the {bits}-bit {register} overflowed at output {output} (flat NHWC index), k = {k}; "
             f"its overflow mode is trap. Widen it (arithmetic.{register}.bits) or use wrap or saturate."
         )
+
+
+class RunFolderError(BittrueError):
+    """A run folder that cannot be read, or that cannot be written where it was asked for."""

@@ -1,0 +1,114 @@
+"""The per-layer table and the totals as text cells, the same for the terminal, HTML and Markdown."""
+
+from __future__ import annotations
+
+from reports.summary import bottleneck, widest_layer
+from reports.units import binary_bytes, percent, shape_text, si, three_digits
+from simulator.records.layer import LayerRecord
+from simulator.records.run import RunRecord
+
+FIELDS = {
+    "layer": "name",
+    "op": "op",
+    "engine": "engine",
+    "output": "output_shape",
+    "MMACs": "macs",
+    "kcycles": "total_cycles",
+    "util. %": "utilization",
+    "bound": "bound",
+    "DRAM KiB": "dram_bytes",
+    "energy uJ": "energy_pj",
+    "bits needed": "needed_bits",
+    "overflows": "events",
+    "outputs hit": "affected_outputs",
+    "clipped": "saturations",
+}
+"""Column header -> the record field it shows, whose definition `bittrue explain` prints."""
+
+_TIME = ("kcycles", "util. %", "bound", "DRAM KiB", "energy uJ")
+_VALUES = ("bits needed", "overflows", "outputs hit", "clipped")
+
+
+def headers(record: RunRecord) -> tuple[str, ...]:
+    """Return the columns that this run has: no time columns without time, no overflow columns without values."""
+    absent = {"timing": _VALUES, "values": _TIME}.get(record.mode, ())
+    return tuple(header for header in FIELDS if header not in absent)
+
+
+def layer_rows(record: RunRecord) -> list[dict[str, str]]:
+    """Return one row per layer, {header: cell}; units stand in the headers."""
+    shown = headers(record)
+    return [{header: cell for header, cell in _cells(layer).items() if header in shown} for layer in record.layers]
+
+
+def _cells(layer: LayerRecord) -> dict[str, str]:
+    on_array = layer.engine == "array"
+    cells = {
+        "layer": layer.name,
+        "op": layer.op,
+        "engine": layer.engine,
+        "output": shape_text(layer.output_shape),
+        "MMACs": f"{layer.macs / 1e6:,.1f}" if on_array else "-",
+        "kcycles": f"{layer.total_cycles / 1e3:,.1f}",
+        "util. %": f"{100 * layer.utilization:.1f}" if on_array else "-",
+        "bound": layer.bound,
+        "DRAM KiB": f"{layer.dram_bytes / 1024:,.0f}",
+        "energy uJ": f"{layer.energy_pj / 1e6:,.2f}",
+    }
+    overflow = layer.overflow
+    if overflow is None or overflow.needed_bits is None:
+        return cells | dict.fromkeys(_VALUES, "-")
+    bound = "" if overflow.needed_bits_is_exact else "<="
+    return cells | {
+        "bits needed": f"{bound}{overflow.needed_bits}",
+        "overflows": f"{overflow.events:,}",
+        "outputs hit": f"{overflow.affected_outputs:,}",
+        "clipped": f"{overflow.saturations:,}",
+    }
+
+
+def summary_rows(record: RunRecord) -> list[tuple[str, str]]:
+    """Return the totals as (name, text) pairs, the bottleneck last."""
+    rows = [
+        ("network", record.network),
+        ("accelerator", record.accelerator),
+        ("MACs", si(record.total_macs, "MAC")),
+        ("parameters", si(record.parameters, "").strip()),
+        ("peak memory", binary_bytes(record.peak_memory_bytes)),
+    ]
+    if record.mode != "values":
+        rows += _time_rows(record)
+    if record.mode != "timing":
+        rows.append(("overflow", _overflow_text(record)))
+    if record.mode != "values":
+        rows.append(("bottleneck", bottleneck(record)))
+    return rows
+
+
+def _time_rows(record: RunRecord) -> list[tuple[str, str]]:
+    return [
+        ("cycles", f"{record.total_cycles:,} at {record.clock_mhz:g} MHz"),
+        ("time", si(record.total_time_s, "s")),
+        ("frames/s", three_digits(record.frames_per_s)),
+        ("utilization", percent(record.utilization)),
+        (
+            "DRAM traffic",
+            f"{binary_bytes(record.dram_read_bytes)} read, {binary_bytes(record.dram_write_bytes)} written",
+        ),
+        ("energy", si(record.total_energy_pj * 1e-12, "J")),
+        ("average power", si(record.average_power_w, "W")),
+        ("efficiency", f"{three_digits(record.tops_per_w)} TOPS/W"),
+    ]
+
+
+def _overflow_text(record: RunRecord) -> str:
+    hit = [layer for layer in record.layers if layer.overflow and layer.overflow.events]
+    widest = widest_layer(record)
+    if widest is None or widest.overflow is None:
+        return "no layer accumulates"
+    at_most = "" if widest.overflow.needed_bits_is_exact else "at most "
+    need = f"{widest.name} needs the most: {at_most}{widest.overflow.needed_bits} bits"
+    if not hit:
+        return f"none; {need}"
+    outputs = sum(layer.overflow.affected_outputs for layer in hit if layer.overflow)
+    return f"{record.overflow_events:,} events hit {outputs:,} outputs in {len(hit)} layers; {need}"

@@ -1,0 +1,52 @@
+"""The timeline of a run as a Chrome trace: opens in Perfetto, one track per engine, 1 cycle shown as 1 ns."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+from simulator.records.run import RunRecord
+
+_PROCESS = 1
+
+
+def trace_events(record: RunRecord) -> list[dict[str, Any]]:
+    """Return the trace's events: names of process and tracks first, then one complete slice per TraceEvent."""
+    tracks = list(dict.fromkeys(event.track for event in record.events))
+    thread = {track: index + 1 for index, track in enumerate(tracks)}
+    named = [_metadata("process_name", 0, f"{record.network} on {record.accelerator}")]
+    named += [_metadata("thread_name", thread[track], track) for track in tracks]
+    named += [
+        {"ph": "M", "pid": _PROCESS, "tid": thread[t], "name": "thread_sort_index", "args": {"sort_index": thread[t]}}
+        for t in tracks
+    ]
+    slices = [
+        {
+            "ph": "X",
+            "pid": _PROCESS,
+            "tid": thread[event.track],
+            "name": event.name,
+            "ts": event.start_cycle / 1000,  # the format counts microseconds
+            "dur": event.duration_cycles / 1000,
+            "args": {
+                "layer": record.layers[event.layer].name,
+                "start_cycle": event.start_cycle,
+                "cycles": event.duration_cycles,
+            },
+        }
+        for event in record.events
+    ]
+    return [*named, *slices]
+
+
+def write_trace(path: Path, record: RunRecord) -> None:
+    """Write `path` (.json.gz), the same bytes for the same record."""
+    text = json.dumps({"displayTimeUnit": "ns", "traceEvents": trace_events(record)}, separators=(",", ":"))
+    with path.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as file:
+        file.write(text.encode())
+
+
+def _metadata(name: str, thread: int, value: str) -> dict[str, Any]:
+    return {"ph": "M", "pid": _PROCESS, "tid": thread, "name": name, "args": {"name": value}}

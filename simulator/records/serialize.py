@@ -1,0 +1,88 @@
+"""RunRecord to plain JSON and back: same record, same text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from simulator.errors import RunFolderError
+from simulator.records.layer import EnergyRecord, LayerRecord
+from simulator.records.overflow import FirstEvent, OverflowRecord
+from simulator.records.run import SCHEMA_VERSION, RunRecord, Segmentation, TraceEvent
+
+_TOTALS = (
+    "total_cycles",
+    "total_time_s",
+    "frames_per_s",
+    "total_macs",
+    "total_energy_pj",
+    "average_power_w",
+    "tops_per_w",
+    "utilization",
+    "dram_read_bytes",
+    "dram_write_bytes",
+    "overflow_events",
+)
+"""Derived figures of a RunRecord, written for readers without this tool and ignored when read back."""
+
+
+def record_to_json(record: RunRecord) -> str:
+    """Return the record as JSON text: its fields, and its totals for readers without this tool."""
+    data = asdict(record)
+    data["totals"] = {name: getattr(record, name) for name in _TOTALS}
+    for row, layer in zip(data["layers"], record.layers, strict=True):
+        row["energy_pj"] = layer.energy_pj
+    order = ["schema_version", "tool_version", "network", "accelerator", "mode", "seed", "totals", "notes"]
+    ordered = {key: data.pop(key) for key in order} | data
+    return json.dumps(ordered, indent=1, allow_nan=False) + "\n"
+
+
+def record_from_json(text: str, place: str) -> RunRecord:
+    """Read a record back; RunFolderError naming `place` on damaged text or another schema version."""
+    try:
+        data = json.loads(text)
+        version = data["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise RunFolderError(f"{place}: schema version {version}, this tool reads {SCHEMA_VERSION}; run it again")
+        return _record(data)
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunFolderError(f"{place}: damaged run record ({type(error).__name__}: {error})") from None
+
+
+def _record(data: Mapping[str, Any]) -> RunRecord:
+    plain = _known(RunRecord, data)
+    segmentation = data["segmentation"]
+    plain |= {
+        "layers": tuple(_layer(row) for row in data["layers"]),
+        "notes": tuple(data["notes"]),
+        "events": tuple(TraceEvent(**event) for event in data["events"]),
+        "segmentation": None if segmentation is None else _segmentation(segmentation),
+    }
+    return RunRecord(**plain)
+
+
+def _segmentation(data: Mapping[str, Any]) -> Segmentation:
+    palette = tuple((int(r), int(g), int(b)) for r, g, b in data["palette"])
+    return Segmentation(data["output"], tuple(data["class_names"]), palette)
+
+
+def _layer(data: Mapping[str, Any]) -> LayerRecord:
+    plain = _known(LayerRecord, data)
+    plain |= {
+        "input_shape": tuple(data["input_shape"]),
+        "output_shape": tuple(data["output_shape"]),
+        "energy": EnergyRecord(**data["energy"]),
+        "overflow": None if data["overflow"] is None else _overflow(data["overflow"]),
+    }
+    return LayerRecord(**plain)
+
+
+def _overflow(data: Mapping[str, Any]) -> OverflowRecord:
+    first = data["first_event"]
+    return OverflowRecord(**{**data, "first_event": None if first is None else FirstEvent(*first)})
+
+
+def _known(record: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: data[field.name] for field in fields(record)}
