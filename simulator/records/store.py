@@ -74,8 +74,7 @@ def staged_folder(directory: Path) -> Iterator[Path]:
         `directory` exists and is no run folder, or its parent cannot be written.
 
     """
-    if directory.exists() and not _is_run_folder(directory):
-        raise RunFolderError(f"{directory} exists and is not a run folder; give another folder with -o")
+    check_replaceable(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
@@ -89,6 +88,12 @@ def staged_folder(directory: Path) -> Iterator[Path]:
         raise RunFolderError(f"{directory} cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_replaceable(directory: Path) -> None:
+    """Raise RunFolderError where a run must not be saved, so that nobody computes for nothing."""
+    if directory.exists() and not _is_run_folder(directory):
+        raise RunFolderError(f"{directory} exists and is not a run folder; give another folder with -o")
 
 
 def _umask() -> int:
