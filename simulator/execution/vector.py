@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from simulator.execution import elementwise, pooling, reduction
+from simulator.execution import elementwise, lookup, pooling, quantize, reduction
 from simulator.execution.context import ExecutorTable
 
 EXECUTORS: ExecutorTable = {
     **elementwise.EXECUTORS,
+    **lookup.EXECUTORS,
     **pooling.EXECUTORS,
+    **quantize.EXECUTORS,
     **reduction.EXECUTORS,
 }

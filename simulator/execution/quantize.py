@@ -1,0 +1,79 @@
+"""Execute quantize and dequantize."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.execution.broadcast import flat
+from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
+from simulator.execution.lookup import apply_table
+from simulator.graph.ops import Dequantize, Quantize
+from simulator.kernels.rescale import rescale
+from simulator.lowering.layer import Layer
+from simulator.lowering.lookup import LookupConstants
+from simulator.lowering.quantize import AffineConstants, RescaleConstants
+from simulator.numerics.formats import IntFormat
+from simulator.numerics.quant import QuantParams
+
+Arrays = Sequence[NDArray[Any] | None]
+
+
+def _along(values: Sequence[float], dtype: type, quant: QuantParams, rank: int) -> NDArray[Any]:
+    """Per-tensor or per-channel parameters, shaped to broadcast against a tensor of `rank` axes."""
+    shape = [1] * rank
+    if quant.axis is not None:
+        shape[quant.axis] = len(values)
+    return np.asarray(values, dtype).reshape(shape)
+
+
+def quantize_real(x: NDArray[np.float32], quant: QuantParams, format: IntFormat) -> NDArray[Any]:
+    """Return round(x / scale) + zero_point, clamped; division in float32, a tie away from zero.
+
+    A quotient outside int32, or NaN, becomes -2^31 as x86's conversion has it, and the sum wraps in int32.
+    Source: AffineQuantize, tensorflow/lite/kernels/internal/reference/quantize.h.
+    """
+    scale = _along(quant.scale, np.float32, quant, x.ndim)
+    zero_point = _along(quant.zero_point, np.int64, quant, x.ndim)
+    with np.errstate(over="ignore", invalid="ignore"):
+        quotient = (x / scale).astype(np.float64)
+        rounded = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient)
+    whole = np.where(np.abs(rounded) < 2.0**31, rounded, -(2.0**31)).astype(np.int64)
+    sums = (whole + zero_point).astype(np.int32)  # to a narrower integer NumPy keeps the low bits: it wraps
+    result: NDArray[Any] = np.clip(sums, format.min, format.max).astype(format.dtype)
+    return result
+
+
+def dequantize_integer(x: NDArray[Any], quant: QuantParams) -> NDArray[np.float32]:
+    """Return float32 of scale * (x - zero_point), rounded once."""
+    scale = _along(quant.scale, np.float32, quant, x.ndim).astype(np.float64)
+    zero_point = _along(quant.zero_point, np.int64, quant, x.ndim)
+    result: NDArray[np.float32] = (scale * (x.astype(np.int64) - zero_point)).astype(np.float32)
+    return result
+
+
+def _quantize(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult:
+    x, out, c = arrays[0], layer.outputs[0], layer.constants
+    assert x is not None
+    assert isinstance(out.format, IntFormat)
+    if isinstance(c, AffineConstants):
+        return LayerResult((quantize_real(x, c.quant, out.format),))
+    if isinstance(c, LookupConstants):
+        return LayerResult((apply_table(x, c.table, out.shape),))
+    assert isinstance(c, RescaleConstants)
+    result = np.empty(out.elements, out.format.dtype)
+    values = [c.zero_in, c.multiplier, c.exponent, c.zero_out, c.minimum, c.maximum]
+    rescale(flat(x), np.array(values, np.int64), result)
+    return LayerResult((result.reshape(out.shape),))
+
+
+def _dequantize(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult:
+    assert isinstance(layer.constants, AffineConstants)
+    assert arrays[0] is not None
+    return LayerResult((dequantize_integer(arrays[0], layer.constants.quant),))
+
+
+EXECUTORS: ExecutorTable = {Quantize: _quantize, Dequantize: _dequantize}

@@ -1,0 +1,30 @@
+"""Table look-up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import prange
+from numpy.typing import NDArray
+
+from simulator.kernels._jit import kernel
+
+Ints = NDArray[Any]
+
+
+@kernel(parallel=True)
+def look_up(x: Ints, table: Ints, out: Ints) -> None:
+    """Write out[i] = table[x[i]].
+
+    Parameters
+    ----------
+    x
+        Flat, uint8 or uint16.
+    table
+        One entry for every value that x can hold.
+    out
+        Flat, dtype of `table`, written.
+
+    """
+    for i in prange(x.size):
+        out[i] = table[x[i]]
