@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from simulator.graph.graph import Tensor
 from simulator.graph.ops import Conv2D, FullyConnected, Padding, TransposeConv2D
 from simulator.numerics.quant import QuantParams
@@ -62,7 +60,7 @@ def _depthwise(view: NodeView) -> Converted:
     # The stored depth_multiplier is not read: TFLite derives it from the shapes too (depthwise_conv.cc).
     if weights.shape[0] != 1 or weights.shape[3] % channels:
         raise ValueError(f"depthwise weights of shape {list(weights.shape)} for {channels} channels")
-    filters = _filters_first(weights)
+    filters = _filters_first(view, weights)
     op = Conv2D(
         stride=stride,
         padding=padding(options, x.shape[1:3], weights.shape[1:3], stride, dilation),
@@ -73,11 +71,11 @@ def _depthwise(view: NodeView) -> Converted:
     return Converted(op, _names(x, filters, bias), (filters,))
 
 
-def _filters_first(weights: Tensor) -> Tensor:
+def _filters_first(view: NodeView, weights: Tensor) -> Tensor:
     """Depthwise weights [1, kh, kw, channels * multiplier] as [channels * multiplier, kh, kw, 1]."""
     if weights.data is None:
         raise Refused(f"weights {weights.name} are not constant")
-    data = np.ascontiguousarray(weights.data.transpose(3, 1, 2, 0))
+    data = view.tensors.filters_first(weights)
     quant = weights.quant
     if quant is not None and quant.axis is not None:
         if quant.axis != 3:

@@ -25,6 +25,8 @@ FILE_IDENTIFIER = b"TFL3"
 MAX_ELEMENTS = 1 << 31
 MAX_RANK = 8
 _MAX_NAME_BYTES = 4096
+_MAX_COPIES = 4
+"""Times the file's size that may be copied out of it."""
 _DAMAGE = (struct.error, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, AssertionError)
 
 
@@ -81,6 +83,7 @@ class RawModel:
     buffers: Any
     """Maps a buffer index to its bytes."""
     subgraphs: int
+    file_bytes: int
 
 
 def schema() -> ModuleType:
@@ -130,6 +133,7 @@ class _Reader:
         self.content = content
         self.path = path
         self.root = tflite.Model.GetRootAs(content, 0)
+        self.spent = 0
         self.type_names = _names(tflite.TensorType)
         self.operator_names = _names(tflite.BuiltinOperator)
 
@@ -148,7 +152,16 @@ class _Reader:
             self.indices(graph.OutputsAsNumpy(), len(tensors), "a graph output"),
             self.buffer_bytes,
             subgraphs,
+            len(self.content),
         )
+
+    def spend(self, size: int) -> None:
+        """Count bytes copied out of the file: tables that share one long vector would multiply it without end."""
+        self.spent += size
+        if self.spent > _MAX_COPIES * len(self.content):
+            raise NetworkError(
+                f"{self.path}: the file is damaged: its tables hold more than its {len(self.content)} bytes"
+            )
 
     def count(self, length: int, what: str) -> int:
         """Every element of a vector of tables takes at least 4 bytes, so a longer vector cannot be real."""
@@ -157,7 +170,10 @@ class _Reader:
         return length
 
     def indices(self, vector: Any, limit: int, what: str, *, optional: bool = False) -> tuple[int, ...]:
-        values = tuple(int(i) for i in np.atleast_1d(vector)) if isinstance(vector, np.ndarray) else ()
+        if not isinstance(vector, np.ndarray):
+            return ()
+        self.spend(vector.nbytes)
+        values = tuple(int(i) for i in vector)
         low = -1 if optional else 0
         bad = [i for i in values if not low <= i < limit]
         if bad:
@@ -170,8 +186,7 @@ class _Reader:
         for index in range(self.count(graph.TensorsLength(), "tensors")):
             raw = graph.Tensors(index)
             name = self.unique_name(raw, index, names)
-            shape = tuple(int(n) for n in np.atleast_1d(raw.ShapeAsNumpy())) if raw.ShapeLength() else ()
-            self.check_shape(name, shape)
+            shape = self.shape(raw, name)
             result.append(
                 RawTensor(
                     index=index,
@@ -189,7 +204,10 @@ class _Reader:
     def unique_name(self, raw: Any, index: int, taken: set[str]) -> str:
         stored = raw.Name() or b""
         if len(stored) > _MAX_NAME_BYTES:
-            raise NetworkError(f"{self.path}: the name of tensor {index} is {len(stored)} bytes long")
+            raise NetworkError(
+                f"{self.path}: the name of tensor {index} has {len(stored)} bytes; at most {_MAX_NAME_BYTES} are read"
+            )
+        self.spend(len(stored))
         base = stored.decode("utf-8", "replace") or f"tensor_{index}"
         name = base
         if name in taken:
@@ -199,15 +217,19 @@ class _Reader:
         taken.add(name)
         return name
 
-    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        if len(shape) > MAX_RANK:
-            raise NetworkError(f"{self.path}: tensor {name} has {len(shape)} dimensions; at most {MAX_RANK} are read")
+    def shape(self, raw: Any, name: str) -> tuple[int, ...]:
+        rank = raw.ShapeLength()
+        if rank > MAX_RANK:
+            raise NetworkError(f"{self.path}: tensor {name} has {rank} dimensions; at most {MAX_RANK} are read")
+        shape = tuple(int(n) for n in raw.ShapeAsNumpy()) if rank else ()
         if any(n < 0 for n in shape) or prod(shape) >= MAX_ELEMENTS:
             raise NetworkError(f"{self.path}: tensor {name} has the impossible shape {list(shape)}")
+        return shape
 
     def quantization(self, raw: Any) -> RawQuantization:
         if raw is None:
             return RawQuantization(np.empty(0, np.float32), np.empty(0, np.int64), 0, is_custom=False)
+        self.spend(4 * raw.ScaleLength() + 8 * raw.ZeroPointLength())
         scale = raw.ScaleAsNumpy() if raw.ScaleLength() else np.empty(0, np.float32)
         zero_point = raw.ZeroPointAsNumpy() if raw.ZeroPointLength() else np.empty(0, np.int64)
         return RawQuantization(
@@ -236,11 +258,16 @@ class _Reader:
 
     def nodes(self, graph: Any, tensors: int) -> tuple[RawNode, ...]:
         result = []
+        written: set[int] = set()
         for index in range(self.count(graph.OperatorsLength(), "operators")):
             raw = graph.Operators(index)
             what = f"a tensor of operator {index}"
             inputs = self.indices(raw.InputsAsNumpy(), tensors, what, optional=True)
             outputs = self.indices(raw.OutputsAsNumpy(), tensors, what)
+            if not outputs or written.intersection(outputs):
+                reason = "writes a tensor that another one writes too" if outputs else "has no output"
+                raise NetworkError(f"{self.path}: operator {index} {reason}")
+            written.update(outputs)
             result.append(RawNode(index, self.operator_code(raw.OpcodeIndex()), inputs, outputs, raw))
         return tuple(result)
 
@@ -261,7 +288,7 @@ def _names(enum: type) -> dict[int, str]:
 
 
 def quant_params(raw: RawTensor, low: int, high: int) -> QuantParams | None:
-    """Quantization of an integer tensor whose values lie in [low, high]; ValueError on nonsense."""
+    """Quantization of an integer tensor whose values lie in [low, high]; ValueError naming the tensor on nonsense."""
     scale, zero_point = raw.quantization.scale, raw.quantization.zero_point
     if scale.size == 0 or (scale.size == 1 and scale[0] == 0 and raw.type_name in ("INT32", "INT64")):
         return None
@@ -271,6 +298,8 @@ def quant_params(raw: RawTensor, low: int, high: int) -> QuantParams | None:
         raise ValueError(f"tensor {raw.name} has {scale.size} scales but {zero_point.size} zero points")
     if ((zero_point < low) | (zero_point > high)).any():
         raise ValueError(f"tensor {raw.name} ({raw.type_name}) has a zero point outside [{low}, {high}]")
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        raise ValueError(f"tensor {raw.name} has a scale that is not positive and finite")
     if scale.size == 1:
         return QuantParams.per_tensor(float(scale[0]), int(zero_point[0]))
     axis = raw.quantization.axis

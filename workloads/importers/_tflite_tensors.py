@@ -37,6 +37,8 @@ class TensorTable:
         self._written = {index for node in model.nodes for index in node.outputs}
         self._data: dict[tuple[int, str], NDArray[Any]] = {}
         self._tensors: dict[int, Tensor] = {}
+        self._filters_first: dict[str, NDArray[Any]] = {}
+        self._rearranged_bytes = 0
 
     def problem(self, index: int) -> str | None:
         """Why this tensor cannot be used, or None."""
@@ -62,6 +64,16 @@ class TensorTable:
     def fold(self, index: int, data: NDArray[Any]) -> None:
         """Make the tensor a constant, known at import time."""
         self._tensors[index] = replace(self[index], data=data)
+
+    def filters_first(self, weights: Tensor) -> NDArray[Any]:
+        """Constant depthwise weights [1, kh, kw, filters] as [filters, kh, kw, 1], one copy however many read them."""
+        if weights.name not in self._filters_first:
+            assert weights.data is not None
+            self._rearranged_bytes += weights.data.nbytes
+            if self._rearranged_bytes > 4 * self._model.file_bytes:
+                raise NetworkError("the file is damaged: its depthwise weights together exceed its size")
+            self._filters_first[weights.name] = np.ascontiguousarray(weights.data.transpose(3, 1, 2, 0))
+        return self._filters_first[weights.name]
 
     def _make(self, raw: RawTensor) -> Tensor:
         fmt = FORMATS[raw.type_name]

@@ -120,8 +120,6 @@ class _Import:
         return tuple(names)
 
     def convert(self, raw: RawNode) -> None:
-        if not raw.outputs:
-            raise NetworkError(f"operator {raw.index} ({raw.code}) has no output")
         name = self.model.tensors[raw.outputs[0]].name
         try:
             self.check(raw)
