@@ -1,0 +1,38 @@
+"""The command line: `bittrue --help`."""
+
+from __future__ import annotations
+
+import typer
+
+from bittrue.commands.catalogue import accelerators, networks
+from bittrue.commands.explain import explain
+from bittrue.commands.report import report
+from bittrue.commands.run import run
+from bittrue.console import tolerate_unprintable
+
+app = typer.Typer(
+    name="bittrue",
+    help="Bit-accurate, cycle-approximate simulator of fixed-point systolic-array accelerators.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 a comparison or check that failed, 2 bad input.",
+)
+for _command in (run, accelerators, networks, explain, report):
+    app.command()(_command)
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"bittrue {installed('bittrue')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; the entry point of `bittrue`."""
+    tolerate_unprintable()
+    app()

@@ -1,0 +1,1 @@
+"""The commands of `bittrue`, one module each. They import what they need when they run: `--help` stays quick."""

@@ -1,0 +1,84 @@
+"""`bittrue accelerators` and `bittrue networks`: what there is to run, and to run it on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bittrue.console import refusals, stdout
+
+if TYPE_CHECKING:
+    from simulator.accelerator.spec import Accelerator, Register
+
+
+@refusals
+def accelerators() -> None:
+    """List the accelerators and the energy tables that come along."""
+    from accel_models.load import energy_table_names, load_accelerator, load_energy_table, preset_names
+    from bittrue.tables import draw
+
+    console = stdout()
+    presets = [load_accelerator(name) for name in preset_names()]
+    draw(console, [_accelerator_row(accelerator) for accelerator in presets], spare=("energy table",))
+    console.print()
+    for accelerator in presets:
+        console.print(f"{accelerator.name}: {accelerator.description}")
+    console.print()
+    tables = [load_energy_table(name) for name in energy_table_names()]
+    rows = [
+        {
+            "energy table": table.name,
+            "nm": f"{table.node_nm:g}",
+            "MAC pJ": f"{table.mac.pj:g}",
+            "input scratchpad pJ/byte": f"{table.input_scratchpad_byte.pj:g}",
+            "DRAM pJ/byte": f"{table.dram_byte.pj:g}",
+            "leakage mW": f"{table.leakage.mw:g}",
+        }
+        for table in tables
+    ]
+    draw(console, rows)
+    console.print()
+    for table in tables:
+        console.print(f"{table.name}: {table.description}")
+    console.print("\nAny YAML file of the same shape will do: -a FILE.yaml (docs/accelerators.md tells every key).")
+
+
+@refusals
+def networks() -> None:
+    """List the built-in networks, their options, and the kinds of files that can be run."""
+    from workloads.load import importer_suffixes
+    from workloads.nets import registry
+
+    console = stdout()
+    for name in registry.names():
+        summary, keywords = registry.describe(name)
+        console.print(name, style="bold")
+        console.print(f"  {summary}")
+        console.print("  " + " ".join(f"--net {key}={_shown(value)}" for key, value in keywords.items()))
+    console.print(f"\nfiles: {', '.join(importer_suffixes())}")
+
+
+def _accelerator_row(accelerator: Accelerator) -> dict[str, str]:
+    memories = accelerator.memories
+    peak = 2 * accelerator.peak_macs_per_cycle * accelerator.clock_mhz * 1e-6
+    return {
+        "name": accelerator.name,
+        "array": f"{accelerator.array.rows} x {accelerator.array.cols}",
+        "dataflow": accelerator.array.dataflow.value.replace("_", " "),
+        "MHz": f"{accelerator.clock_mhz:g}",
+        "peak TOPS": f"{peak:.2f}",
+        "partial sum": _register(accelerator.partial_sum),
+        "accumulator": _register(accelerator.arithmetic.accumulator),
+        "input KiB": f"{memories.input_scratchpad.size / 1024:g}",
+        "weight KiB": f"{memories.weight_scratchpad.size / 1024:g}",
+        "accum. KiB": f"{memories.accumulator.size / 1024:g}",
+        "DRAM GB/s": f"{float(accelerator.dram_bytes_per_cycle) * accelerator.clock_mhz / 1000:g}",
+        "energy table": accelerator.energy_table,
+    }
+
+
+def _register(register: Register | None) -> str:
+    return "-" if register is None else f"{register.bits} bit {register.overflow}"
+
+
+def _shown(value: object) -> str:
+    return "..." if value is None else str(value)

@@ -1,0 +1,161 @@
+"""`bittrue run`: a network on an accelerator, from the shell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from bittrue.console import refusals, stderr, stdout
+
+if TYPE_CHECKING:
+    from bittrue.progress import RunProgress
+    from bittrue.run import Run
+    from simulator.accelerator.spec import Accelerator
+    from workloads.network import Network
+
+
+@refusals
+def run(
+    network: Annotated[str, typer.Argument(help="A file (.tflite ...) or a built-in name (`bittrue networks`).")],
+    accelerator: Annotated[
+        str, typer.Option("--accelerator", "-a", help="A preset (`bittrue accelerators`) or a YAML file.")
+    ],
+    input_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            "-i",
+            help="An image (resized and quantized as the input asks), or arrays as they are: .npy, .npz. "
+            "Without it, timing only.",
+        ),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the accelerator, e.g. array.rows=64. Repeatable."),
+    ] = None,
+    net: Annotated[
+        list[str] | None,
+        typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
+    ] = None,
+    timing_only: Annotated[bool, typer.Option("--timing-only", help="Do not compute values.")] = False,
+    values_only: Annotated[bool, typer.Option("--values-only", help="Do not compute time and energy.")] = False,
+    keep_tensors: Annotated[bool, typer.Option("--keep-tensors", help="Save every intermediate tensor.")] = False,
+    ledger: Annotated[
+        Literal["fast", "exact"], typer.Option(help="exact = measure needed_bits of every layer (slower).")
+    ] = "fast",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; all cores without it.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding and seeded weights.")] = 0,
+) -> None:
+    """Run a network on an accelerator: a table per layer, totals, and a folder of results."""
+    from bittrue.progress import RunProgress
+
+    _check_choices(timing_only, values_only, keep_tensors, input_file)
+    _check_files(input_file, output)
+    began = time.perf_counter()
+    device = _accelerator(accelerator, changes or [])
+    values = input_file is not None and not timing_only
+    with RunProgress(stderr()) as progress:
+        progress.phase("load", network)
+        loaded = _network(network, _assignments("--net", net or []), seed if values else None)
+        options = {"values_only": values_only, "timing_only": not values, "keep_tensors": keep_tensors}
+        result = _simulate(
+            loaded,
+            device,
+            input_file if values else None,
+            progress,
+            **options,
+            ledger=ledger,
+            threads=threads,
+            seed=seed,
+        )
+        folder = None
+        if output is not None:
+            progress.phase("save", str(output))
+            folder = result.save(output)
+    _show(result, folder)
+    stderr().print(f"wall time {time.perf_counter() - began:.1f} s")
+
+
+def _check_choices(timing_only: bool, values_only: bool, keep_tensors: bool, input_file: Path | None) -> None:
+    from simulator.errors import InputError
+
+    if timing_only and values_only:
+        raise InputError("--timing-only and --values-only exclude each other: nothing would be computed")
+    if values_only and input_file is None:
+        raise InputError("--values-only needs an input: -i IMAGE, .npy or .npz")
+    if keep_tensors and (timing_only or input_file is None):
+        raise InputError("--keep-tensors needs values: give -i and leave --timing-only out")
+
+
+def _check_files(input_file: Path | None, output: Path | None) -> None:
+    """Refuse now what would be refused after minutes of computing."""
+    from bittrue.inputs import check_input_file
+    from simulator.records.store import check_replaceable
+
+    if input_file is not None:
+        check_input_file(input_file)
+    if output is not None:
+        check_replaceable(output)
+
+
+def _accelerator(name: str, changes: Sequence[str]) -> Accelerator:
+    from accel_models.load import load_accelerator
+
+    accelerator = load_accelerator(name)
+    return accelerator.evolve(_assignments("--set", changes)) if changes else accelerator
+
+
+def _assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
+    from accel_models.yaml_document import parse_value
+    from simulator.errors import SpecError
+
+    values = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise SpecError(f"{option} {text}: write KEY=VALUE")
+        values[key.strip()] = parse_value(value)
+    return values
+
+
+def _network(name: str, keywords: dict[str, Any], seed: int | None) -> Network:
+    """Load a network; a built-in one gets seeded weights where `seed` is given and the user names no others."""
+    from workloads.load import load_network
+    from workloads.nets import registry
+
+    if seed is not None and name in registry.names() and not Path(name).is_file():
+        known = registry.describe(name)[1]
+        keywords = {k: v for k, v in (("weights", "seeded"), ("seed", seed)) if k in known} | keywords
+    return load_network(name, **keywords)
+
+
+def _simulate(
+    network: Network, accelerator: Accelerator, input_file: Path | None, progress: RunProgress, **options: Any
+) -> Run:
+    from bittrue.api import prepare
+    from bittrue.inputs import prepare_input
+
+    inputs = None
+    if input_file is not None:
+        prepared = prepare_input(network, input_file, progress)
+        network, inputs = prepared.network, prepared.inputs
+    progress.phase("lower", f"{network.name} for {accelerator.name}")
+    return prepare(network, accelerator, **options).run(inputs, progress.update)
+
+
+def _show(result: Run, folder: Path | None) -> None:
+    from bittrue.run_tables import show_record
+
+    console = stdout()
+    show_record(console, result.record)
+    if folder is not None:
+        console.print(f"\n{folder}/")
+        for path in sorted(folder.iterdir()):
+            console.print(f"  {path.name}")
