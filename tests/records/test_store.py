@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from simulator.errors import RunFolderError
+from simulator.records.serialize import record_from_json, record_to_json
+from simulator.records.store import layer_columns, read_run, staged_folder, write_arrays, write_record
+from support.small_runs import small_run
+
+ARRAYS = {"labels": np.arange(6, dtype=np.uint8).reshape(1, 2, 3), "a/b": np.float32([1.5])}
+
+
+def digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def write(folder, run=None, arrays=ARRAYS):
+    with staged_folder(folder) as staging:
+        write_record(staging, run or small_run(), arrays, None, np.zeros((2, 3, 3), np.uint8))
+
+
+def write_half(folder):
+    with staged_folder(folder) as staging:
+        (staging / "run.json").write_text("half")
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("mode", ["both", "timing", "values"])
+def test_a_record_comes_back_equal(mode):
+    run = small_run(mode)
+    assert record_from_json(record_to_json(run), "here") == run
+
+
+def test_a_run_folder_comes_back_equal(tmp_path):
+    write(tmp_path / "run")
+    stored = read_run(tmp_path / "run")
+    assert stored.record == small_run()
+    assert list(stored.outputs) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(stored.outputs[name], array)
+        assert stored.outputs[name].dtype == array.dtype
+    assert stored.preview.shape == (2, 3, 3)
+
+
+def test_totals_are_written_for_readers_without_the_tool(tmp_path):
+    write(tmp_path / "run")
+    data = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert data["totals"]["total_cycles"] == 1200
+    assert data["totals"]["total_energy_pj"] == 500.5
+    assert data["layers"][0]["energy_pj"] == 500.5
+
+
+def test_layers_csv_has_every_field_of_every_layer(tmp_path):
+    write(tmp_path / "run")
+    with (tmp_path / "run" / "layers.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == ["conv", "add"]
+    assert list(rows[0]) == list(layer_columns(small_run().layers[0]))
+    assert rows[0]["overflow.first_event.k"] == "31"
+    assert rows[0]["overflow.headroom_bits"] == "-1"
+    assert rows[0]["energy_pj"] == "500.5"
+    assert rows[0]["output_shape"] == "1x8x8x4"
+    assert rows[1]["overflow.needed_bits"] == ""
+
+
+def test_same_run_same_bytes(tmp_path):
+    write(tmp_path / "one")
+    write(tmp_path / "two")
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_arrays_of_every_kind_are_read_by_numpy(tmp_path):
+    arrays = {"scalar": np.int64(3) * np.ones((), np.int64), "fortran": np.asfortranarray(np.arange(6).reshape(2, 3))}
+    write_arrays(tmp_path / "x.npz", arrays)
+    with np.load(tmp_path / "x.npz") as back:
+        assert back["scalar"].shape == ()
+        np.testing.assert_array_equal(back["fortran"], arrays["fortran"])
+
+
+def test_a_failure_leaves_the_old_run_and_nothing_else(tmp_path):
+    write(tmp_path / "run")
+    before = digests(tmp_path / "run")
+    with pytest.raises(ZeroDivisionError):
+        write_half(tmp_path / "run")
+    assert digests(tmp_path / "run") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_new_run_replaces_the_old_one_whole(tmp_path):
+    write(tmp_path / "run")
+    write(tmp_path / "run", small_run("timing"), {})
+    assert not (tmp_path / "run" / "outputs.npz").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_folder_of_something_else_is_not_replaced(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunFolderError, match="is not a run folder"):
+        write(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        write(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("run.json", b"{", "damaged run record"),
+        ("run.json", b'{"schema_version": 99}', "schema version 99"),
+        ("run.json", b'{"schema_version": 1}', "damaged run record"),
+        ("run.json", b"\xff\xfe", "cannot read run.json"),
+        ("outputs.npz", b"PK", "outputs.npz: damaged"),
+    ],
+)
+def test_damage_is_named(tmp_path, name, damage, message):
+    write(tmp_path / "run")
+    (tmp_path / "run" / name).write_bytes(damage)
+    with pytest.raises(RunFolderError, match=message):
+        read_run(tmp_path / "run")
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(RunFolderError, match="nowhere is not a run folder"):
+        read_run(tmp_path / "nowhere")
