@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from simulator.execution import elementwise, lookup, pooling, quantize, reduction
+from simulator.execution import concat, elementwise, lookup, pooling, quantize, reduction, resize
 from simulator.execution.context import ExecutorTable
 
 EXECUTORS: ExecutorTable = {
+    **concat.EXECUTORS,
     **elementwise.EXECUTORS,
     **lookup.EXECUTORS,
     **pooling.EXECUTORS,
     **quantize.EXECUTORS,
     **reduction.EXECUTORS,
+    **resize.EXECUTORS,
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from simulator.lowering import elementwise, lookup, pooling, quantize, reduction
+from simulator.lowering import concat, elementwise, lookup, pooling, quantize, reduction, resize
 from simulator.lowering.table import LowererTable
 
 LOWERERS: LowererTable = {
+    **concat.LOWERERS,
     **elementwise.LOWERERS,
     **lookup.LOWERERS,
     **pooling.LOWERERS,
     **quantize.LOWERERS,
     **reduction.LOWERERS,
+    **resize.LOWERERS,
 }
