@@ -5,21 +5,23 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from bittrue.tables import draw
+from bittrue.tables import draw, shorten
 from reports.tables import layer_rows, summary_rows
+from reports.units import short_name
 from simulator.records.run import RunRecord
 
-_FLEXIBLE = ("layer",)
+_LONGEST_NAME = 48
 _SPARE = ("engine", "clipped", "outputs hit", "bound", "output", "op")
 
 
 def show_record(console: Console, record: RunRecord) -> None:
     """Print a table of the layers, the totals (the bottleneck last), and what the reader must know."""
-    draw(console, layer_rows(record), flexible=_FLEXIBLE, spare=_SPARE)
+    rows = [row | {"layer": shorten(short_name(row["layer"]), _LONGEST_NAME)} for row in layer_rows(record)]
+    draw(console, rows, flexible=("layer",), spare=_SPARE)
     console.print()
-    rows = summary_rows(record)
-    widest = max((len(label) for label, _ in rows), default=0)
-    for label, value in rows:
+    totals = summary_rows(record)
+    widest = max(len(label) for label, _ in totals)
+    for label, value in totals:
         console.print(Text.assemble(f"{label:<{widest}}  ", (value, "bold")))
     for note in record.notes:
         console.print(Text(f"note: {note}"))

@@ -67,11 +67,8 @@ def fit(rows: Sequence[Row], width: int, flexible: Sequence[str] = (), spare: Se
 
 
 def shorten(text: str, width: int) -> str:
-    """Cut the middle out of a long text: the ends of a tensor's path tell most."""
-    if len(text) <= width:
-        return text
-    head = (width - 2) // 3
-    return f"{text[:head]}..{text[len(text) - (width - 2 - head) :]}"
+    """Cut the beginning off a long text: the layers of a network share it, the end tells them apart."""
+    return text if len(text) <= width else f"..{text[len(text) - (width - 2) :]}"
 
 
 def draw(

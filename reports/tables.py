@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.summary import bottleneck, widest_layer
-from reports.units import binary_bytes, percent, shape_text, si, three_digits
+from reports.units import binary_bytes, percent, shape_text, short_name, si, three_digits
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord
 
@@ -107,7 +107,7 @@ def _overflow_text(record: RunRecord) -> str:
     if widest is None or widest.overflow is None:
         return "no layer accumulates"
     at_most = "" if widest.overflow.needed_bits_is_exact else "at most "
-    need = f"{widest.name} needs the most: {at_most}{widest.overflow.needed_bits} bits"
+    need = f"{short_name(widest.name)} needs the most: {at_most}{widest.overflow.needed_bits} bits"
     if not hit:
         return f"none; {need}"
     outputs = sum(layer.overflow.affected_outputs for layer in hit if layer.overflow)

@@ -47,3 +47,8 @@ def percent(share: float) -> str:
 def shape_text(shape: tuple[int, ...]) -> str:
     """Return a shape as 1x65x65x256."""
     return "x".join(map(str, shape))
+
+
+def short_name(name: str) -> str:
+    """Return what a sentence calls a layer: a fused TFLite layer bears all its tensors' names, the first will do."""
+    return name.split(";")[0]

@@ -59,16 +59,15 @@ def test_brackets_are_not_markup():
     assert "[bold]" in file.getvalue()
 
 
-def test_shortening_keeps_both_ends():
-    assert shorten("backbone/stage1/block2/conv1", 16) == "back..ock2/conv1"
+def test_shortening_keeps_the_end():
+    assert shorten("backbone/stage1/block2/conv1", 16) == "..1/block2/conv1"
     assert shorten("short", 16) == "short"
 
 
 @given(st.text(max_size=60), st.integers(14, 40))
-def test_shortened_text_has_the_width_and_both_ends(text, width):
+def test_shortened_text_has_the_width_and_the_end(text, width):
     short = shorten(text, width)
     if len(text) <= width:
         assert short == text
     else:
-        assert len(short) == width
-        assert (short[:4], short[-8:]) == (text[:4], text[-8:])
+        assert (len(short), short[-12:]) == (width, text[-12:])
