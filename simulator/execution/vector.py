@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.execution import concat, elementwise, lookup, pooling, quantize, reduction, resize
+from simulator.execution import concat, elementwise, lookup, pooling, quantize, reduction, resize, softmax
 from simulator.execution.context import ExecutorTable
 
 EXECUTORS: ExecutorTable = {
@@ -13,4 +13,5 @@ EXECUTORS: ExecutorTable = {
     **quantize.EXECUTORS,
     **reduction.EXECUTORS,
     **resize.EXECUTORS,
+    **softmax.EXECUTORS,
 }

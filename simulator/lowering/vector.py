@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.lowering import concat, elementwise, lookup, pooling, quantize, reduction, resize
+from simulator.lowering import concat, elementwise, lookup, pooling, quantize, reduction, resize, softmax
 from simulator.lowering.table import LowererTable
 
 LOWERERS: LowererTable = {
@@ -13,4 +13,5 @@ LOWERERS: LowererTable = {
     **quantize.LOWERERS,
     **reduction.LOWERERS,
     **resize.LOWERERS,
+    **softmax.LOWERERS,
 }
