@@ -1,0 +1,87 @@
+"""Layers of the systolic array on values: one wide sum where that is proved to change nothing, else step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.execution.array_operands import Operands, array_operands
+from simulator.execution.array_proof import Bounds, bound_sums
+from simulator.execution.array_steps import run_steps
+from simulator.execution.array_wide import run_wide
+from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
+from simulator.execution.requantize import random_key, requantize
+from simulator.graph.ops import Conv2D, FullyConnected, TransposeConv2D
+from simulator.lowering.array import ArrayConstants
+from simulator.lowering.layer import FoldOrder, Layer
+from simulator.numerics.formats import IntFormat
+from simulator.numerics.scalar import needed_bits
+from simulator.records.overflow import OverflowRecord
+
+
+def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> LayerResult:
+    """Compute an array layer exactly as the device does.
+
+    Parameters
+    ----------
+    layer
+        What `lower_array` made.
+    arrays
+        Input, weights and optional bias, as stored.
+    context
+        exact_ledger forces the step-by-step run; seed and step key stochastic rounding.
+
+    Raises
+    ------
+    OverflowTrap
+        The first event in a register whose mode is TRAP.
+
+    """
+    x, weights, bias = (*arrays, None)[:3]
+    assert x is not None
+    assert weights is not None
+    assert layer.fold_order is not None
+    operands = array_operands(layer, x, weights, bias)
+    accumulators, record = _accumulate(layer.name, operands, layer.fold_order, context)
+    bits = layer.fold_order.accumulator.bits
+    if bits <= 32:
+        accumulators = accumulators.astype(np.int32, copy=False)
+    output, saturations = _output(layer, accumulators, bits, context)
+    return LayerResult((output.reshape(layer.outputs[0].shape),), replace(record, saturations=saturations))
+
+
+def _accumulate(
+    name: str, operands: Operands, order: FoldOrder, context: ExecutionContext
+) -> tuple[NDArray[Any], OverflowRecord]:
+    bounds = bound_sums(operands, order)
+    if context.exact_ledger or not bounds.clears(order):
+        return run_steps(name, operands, order, bounds)
+    return run_wide(operands, bounds), _proved(order, bounds)
+
+
+def _proved(order: FoldOrder, bounds: Bounds) -> OverflowRecord:
+    p_bits = needed_bits(*bounds.partial_sum) if order.partial_sum else None
+    a_bits = needed_bits(*bounds.accumulator)
+    return OverflowRecord(
+        needed_bits=max(a_bits, p_bits or 0),
+        partial_sum_needed_bits=p_bits,
+        accumulator_needed_bits=a_bits,
+        partial_sum_bits=order.partial_sum.bits if order.partial_sum else None,
+        accumulator_bits=order.accumulator.bits,
+    )
+
+
+def _output(layer: Layer, accumulators: NDArray[Any], bits: int, context: ExecutionContext) -> tuple[NDArray[Any], int]:
+    constants, y = layer.constants, layer.outputs[0]
+    assert isinstance(constants, ArrayConstants)
+    assert isinstance(y.format, IntFormat)
+    if constants.requantizer is None:
+        return accumulators.astype(y.format.dtype, copy=False), 0
+    return requantize(accumulators, bits, constants.requantizer, y.format, random_key(context, y.name))
+
+
+EXECUTORS: ExecutorTable = {Conv2D: run_array, TransposeConv2D: run_array, FullyConnected: run_array}

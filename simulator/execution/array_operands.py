@@ -1,0 +1,91 @@
+"""Operands of an array layer in the layouts that the kernels take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.kernels import geometry as geo
+from simulator.lowering.array import ArrayConstants
+from simulator.lowering.layer import ConvGeometry, Layer
+from simulator.numerics.formats import IntFormat
+
+
+@dataclass(frozen=True, eq=False)
+class Operands:
+    """What a layer multiplies and adds."""
+
+    x: NDArray[Any]
+    """[batch * height * width, channels of all groups], as stored."""
+    x_format: IntFormat
+    x_zero_point: int
+    weights: NDArray[np.int32]
+    """[filters of all groups, K], zero points subtracted, K in flat order; a transposed convolution's are flipped."""
+    start: NDArray[np.int64]
+    """[1 or pixels, filters of all groups]: bias, or zeros."""
+    geometry: ConvGeometry
+
+    @property
+    def filters(self) -> int:
+        """Output channels of all groups."""
+        return self.geometry.filters * self.geometry.groups
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each filter reads one channel of several."""
+        return self.geometry.groups > 1 and self.geometry.channels == 1
+
+    @property
+    def x_range(self) -> tuple[int, int]:
+        """Least and greatest activation, zero point subtracted, 0 included (padding contributes 0)."""
+        if not self.x.size:
+            return 0, 0
+        return (
+            min(0, int(self.x.min()) - self.x_zero_point),
+            max(0, int(self.x.max()) - self.x_zero_point),
+        )
+
+    def centred_x(self) -> NDArray[np.int32]:
+        """Activations with their zero point subtracted, shape of `x`."""
+        return np.ascontiguousarray(self.x.astype(np.int32) - np.int32(self.x_zero_point))
+
+
+def array_operands(layer: Layer, x: NDArray[Any], weights: NDArray[Any], bias: NDArray[Any] | None) -> Operands:
+    """Bring the arrays of a layer into kernel layout."""
+    geometry, constants, x_format = layer.geometry, layer.constants, layer.inputs[0]
+    assert geometry is not None
+    assert isinstance(constants, ArrayConstants)
+    assert x_format is not None
+    assert isinstance(x_format.format, IntFormat)
+    if geometry.transposed:
+        weights = weights[:, ::-1, ::-1, :]
+    filters = geometry.filters * geometry.groups
+    matrix = weights.reshape(filters, geometry.k).astype(np.int32)
+    matrix -= constants.weight_zero_points.astype(np.int32)[:, None]
+    start = np.zeros((1, filters), np.int64) if bias is None else bias.astype(np.int64).reshape(-1, filters)
+    channels = geometry.channels * geometry.groups
+    return Operands(
+        x=np.ascontiguousarray(x).reshape(-1, channels),
+        x_format=x_format.format,
+        x_zero_point=constants.input_zero_point,
+        weights=np.ascontiguousarray(matrix),
+        start=np.ascontiguousarray(start),
+        geometry=geometry,
+    )
+
+
+def geometry_vector(geometry: ConvGeometry) -> NDArray[np.int64]:
+    """Geometry in the index layout of `simulator.kernels.geometry`."""
+    vector = np.zeros(geo.LENGTH, np.int64)
+    vector[[geo.IN_HEIGHT, geo.IN_WIDTH]] = geometry.in_height, geometry.in_width
+    vector[[geo.OUT_HEIGHT, geo.OUT_WIDTH]] = geometry.out_height, geometry.out_width
+    vector[[geo.CHANNELS, geo.FILTERS, geo.GROUPS]] = geometry.channels, geometry.filters, geometry.groups
+    vector[[geo.KERNEL_H, geo.KERNEL_W]] = geometry.kernel
+    vector[[geo.STRIDE_H, geo.STRIDE_W]] = geometry.stride
+    vector[[geo.DILATION_H, geo.DILATION_W]] = geometry.dilation
+    vector[[geo.PAD_TOP, geo.PAD_LEFT]] = geometry.padding.top, geometry.padding.left
+    vector[[geo.INSERTION_H, geo.INSERTION_W]] = geometry.insertion
+    return vector

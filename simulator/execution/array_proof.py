@@ -1,0 +1,77 @@
+"""The static proof: bounds of every running sum from the actual weights and the range of the actual activations.
+
+Each product lies between two bounds, one <= 0 and one >= 0 (an activation of 0 is always allowed for). So the sums of
+these bounds over a fold hold every prefix of the partial sum, and over all k, with the start value, every accumulator
+value, in any order. A layer whose bounds fit its registers has no event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.execution.array_operands import Operands
+from simulator.kernels.wide import fold_sums
+from simulator.lowering.layer import FoldOrder, RegisterSpec
+from simulator.numerics.scalar import needed_bits
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What no running sum of a layer, on any order of additions, can exceed."""
+
+    products: int
+    """Greatest magnitude of one product."""
+    partial_sum: Range
+    """Exact running sums of any fold (output stationary: of all k), the start value excluded."""
+    accumulator: Range
+    """Exact running sums of any output, the start value included."""
+
+    def clears(self, order: FoldOrder) -> bool:
+        """Whether no register of the layer can overflow."""
+        partial_sums_fit = order.partial_sum is None or _holds(order.partial_sum, self.partial_sum)
+        return partial_sums_fit and _holds(order.accumulator, self.accumulator)
+
+    def allow_int32(self, order: FoldOrder) -> bool:
+        """Whether the inner registers can be stepped on int32 lanes without losing a bit of any exact sum."""
+        inner = order.partial_sum or order.accumulator
+        room = (1 << (inner.bits - 1)) + self.products < 1 << 31
+        return inner.bits < 32 and room and needed_bits(*self.partial_sum) <= 32
+
+
+def _holds(register: RegisterSpec, values: Range) -> bool:
+    return needed_bits(*values) <= register.bits
+
+
+def bound_sums(operands: Operands, order: FoldOrder) -> Bounds:
+    """Bound the running sums of a layer.
+
+    Parameters
+    ----------
+    operands
+        Actual activations, weights and start values.
+    order
+        The layer's folds; output stationary counts as one fold.
+
+    """
+    weights = operands.weights
+    k = operands.geometry.k
+    fold = order.fold_length or k
+    shape = (weights.shape[0], -(-k // fold))
+    positive, negative = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    fold_sums(weights, fold, positive, negative)
+    least, greatest = operands.x_range
+    low = greatest * negative + least * positive
+    high = greatest * positive + least * negative
+    # Python ints: an int64 start value near its end plus a sum may need 65 bits.
+    starts = operands.start.min(axis=0), operands.start.max(axis=0)
+    a_low = min(int(start) + int(total) for start, total in zip(starts[0], low.sum(axis=1), strict=True))
+    a_high = max(int(start) + int(total) for start, total in zip(starts[1], high.sum(axis=1), strict=True))
+    return Bounds(
+        products=max(-least, greatest) * max(-int(weights.min()), int(weights.max())),
+        partial_sum=(int(low.min()), int(high.max())),
+        accumulator=(min(a_low, *map(int, starts[0])), max(a_high, *map(int, starts[1]))),
+    )

@@ -1,0 +1,190 @@
+"""Run a layer addition by addition, in its fold order, and keep the overflow ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import OverflowTrap
+from simulator.execution.array_operands import Operands, geometry_vector
+from simulator.execution.array_proof import Bounds
+from simulator.execution.array_wide import spread
+from simulator.kernels import geometry as geo
+from simulator.kernels import parallel, steps
+from simulator.kernels.registers import LANES
+from simulator.lowering.layer import FoldOrder, RegisterSpec
+from simulator.numerics.modes import OverflowMode
+from simulator.numerics.scalar import (
+    ACCUMULATOR,
+    PARTIAL_SUM,
+    Accumulation,
+    accumulate_output_stationary,
+    accumulate_weight_stationary,
+    needed_bits,
+)
+from simulator.records.overflow import FirstEvent, OverflowRecord
+
+_BEYOND_INT64_BITS = 65
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    operands: Operands
+    order: FoldOrder
+    accumulators: NDArray[np.int64]
+    stats: NDArray[np.int64]
+    """[tasks, STATS_LENGTH]."""
+
+    def total(self, index: int) -> int:
+        return int(self.stats[:, index].sum())
+
+    def range(self, index: int) -> tuple[int, int]:
+        return int(self.stats[:, index].min()), int(self.stats[:, index + 1].max())
+
+    def first_output(self, index: int) -> int | None:
+        first = int(self.stats[:, index].min())
+        return None if first == steps.NONE else first
+
+
+def run_steps(
+    layer_name: str, operands: Operands, order: FoldOrder, bounds: Bounds
+) -> tuple[NDArray[np.int64], OverflowRecord]:
+    """Sum every output in the device's order.
+
+    Returns
+    -------
+    accumulators : ndarray
+        int64 [pixels, filters]: the registers' values.
+    record : OverflowRecord
+        The ledger, without saturations.
+
+    Raises
+    ------
+    OverflowTrap
+        The first event in a register whose mode is TRAP.
+
+    """
+    geometry = operands.geometry
+    plan = _plan(order, bounds)
+    stats = np.zeros((-(-geometry.m // steps.PIXELS), steps.STATS_LENGTH), np.int64)
+    out = np.empty(geometry.m * operands.filters, np.int64)
+    if operands.is_depthwise:
+        _run_depthwise(operands, plan, out, stats)
+    else:
+        _run_conv(operands, plan, out, stats)
+    run = _Run(operands, order, out.reshape(geometry.m, operands.filters), stats)
+    _trap(layer_name, run)
+    return run.accumulators, _record(run)
+
+
+def _plan(order: FoldOrder, bounds: Bounds) -> NDArray[np.int64]:
+    plan = np.zeros(steps.PLAN_LENGTH, np.int64)
+    plan[steps.PLAN_FOLD] = order.fold_length
+    if order.partial_sum:
+        plan[steps.PLAN_P_BITS] = order.partial_sum.bits
+        plan[steps.PLAN_P_SATURATES] = order.partial_sum.mode is OverflowMode.SATURATE
+    plan[steps.PLAN_A_BITS] = order.accumulator.bits
+    plan[steps.PLAN_A_SATURATES] = order.accumulator.mode is OverflowMode.SATURATE
+    plan[steps.PLAN_INT32] = bounds.allow_int32(order)
+    return plan
+
+
+def _run_conv(operands: Operands, plan: NDArray[np.int64], out: NDArray[np.int64], stats: NDArray[np.int64]) -> None:
+    groups, filters, k = operands.geometry.groups, operands.geometry.filters, operands.geometry.k
+    count = -(-filters // LANES)
+    panels = np.zeros((groups, count * LANES, k), np.int32)
+    panels[:, :filters] = operands.weights.reshape(groups, filters, k)
+    panels = np.ascontiguousarray(panels.reshape(groups, count, LANES, k).swapaxes(2, 3))
+    padded = np.zeros((len(operands.start), groups, count * LANES), np.int64)
+    padded[:, :, :filters] = operands.start.reshape(-1, groups, filters)
+    start = padded.reshape(len(padded), -1)
+    vector = geometry_vector(operands.geometry)
+    parallel.conv_steps(operands.centred_x(), panels, start, vector, plan, operands.geometry.m, out, stats)
+
+
+def _run_depthwise(
+    operands: Operands, plan: NDArray[np.int64], out: NDArray[np.int64], stats: NDArray[np.int64]
+) -> None:
+    padded = -(-operands.filters // LANES) * LANES
+    weights = np.zeros((operands.geometry.k, padded), np.int32)
+    weights[:, : operands.filters] = operands.weights.T
+    start = np.zeros((1, padded), np.int64)
+    start[:, : operands.filters] = operands.start
+    vector = geometry_vector(operands.geometry)
+    plan = plan.copy()
+    plan[steps.PLAN_INT32] = 0
+    parallel.depthwise_steps(spread(operands, padded), weights, start, vector, plan, operands.geometry.m, out, stats)
+
+
+# ---------------------------------------------------------------- the ledger
+
+
+def replay(operands: Operands, order: FoldOrder, output: int) -> Accumulation:
+    """Account of one output (flat NHWC index), by the specification."""
+    pixel, channel = divmod(output, operands.filters)
+    row = np.empty(operands.geometry.k, np.int32)
+    group = channel // operands.geometry.filters
+    geo.gather_row(operands.centred_x(), geometry_vector(operands.geometry), pixel, group, 0, row)
+    activations, weights = row.tolist(), operands.weights[channel].tolist()
+    start = int(operands.start[pixel if len(operands.start) > 1 else 0, channel])
+    accumulator = (order.accumulator.bits, order.accumulator.mode)
+    if order.partial_sum is None:
+        return accumulate_output_stationary(activations, weights, start, *accumulator)
+    partial_sum = (order.partial_sum.bits, order.partial_sum.mode)
+    return accumulate_weight_stationary(activations, weights, start, order.fold_length, partial_sum, accumulator)
+
+
+def _trap(layer_name: str, run: _Run) -> None:
+    """Raise the first event in a trapping register, if there is one.
+
+    A register that traps is stepped as one that wraps: up to its first event that makes no difference.
+    """
+    found: list[tuple[int, int, int, str, RegisterSpec]] = []
+    sides = (
+        (PARTIAL_SUM, run.order.partial_sum, steps.STAT_FIRST_P),
+        (ACCUMULATOR, run.order.accumulator, steps.STAT_FIRST_A),
+    )
+    for place, (name, register, index) in enumerate(sides):
+        output = run.first_output(index)
+        if register is None or register.mode is not OverflowMode.TRAP or output is None:
+            continue
+        account = replay(run.operands, run.order, output)
+        k = account.first_partial_sum_event if name == PARTIAL_SUM else account.first_accumulator_event
+        assert k is not None, f"{layer_name}: kernel and specification disagree on output {output}"
+        found.append((output, k, place, name, register))
+    if found:
+        output, k, _, name, register = min(found, key=lambda event: event[:3])
+        raise OverflowTrap(layer_name, output, k, name, register.bits)
+
+
+def _first_event(run: _Run) -> FirstEvent | None:
+    outputs = [run.first_output(steps.STAT_FIRST_P), run.first_output(steps.STAT_FIRST_A)]
+    known = [output for output in outputs if output is not None]
+    if not known:
+        return None
+    event = replay(run.operands, run.order, min(known)).first_event
+    assert event is not None, f"kernel and specification disagree on output {min(known)}"
+    return FirstEvent(min(known), *event)
+
+
+def _record(run: _Run) -> OverflowRecord:
+    order = run.order
+    p_events, a_events = run.total(steps.STAT_P_EVENTS), run.total(steps.STAT_A_EVENTS)
+    p_bits = needed_bits(*run.range(steps.STAT_P_LEAST)) if order.partial_sum else None
+    beyond = bool(run.stats[:, steps.STAT_A_BEYOND].any())
+    a_bits = _BEYOND_INT64_BITS if beyond else needed_bits(*run.range(steps.STAT_A_LEAST))
+    return OverflowRecord(
+        events=p_events + a_events,
+        partial_sum_events=p_events,
+        accumulator_events=a_events,
+        affected_outputs=run.total(steps.STAT_AFFECTED),
+        first_event=_first_event(run),
+        needed_bits=max(a_bits, p_bits or 0),
+        needed_bits_is_exact=True,
+        partial_sum_needed_bits=p_bits,
+        accumulator_needed_bits=a_bits,
+        partial_sum_bits=order.partial_sum.bits if order.partial_sum else None,
+        accumulator_bits=order.accumulator.bits,
+    )

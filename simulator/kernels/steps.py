@@ -1,0 +1,290 @@
+"""Sums addition by addition, in the order and width of the device's registers, with the overflow ledger.
+
+The plan of a layer's registers is an int64 vector (PLAN_* below). What a task finds goes to one row of a statistics
+array (STAT_* below); rows are combined afterwards, so the result does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.kernels import geometry as geo
+from simulator.kernels._jit import kernel
+from simulator.kernels.registers import (
+    EVENTS,
+    EXACT,
+    GREATEST,
+    LANES,
+    LEAST,
+    SIZE,
+    VALUE,
+    account,
+    add_int32,
+    add_int64,
+    add_modulo,
+    clear,
+    step,
+)
+
+PLAN_FOLD = 0
+"""k of a fold; 0 = output stationary: no partial sums."""
+PLAN_P_BITS = 1
+PLAN_P_SATURATES = 2
+PLAN_A_BITS = 3
+PLAN_A_SATURATES = 4
+PLAN_INT32 = 5
+"""1 where the inner registers (partial sums, or output stationary accumulators) may run on int32 lanes."""
+PLAN_LENGTH = 6
+
+STAT_P_EVENTS = 0
+STAT_A_EVENTS = 1
+STAT_AFFECTED = 2
+STAT_FIRST_P = 3
+"""Lowest output with an event in its partial sums; NONE without."""
+STAT_FIRST_A = 4
+STAT_P_LEAST = 5
+STAT_P_GREATEST = 6
+STAT_A_LEAST = 7
+STAT_A_GREATEST = 8
+STAT_A_BEYOND = 9
+"""1 where an exact sum needs more than 64 bits."""
+STATS_LENGTH = 10
+NONE = np.iinfo(np.int64).max
+
+PIXELS = 16
+"""Output pixels of a task: a panel of weights is read once for all of them."""
+
+
+@kernel(inline=True)
+def low_end(bits: Any) -> Any:
+    """Least value of a register."""
+    return -(1 << (bits - 1)) if bits < 64 else np.int64(-9223372036854775808)
+
+
+@kernel(inline=True)
+def high_end(bits: Any) -> Any:
+    """Greatest value of a register."""
+    return (1 << (bits - 1)) - 1 if bits < 64 else np.int64(9223372036854775807)
+
+
+@kernel(inline=True)
+def _start(start: Any, row: Any, first: Any, plan: Any, a_bank: Any, p_events: Any) -> None:
+    """Load the start values of a panel into the accumulators."""
+    clear(a_bank, 0, SIZE)
+    bits = plan[PLAN_A_BITS]
+    low, high = low_end(bits), high_end(bits)
+    for lane in range(LANES):
+        p_events[lane] = 0
+        value, event = step(0, start[row, first + lane], low, high, 64 - bits, plan[PLAN_A_SATURATES] != 0)
+        a_bank[VALUE + lane] = value
+        a_bank[EVENTS + lane] = np.int64(event)
+
+
+@kernel(inline=True)
+def _add_partial_sums(plan: Any, p32: Any, p64: Any, a_bank: Any, p_events: Any) -> None:
+    """Add the partial sums of a panel to its accumulators, A <- add(A, P), and put their events aside."""
+    bits = plan[PLAN_A_BITS]
+    low, high, saturates = low_end(bits), high_end(bits), plan[PLAN_A_SATURATES] != 0
+    on_int32 = plan[PLAN_INT32] != 0
+    for lane in range(LANES):
+        addend = np.int64(p32[lane]) if on_int32 else p64[lane]
+        exact = np.int64(p32[EXACT + lane]) if on_int32 else p64[EXACT + lane]
+        p_events[lane] += np.int64(p32[EVENTS + lane]) if on_int32 else p64[EVENTS + lane]
+        account(a_bank, lane, addend, exact, low, high, 64 - bits, saturates)
+
+
+@kernel(inline=True)
+def _finish(
+    a_bank: Any, p_events: Any, start: Any, row: Any, first: Any, lanes: Any, index: Any, out: Any, stats: Any
+) -> None:
+    """Write a panel's outputs from flat index `index` on, and add its account to the task's."""
+    for lane in range(lanes):
+        out[index + lane] = a_bank[VALUE + lane]
+        a_events = a_bank[EVENTS + lane]
+        stats[STAT_P_EVENTS] += p_events[lane]
+        stats[STAT_A_EVENTS] += a_events
+        if p_events[lane] + a_events > 0:
+            stats[STAT_AFFECTED] += 1
+        if p_events[lane] > 0:
+            stats[STAT_FIRST_P] = min(stats[STAT_FIRST_P], index + lane)
+        if a_events > 0:
+            stats[STAT_FIRST_A] = min(stats[STAT_FIRST_A], index + lane)
+        begin = start[row, first + lane]
+        least = add_modulo(begin, a_bank[LEAST + lane])
+        greatest = add_modulo(begin, a_bank[GREATEST + lane])
+        if least > begin or greatest < begin:
+            stats[STAT_A_BEYOND] = 1
+        stats[STAT_A_LEAST] = min(stats[STAT_A_LEAST], least)
+        stats[STAT_A_GREATEST] = max(stats[STAT_A_GREATEST], greatest)
+
+
+@kernel(inline=True)
+def _open_task(stats: Any, p32: Any, p64: Any) -> None:
+    """Set a task's account and its partial-sum banks to zero."""
+    clear(p32, 0, SIZE)
+    clear(p64, 0, SIZE)
+    for i in range(STATS_LENGTH):
+        stats[i] = 0
+    stats[STAT_FIRST_P] = NONE
+    stats[STAT_FIRST_A] = NONE
+
+
+@kernel(inline=True)
+def _close_task(stats: Any, p32: Any, p64: Any) -> None:
+    """Note the least and greatest exact partial sum of a task."""
+    for lane in range(LANES):
+        least = min(np.int64(p32[LEAST + lane]), p64[LEAST + lane])
+        greatest = max(np.int64(p32[GREATEST + lane]), p64[GREATEST + lane])
+        stats[STAT_P_LEAST] = min(stats[STAT_P_LEAST], least)
+        stats[STAT_P_GREATEST] = max(stats[STAT_P_GREATEST], greatest)
+
+
+@kernel(inline=True)
+def _sum_weight_stationary(
+    values: Any, indices: Any, found: Any, panel: Any, plan: Any, p32: Any, p64: Any, a_bank: Any, p_events: Any
+) -> None:
+    """Sum the listed operands of one pixel for one panel, fold by fold."""
+    bits = plan[PLAN_P_BITS]
+    low, high, saturates = low_end(bits), high_end(bits), plan[PLAN_P_SATURATES] != 0
+    begin = 0
+    while begin < found:
+        # A fold without a nonzero operand adds P = 0 to A: nothing happens.
+        fold_end = (indices[begin] // plan[PLAN_FOLD] + 1) * plan[PLAN_FOLD]
+        end = begin + 1
+        while end < found and indices[end] < fold_end:
+            end += 1
+        if plan[PLAN_INT32] != 0:
+            clear(p32, VALUE, LEAST)
+            clear(p32, EVENTS, SIZE)
+            add_int32(values, indices, begin, end, panel, p32, low, high, saturates)
+        else:
+            clear(p64, VALUE, LEAST)
+            clear(p64, EVENTS, SIZE)
+            add_int64(values, indices, begin, end, panel, p64, low, high, 64 - bits, saturates)
+        _add_partial_sums(plan, p32, p64, a_bank, p_events)
+        begin = end
+
+
+@kernel(inline=True)
+def _sum_output_stationary(values: Any, indices: Any, found: Any, panel: Any, plan: Any, p32: Any, a_bank: Any) -> None:
+    """Sum the listed operands of one pixel for one panel in the accumulators alone."""
+    bits = plan[PLAN_A_BITS]
+    low, high, saturates = low_end(bits), high_end(bits), plan[PLAN_A_SATURATES] != 0
+    if plan[PLAN_INT32] != 0:
+        for j in range(SIZE):
+            p32[j] = a_bank[j]
+        add_int32(values, indices, 0, found, panel, p32, low, high, saturates)
+        for j in range(SIZE):
+            a_bank[j] = p32[j]
+        clear(p32, 0, SIZE)
+    else:
+        add_int64(values, indices, 0, found, panel, a_bank, low, high, 64 - bits, saturates)
+
+
+@kernel()
+def conv_steps_task(
+    x: Any, panels: Any, start: Any, geometry: Any, plan: Any, begin: Any, end: Any, out: Any, stats: Any
+) -> None:
+    """Sum output pixels begin..end of a convolution (all groups and channels) step by step.
+
+    Parameters
+    ----------
+    x
+        int32 [batch * height * width, channels], zero point subtracted.
+    panels
+        int32 [groups, panels of a group, K, LANES], zero points subtracted, last panel filled up with zeros.
+    start
+        int64 [1 or pixels, groups * panels of a group * LANES], start values, filled up likewise.
+    geometry, plan
+        int64 [geo.LENGTH] and [PLAN_LENGTH].
+    begin, end
+        Output pixels, at most PIXELS.
+    out
+        int64 [pixels * filters], flat NHWC, written.
+    stats
+        int64 [STATS_LENGTH], written.
+
+    """
+    filters, groups = geometry[geo.FILTERS], geometry[geo.GROUPS]
+    length = panels.shape[2]
+    values = np.empty((PIXELS, length + 1), np.int32)
+    indices = np.empty((PIXELS, length + 1), np.int32)
+    found = np.empty(PIXELS, np.int64)
+    p32 = np.empty(SIZE, np.int32)
+    p64 = np.empty(SIZE, np.int64)
+    a_bank = np.empty(SIZE, np.int64)
+    p_events = np.empty(LANES, np.int64)
+    _open_task(stats, p32, p64)
+    for group in range(groups):
+        for pixel in range(begin, end):
+            i = pixel - begin
+            found[i] = geo.gather_nonzero(x, geometry, pixel, group, values[i], indices[i])
+        for number in range(panels.shape[1]):
+            first = (group * panels.shape[1] + number) * LANES
+            lanes = min(LANES, filters - number * LANES)
+            for pixel in range(begin, end):
+                i = pixel - begin
+                row = pixel if start.shape[0] > 1 else 0
+                panel = panels[group, number]
+                _start(start, row, first, plan, a_bank, p_events)
+                if plan[PLAN_FOLD] > 0:
+                    _sum_weight_stationary(values[i], indices[i], found[i], panel, plan, p32, p64, a_bank, p_events)
+                else:
+                    _sum_output_stationary(values[i], indices[i], found[i], panel, plan, p32, a_bank)
+                index = pixel * groups * filters + group * filters + number * LANES
+                _finish(a_bank, p_events, start, row, first, lanes, index, out, stats)
+    _close_task(stats, p32, p64)
+
+
+@kernel()
+def depthwise_steps_task(
+    x: Any, weights: Any, start: Any, geometry: Any, plan: Any, begin: Any, end: Any, out: Any, stats: Any
+) -> None:
+    """Sum output pixels begin..end of a depthwise convolution step by step.
+
+    Parameters
+    ----------
+    x
+        int32 [batch * height * width, padded channels]: channel o is what filter o reads, filled up to whole panels.
+    weights
+        int32 [taps, padded channels].
+    start
+        int64 [1, padded channels].
+    geometry, plan, begin, end, out, stats
+        As in `conv_steps_task`.
+
+    """
+    filters = geometry[geo.FILTERS] * geometry[geo.GROUPS]
+    p32 = np.empty(SIZE, np.int32)
+    p64 = np.empty(SIZE, np.int64)
+    a_bank = np.empty(SIZE, np.int64)
+    p_events = np.empty(LANES, np.int64)
+    taps = geometry[geo.KERNEL_H] * geometry[geo.KERNEL_W]
+    _open_task(stats, p32, p64)
+    fold = plan[PLAN_FOLD] if plan[PLAN_FOLD] > 0 else taps
+    bits = plan[PLAN_P_BITS] if plan[PLAN_FOLD] > 0 else plan[PLAN_A_BITS]
+    saturates = (plan[PLAN_P_SATURATES] if plan[PLAN_FOLD] > 0 else plan[PLAN_A_SATURATES]) != 0
+    low, high = low_end(bits), high_end(bits)
+    for pixel in range(begin, end):
+        for first in range(0, x.shape[1], LANES):
+            _start(start, 0, first, plan, a_bank, p_events)
+            for fold_begin in range(0, taps, fold):
+                if plan[PLAN_FOLD] > 0:
+                    clear(p64, VALUE, LEAST)
+                    clear(p64, EVENTS, SIZE)
+                bank = p64 if plan[PLAN_FOLD] > 0 else a_bank
+                for k in range(fold_begin, min(fold_begin + fold, taps)):
+                    row = geo.source_row(geometry, pixel, k // geometry[geo.KERNEL_W], k % geometry[geo.KERNEL_W])
+                    if row < 0:
+                        continue
+                    a, w = x[row, first : first + LANES], weights[k, first : first + LANES]
+                    for lane in range(LANES):
+                        product = np.int64(np.int64(a[lane]) * np.int64(w[lane]))
+                        account(bank, lane, product, product, low, high, 64 - bits, saturates)
+                if plan[PLAN_FOLD] > 0:
+                    _add_partial_sums(plan, p32, p64, a_bank, p_events)
+            lanes = min(LANES, filters - first)
+            _finish(a_bank, p_events, start, 0, first, lanes, pixel * filters + first, out, stats)
+    _close_task(stats, p32, p64)
