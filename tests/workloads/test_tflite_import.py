@@ -54,12 +54,14 @@ def depthwise_model(shared: bool):
     w = model.tensor("w", data.shape, "int8", scale=np.arange(1, 7) / 8, axis=3, data=data)
     y = model.tensor("y", [1, 3, 3, 6], "int8", scale=0.5)
     model.op("DEPTHWISE_CONV_2D", [x, w], [y], padding=VALID, strideH=1, strideW=1, depthMultiplier=3)
-    outputs = [y]
-    if shared:
-        other = model.tensor("weights_too", data.shape, "int8", scale=np.arange(1, 7) / 8, axis=3)
-        model.op("RESHAPE", [w, model.constant("shape", data.shape)], [other])
-        outputs.append(other)
-    return load(model.build([x], outputs)), data
+    if not shared:
+        return load(model.build([x], [y])), data
+    wide, one = (
+        model.tensor("wide", [1, 4, 5, 6], "int8", scale=0.5),
+        model.tensor("one", [1, 3, 3, 1], "int8", scale=1),
+    )
+    model.op("CONV_2D", [wide, w], [one], padding=VALID, strideH=1, strideW=1)
+    return load(model.build([x, wide], [y, one])), data
 
 
 def test_depthwise_weights_become_one_filter_per_output_channel():
@@ -73,7 +75,7 @@ def test_depthwise_weights_become_one_filter_per_output_channel():
 
 def test_rearranged_weights_step_aside_where_another_node_reads_them():
     graph, data = depthwise_model(shared=True)
-    assert graph.nodes[0].inputs == ("x", "w/filters_first")
+    assert [node.inputs for node in graph.nodes] == [("x", "w/filters_first"), ("wide", "w")]
     assert (graph.tensors["w"].data == data).all()
 
 
@@ -199,3 +201,35 @@ def test_missing_package_is_named_with_its_extra(monkeypatch):
 def test_missing_file_is_an_error_without_traceback(tmp_path):
     with pytest.raises(NetworkError, match=r"absent\.tflite: cannot be read"):
         TfliteImporter().load(tmp_path / "absent.tflite")
+
+
+def test_shape_arithmetic_is_done_at_import():
+    """`reshape(x, (shape(x)[0], 2 * shape(x)[1], -1))`, as converters write it."""
+    model = ModelBuilder()
+    x = model.tensor("x", [3, 4, 6], "int8", scale=0.5)
+    names = {"shape": [3], "batch": [], "height": [], "double": [], "target": [3]}
+    shape, batch, height, double, target = (model.tensor(name, size, "int32") for name, size in names.items())
+    y = model.tensor("y", [3, 8, 3], "int8", scale=0.5)
+    model.op("SHAPE", [x], [shape])
+    for index, result in ((0, batch), (1, height)):
+        bounds = [model.constant(f"{index}{i}", [v]) for i, v in enumerate((index, index + 1, 1))]
+        model.op("STRIDED_SLICE", [shape, *bounds], [result], shrinkAxisMask=1)
+    model.op("MUL", [height, model.constant("two", 2)], [double])
+    model.op("PACK", [batch, double, model.constant("rest", -1)], [target], axis=0, valuesCount=3)
+    model.op("RESHAPE", [x, target], [y])
+    graph = load(model.build([x], [y]))
+    (node,) = graph.nodes
+    assert node.op == ops.Reshape((3, 8, 3))
+
+
+def test_weights_that_the_file_transposes_are_constants():
+    model = ModelBuilder()
+    data = np.arange(8).reshape(2, 4)
+    x, y = model.tensor("x", [1, 2], "int8", scale=0.5), model.tensor("y", [1, 4], "int8", scale=0.5)
+    stored = model.tensor("stored", [2, 4], "int8", scale=0.25, data=data)
+    turned = model.tensor("turned", [4, 2], "int8", scale=0.25)
+    model.op("TRANSPOSE", [stored, model.constant("order", [1, 0])], [turned])
+    model.op("FULLY_CONNECTED", [x, turned], [y])
+    graph = load(model.build([x], [y]))
+    assert [type(node.op) for node in graph.nodes] == [ops.FullyConnected]
+    assert (graph.tensors["turned"].data == data.T).all()

@@ -38,7 +38,7 @@ class TensorTable:
         self._data: dict[tuple[int, str], NDArray[Any]] = {}
         self._tensors: dict[int, Tensor] = {}
         self._filters_first: dict[str, NDArray[Any]] = {}
-        self._rearranged_bytes = 0
+        self._derived_bytes = 0
 
     def problem(self, index: int) -> str | None:
         """Why this tensor cannot be used, or None."""
@@ -62,18 +62,29 @@ class TensorTable:
         return self._tensors[index]
 
     def fold(self, index: int, data: NDArray[Any]) -> None:
-        """Make the tensor a constant, known at import time."""
-        self._tensors[index] = replace(self[index], data=data)
+        """Make the tensor a constant, known at import time; ValueError where the file declares another one."""
+        tensor = self[index]
+        if (data.shape, data.dtype) != (tensor.shape, tensor.format.dtype):
+            raise ValueError(
+                f"its result is {data.dtype} {list(data.shape)}, the file says {tensor.format} {list(tensor.shape)}"
+            )
+        self._tensors[index] = replace(tensor, data=data)
 
     def filters_first(self, weights: Tensor) -> NDArray[Any]:
         """Constant depthwise weights [1, kh, kw, filters] as [filters, kh, kw, 1], one copy however many read them."""
         if weights.name not in self._filters_first:
             assert weights.data is not None
-            self._rearranged_bytes += weights.data.nbytes
-            if self._rearranged_bytes > 4 * self._model.file_bytes:
+            if not self.afford(weights.data.nbytes):
                 raise NetworkError("the file is damaged: its depthwise weights together exceed its size")
             self._filters_first[weights.name] = np.ascontiguousarray(weights.data.transpose(3, 1, 2, 0))
         return self._filters_first[weights.name]
+
+    def afford(self, size: int) -> bool:
+        """Whether `size` more bytes of derived constants stay within a few times the file's size; counts them if so."""
+        if self._derived_bytes + size > 4 * self._model.file_bytes:
+            return False
+        self._derived_bytes += size
+        return True
 
     def _make(self, raw: RawTensor) -> Tensor:
         fmt = FORMATS[raw.type_name]

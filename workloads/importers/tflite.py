@@ -15,6 +15,7 @@ from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.shapes import infer_shapes
 from workloads.importers import _tflite_array_ops, _tflite_movement_ops, _tflite_vector_ops
 from workloads.importers._tflite_dilation import merge_dilated
+from workloads.importers._tflite_folding import fold
 from workloads.importers._tflite_node import Converted, Converter, NodeView, Refused
 from workloads.importers._tflite_reader import FILE_IDENTIFIER, RawModel, RawNode, guarded, read_model
 from workloads.importers._tflite_tensors import TensorTable
@@ -123,8 +124,9 @@ class _Import:
         name = self.model.tensors[raw.outputs[0]].name
         try:
             self.check(raw)
-            if not self.folded(raw):
-                self.add(name, NodeView(raw, self.tensors), CONVERTERS[raw.code](NodeView(raw, self.tensors)))
+            if not self.known(raw):
+                view = NodeView(raw, self.tensors)
+                self.add(name, view, CONVERTERS[raw.code](view))
         except Refused as reason:
             self.problems.append(Unsupported(name, raw.code, str(reason)))
         except (ValueError, IndexError, NetworkError) as error:
@@ -145,30 +147,35 @@ class _Import:
     def is_float16(self, index: int) -> bool:
         return index >= 0 and self.model.tensors[index].type_name == "FLOAT16"
 
-    def folded(self, raw: RawNode) -> bool:
+    def known(self, raw: RawNode) -> bool:
         """Whether the operator's result is known now: float16 weights widened, and the shape of a tensor."""
-        x, y = self.tensors[raw.inputs[0]], self.tensors[raw.outputs[0]]
+        if raw.code not in ("SHAPE", "DEQUANTIZE"):
+            return False
+        view = NodeView(raw, self.tensors)
+        x, y = view.input(0), view.output()
         if raw.code == "SHAPE":
             value = np.asarray(x.shape, y.format.dtype)
-        elif raw.code == "DEQUANTIZE" and self.is_float16(raw.inputs[0]):
-            assert x.data is not None
+        elif self.is_float16(raw.inputs[0]) and x.data is not None:
             value = x.data
         else:
             return False
-        if value.shape != y.shape:
-            raise ValueError(f"the result has shape {list(value.shape)}, the file says {list(y.shape)}")
         self.tensors.fold(raw.outputs[0], value)
         return True
 
     def add(self, name: str, view: NodeView, converted: Converted) -> None:
         own = {tensor.name: tensor for tensor in converted.constants}
         by_name = {tensor.name: tensor for tensor in view.inputs if tensor is not None} | own
-        inputs = tuple(self.keep(by_name[key], own=key in own) for key in converted.inputs)
         outputs = view.outputs
         shapes = infer_shapes(converted.op, [by_name[key].shape for key in converted.inputs])
         declared = tuple(tensor.shape for tensor in outputs)
         if shapes != declared:
             raise ValueError(f"its outputs have shapes {shapes}, the file says {declared}")
+        values = fold(view, converted)
+        if values is not None:
+            for index, value in zip(view.raw.outputs, values, strict=True):
+                self.tensors.fold(index, value)
+            return
+        inputs = tuple(self.keep(by_name[key], own=key in own) for key in converted.inputs)
         for tensor in outputs:
             self.keep(tensor, own=False)
         self.nodes.append(Node(name, converted.op, inputs, tuple(tensor.name for tensor in outputs)))
