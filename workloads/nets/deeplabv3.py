@@ -127,7 +127,7 @@ def _bottleneck(net: NetBuilder, x: str, name: str, inner: int, outer: int, stri
     border = Padding(rate, rate, rate, rate)
     y = net.conv(y, f"{name}.conv2", inner, 3, stride=stride, dilation=rate, padding=border)
     y = net.relu(net.norm(y, f"{name}.bn2"))
-    y = net.norm(net.conv(y, f"{name}.conv3", outer, 1), f"{name}.bn3")
+    y = net.norm(net.conv(y, f"{name}.conv3", outer, 1), f"{name}.bn3", "branch_gamma")
     if name.endswith(".0"):
         shortcut = net.conv(x, f"{name}.downsample.0", outer, 1, stride=stride, padding=Padding())
         x = net.norm(shortcut, f"{name}.downsample.1")

@@ -106,10 +106,10 @@ class NetBuilder:
         op = ops.TransposeConv2D((stride, stride), size or (full[0], full[1]), border)
         return self.graph.add(op, x, weights, name=name)
 
-    def norm(self, x: str, name: str) -> str:
-        """Batch norm with running statistics, named as torch names them."""
+    def norm(self, x: str, name: str, gamma: str = "gamma") -> str:
+        """Batch norm with running statistics, named as torch names them; `gamma` is the role of its gain."""
         channels = self.graph.shape(x)[3:]
-        roles = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "variance"}
+        roles = {"weight": gamma, "bias": "beta", "running_mean": "mean", "running_var": "variance"}
         parameters = [self.constant(f"{name}.{suffix}", channels, role) for suffix, role in roles.items()]
         return self.graph.add(ops.BatchNorm(), x, *parameters, name=name)
 

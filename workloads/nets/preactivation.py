@@ -34,4 +34,4 @@ def _unit(net: NetBuilder, x: str, name: str, inner: int, outer: int, stride: in
     y = net.conv(active, f"{name}.conv1", inner, 1, stride=stride, padding=Padding())
     y = net.relu(net.norm(y, f"{name}.conv1.bn"))
     y = net.relu(net.norm(net.conv(y, f"{name}.conv2", inner, 3), f"{name}.conv2.bn"))
-    return net.add(net.conv(y, f"{name}.conv3", outer, 1), shortcut, f"{name}.add")
+    return net.add(net.conv(y, f"{name}.conv3", outer, 1, role="branch"), shortcut, f"{name}.add")
