@@ -64,10 +64,10 @@ def prepare_input(network: Network, path: Path, progress: RunProgress) -> Prepar
 def read_arrays(path: Path) -> Arrays:
     """Read a .npy (named '') or .npz file; InputError where it holds no plain arrays."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        with loaded:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"": loaded}
             return {name: loaded[name] for name in loaded.files}
     except (ValueError, EOFError, BadZipFile, KeyError) as error:
         raise InputError(f"input {path}: not a readable {path.suffix} file of plain arrays ({error})") from None

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bittrue.tables import shorten
 
 _LABEL_WIDTH = 32
+_PHASES = {"calibrate": "calibrate", "values": "execute", "time": "time"}
+"""What steps are labelled by those who do them -> the phase they belong to."""
 
 
 class RunProgress:
@@ -44,7 +46,7 @@ class RunProgress:
             self._bar.stop()
 
     def phase(self, name: str, what: str = "") -> None:
-        """Begin a phase: load, calibrate, lower, execute or time."""
+        """Begin a phase: load, calibrate, lower, execute, time or save."""
         if name == self._phase:
             return
         self._phase = name
@@ -56,10 +58,10 @@ class RunProgress:
         self._task = self._bar.add_task(shorten(what, _LABEL_WIDTH), total=None, phase=name)
 
     def update(self, done: int, total: int, label: str) -> None:
-        """Show a step; a label ``values: conv1`` or ``time: conv1`` names its phase."""
-        kind, colon, what = label.partition(": ")
-        if colon and kind in ("values", "time"):
-            self.phase("execute" if kind == "values" else "time")
+        """Show a step; a label such as ``values: conv1`` names its phase."""
+        kind, _, what = label.partition(": ")
+        if kind in _PHASES:
+            self.phase(_PHASES[kind])
         else:
             what = label
         if self._bar is not None and self._task is not None:

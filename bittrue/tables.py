@@ -14,7 +14,7 @@ from rich.text import Text
 Row = Mapping[str, str]
 
 _GAP = 2
-_SHORTEST_NAME = 14
+_SHORTEST_NAME = 20
 _NUMERIC = re.compile(r"[-+<>~=]*\.?[0-9][0-9.,]*( ?[A-Za-z%/]{0,6})?|-?")
 
 
@@ -45,7 +45,7 @@ def fit(rows: Sequence[Row], width: int, flexible: Sequence[str] = (), spare: Se
     width
         Characters that a line may have.
     flexible
-        Headers of columns whose cells may be shortened, to 14 characters at the least.
+        Headers of columns whose cells may be shortened, to 20 characters at the least.
     spare
         Headers of columns that may be left out, the first to go first.
 

@@ -1,0 +1,5 @@
+"""`python -m bittrue`: the command line."""
+
+from bittrue.cli import main
+
+main()
