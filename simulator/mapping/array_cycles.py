@@ -11,9 +11,9 @@ The first weights take R cycles to shift in. While M pixels stream, the next wei
 R cycles, so a further fold costs max(M, R). The last pixel needs R - 1 + C - 1 cycles of skew to leave the last
 column, and 4 more to pass the accumulator (read, add) and the requantizer (multiply, write).
 
-Without shadow registers (``weight_double_buffer: false``) the next weights shift through the same registers. Column c
-may start only when its last pixel has left row R - 1, that is R - 1 cycles after it entered row 0; the skew between
-columns is the same for pixels and weights and cancels. A further fold then costs M + (R - 1) + R.
+Without shadow registers (``weight_double_buffer: false``) the next weights may enter row 0 when its last pixel has
+passed. Each row of weights travels down with its row number and stays where that matches, one row a cycle, behind the
+last pixel's wave, so the next pixel may enter R cycles later: a further fold costs M + R.
 
 Output stationary, T blocks of R pixels by C channels, K products each:
 
@@ -42,7 +42,7 @@ def fold_slot(pixels: Int, device: Device) -> Int:
     """Cycles that one more fold of `pixels` costs, weight stationary."""
     if device.weight_double_buffer:
         return np.maximum(pixels, device.rows)
-    return pixels + 2 * device.rows - 1
+    return pixels + device.rows
 
 
 def weight_stationary(folds: Int, pixels: Int, device: Device) -> Int:

@@ -113,17 +113,29 @@ def _load_inputs(
         boxes, which = cut.boxes, cut.box_of[loops.k]
         takes = np.ones(len(ops), np.bool_)
     row_axis, col_axis = axes(g)
-    rows = np.stack([reach(row_axis, mapping.rows, b.first_kh, b.last_kh).positions for b in boxes])[which, loops.row]
-    col_reach = [reach(col_axis, mapping.cols, b.first_kw, b.last_kw) for b in boxes]
-    cols = np.stack([r.positions for r in col_reach])[which, loops.col]
-    runs = np.stack([r.runs for r in col_reach])[which, loops.col]
-    wide = np.array([b.channels for b in boxes])[which] * ops["groups"]
-    # A pixel's channels lie together, and pixels of a row after one another: a run of whole pixels is one stretch.
-    whole_pixels = wide == g.channels * g.groups
-    size = -(-rows * cols * wide * work.input_bits // 8)
+    high = [reach(row_axis, mapping.rows, box.first_kh, box.last_kh) for box in boxes]
+    wide = [reach(col_axis, mapping.cols, box.first_kw, box.last_kw) for box in boxes]
+    rows = np.stack([r.positions for r in high])[which, loops.row]
+    row_runs = np.stack([r.runs for r in high])[which, loops.row]
+    cols = np.stack([r.positions for r in wide])[which, loops.col]
+    col_runs = np.stack([r.runs for r in wide])[which, loops.col]
+    channels = np.array([b.channels for b in boxes])[which] * ops["groups"]
+    size = -(-rows * cols * channels * work.input_bits // 8)
     ops["input_bytes"] = np.where(takes, size, 0)
-    ops["input_segments"] = np.where(takes, rows * np.where(whole_pixels, runs, cols), 0)
+    ops["input_segments"] = np.where(takes, _stretches(work, (rows, row_runs), (cols, col_runs), channels), 0)
     return np.asarray(takes, np.bool_)
+
+
+def _stretches(work: ArrayWork, rows: tuple[Index, Index], cols: tuple[Index, Index], channels: Index) -> Index:
+    """Count the stretches of DRAM of a box of the image; rows and cols are (positions, runs of adjacent ones).
+
+    A pixel's channels lie together, whole pixels of a row after one another, and whole rows likewise.
+    """
+    g = work.geometry
+    whole_pixels = channels == g.channels * g.groups
+    whole_rows = cols[0] == g.in_width
+    in_rows = np.where(whole_rows, rows[1], rows[0] * cols[1])
+    return np.where(whole_pixels, in_rows, rows[0] * cols[0])
 
 
 def _load_whole_input(
@@ -131,13 +143,14 @@ def _load_whole_input(
 ) -> NDArray[np.bool_]:
     g = work.geometry
     row_axis, col_axis = axes(g)
-    rows = int(reach(row_axis, g.out_height, 0, g.kernel[0] - 1).positions[0]) * g.batch
-    across = reach(col_axis, g.out_width, 0, g.kernel[1] - 1)
-    cols, runs = int(across.positions[0]), int(across.runs[0])
-    wide = g.channels * mapping.groups
+    high = reach(row_axis, g.out_height, 0, g.kernel[0] - 1)
+    wide = reach(col_axis, g.out_width, 0, g.kernel[1] - 1)
+    channels = g.channels * mapping.groups
+    elements = int(high.positions[0] * wide.positions[0]) * channels * g.batch
+    stretches = _stretches(work, (high.positions, high.runs), (wide.positions, wide.runs), np.array([channels]))
     takes = (loops.k == 0) & (loops.channel == 0) & loops.first_pixel
-    ops["input_bytes"] = np.where(takes, -(-rows * cols * wide * work.input_bits // 8), 0)
-    ops["input_segments"] = np.where(takes, rows * (runs if mapping.groups == g.groups else cols), 0)
+    ops["input_bytes"] = np.where(takes, -(-elements * work.input_bits // 8), 0)
+    ops["input_segments"] = np.where(takes, stretches * g.batch, 0)
     return np.asarray(takes)
 
 
