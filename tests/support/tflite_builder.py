@@ -18,8 +18,10 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import ArrayLike, NDArray
+
+from benchmarks.litert import reference_interpreter
 
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 NONE = schema.ActivationFunctionType.NONE
@@ -220,18 +222,6 @@ def run_reference(model: bytes, inputs: Mapping[str, NDArray[Any]]) -> dict[str,
         interpreter.set_tensor(details[name], value)
     interpreter.invoke()
     return reference_tensors(interpreter)
-
-
-def reference_interpreter(model: bytes) -> Interpreter:
-    """Interpreter on the reference kernels that keeps every intermediate; tensors allocated."""
-    interpreter = Interpreter(
-        model_content=model,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        experimental_preserve_all_tensors=True,
-        num_threads=1,
-    )
-    interpreter.allocate_tensors()
-    return interpreter
 
 
 def reference_tensors(interpreter: Interpreter) -> dict[str, NDArray[Any]]:
