@@ -13,13 +13,13 @@ Ints = NDArray[Any]
 
 
 @kernel(parallel=True)
-def arg_max(x: NDArray[Any], out: Ints) -> None:
+def arg_max(x: Ints, out: Ints) -> None:
     """Write the index of the first greatest value.
 
     Parameters
     ----------
     x
-        [outer, axis, inner], integers or float32. A comparison with NaN is false: NaN wins only at index 0.
+        [outer, axis, inner].
     out
         [outer, inner], written.
 

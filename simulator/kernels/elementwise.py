@@ -95,9 +95,10 @@ def prelu(x: Ints, alpha: Ints, rows: Ints, steps: Ints, constants: Ints, out: I
         start_x, start_alpha = rows[row, 0], rows[row, 1]
         for i in range(out.shape[1]):
             value = x[start_x + i * step_x] - zero_x
-            if value >= 0:
-                scaled = multiply_by_quantized_multiplier(value, mult_x, exp_x)
-            else:
-                slope = alpha[start_alpha + i * step_alpha] - zero_alpha
-                scaled = multiply_by_quantized_multiplier(value * slope, mult_slope, exp_slope)
+            slope = alpha[start_alpha + i * step_alpha] - zero_alpha
+            positive = value >= 0  # selected, not branched on: signs are hard to predict
+            operand = value if positive else value * slope
+            mantissa = mult_x if positive else mult_slope
+            exponent = exp_x if positive else exp_slope
+            scaled = multiply_by_quantized_multiplier(operand, mantissa, exponent)
             out[row, i] = min(max(zero_out + scaled, low), high)

@@ -5,13 +5,13 @@ Lane operations: one per input element, and for mean and sum one more per output
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 from simulator.accelerator.spec import Accelerator
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import ArgMax, Mean, ReduceMax, Sum
-from simulator.lowering.layer import Engine, Layer
+from simulator.lowering.layer import Layer
 from simulator.lowering.quantized import (
     is_quantized,
     is_vector_integer,
@@ -25,7 +25,6 @@ from simulator.lowering.quantized import (
     vector_layer,
 )
 from simulator.lowering.table import LowererTable
-from simulator.numerics.formats import FLOAT32, IntFormat
 
 
 @dataclass(frozen=True)
@@ -109,16 +108,11 @@ def _lower_reduce_max(
 def _lower_arg_max(
     node: Node, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], accelerator: Accelerator
 ) -> Layer:
-    """Vector unit on integers of at most 16 bits, host on float32 and wider integers."""
-    assert isinstance(node.op, ArgMax)
+    if not is_vector_integer(inputs[0]):
+        return lower_on_host(node, inputs, outputs, accelerator)
     (x,) = operands(node, inputs, 1)
     constants = AxesConstants(_axes(node, (node.op.axis,), len(x.shape)))
-    layer = vector_layer(node, inputs, outputs, constants, x.elements)
-    if is_vector_integer(x):
-        return layer
-    if x.format != FLOAT32 and not isinstance(x.format, IntFormat):
-        refuse(node, f"the input is {x.format}; argmax takes integers and float32")
-    return replace(layer, engine=Engine.HOST, vector_ops=outputs[0].elements)
+    return vector_layer(node, inputs, outputs, constants, x.elements)
 
 
 LOWERERS: LowererTable = {

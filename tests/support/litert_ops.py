@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.execution import vector as execution
+from simulator.execution import host, vector
 from simulator.execution.context import ExecutionContext
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import Op
 from simulator.lowering import vector as lowering
-from simulator.lowering.layer import Layer
+from simulator.lowering.layer import Engine, Layer
 from simulator.numerics.formats import parse_format
 from simulator.numerics.quant import QuantParams
 from support.accelerators import reference_device
 from support.tflite_builder import ModelBuilder, run_reference
+
+_ON_HOST = {**vector.EXECUTORS, **host.EXECUTORS}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def lower_one(op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> Layer:
 def simulate_one(op: Op, inputs: Sequence[Spec], out: Spec, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Lower and execute one operator."""
     layer = lower_one(op, inputs, [out])
-    (result,) = execution.EXECUTORS[type(op)](layer, list(arrays), ExecutionContext()).outputs
+    table = _ON_HOST if layer.engine is Engine.HOST else vector.EXECUTORS
+    (result,) = table[type(op)](layer, list(arrays), ExecutionContext()).outputs
     assert result.dtype == layer.outputs[0].format.dtype
     assert result.shape == out.shape
     return result
