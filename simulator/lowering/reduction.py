@@ -108,6 +108,7 @@ def _lower_reduce_max(
 def _lower_arg_max(
     node: Node, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], accelerator: Accelerator
 ) -> Layer:
+    assert isinstance(node.op, ArgMax)
     if not is_vector_integer(inputs[0]):
         return lower_on_host(node, inputs, outputs, accelerator)
     (x,) = operands(node, inputs, 1)
