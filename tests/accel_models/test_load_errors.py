@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.metadata import EntryPoint
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import accel_models.registry as registry
 from accel_models.load import load_accelerator, load_energy_table
@@ -297,3 +300,18 @@ def test_builtin_tables_register_like_any_other():
     values = [entry.value for entry in registry._providers()]
     assert all(isinstance(entry, EntryPoint) for entry in registry._providers())
     assert "accel_models.load:builtin_energy_tables" in values
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_damaged_file_is_a_spec_error_or_a_good_file(tmp_path_factory, data):
+    text = GOOD
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        length = data.draw(st.integers(0, 12))
+        inserted = data.draw(st.text(alphabet="\t\n :-{}[]&*!|>'\"%@#,?.0159eEnaxü\x00\u2028", max_size=6))
+        text = text[:start] + inserted + text[start + length :]
+    path = tmp_path_factory.getbasetemp() / "damaged.yaml"
+    path.write_text(text, encoding="utf-8")
+    with suppress(SpecError):
+        load_accelerator(path)

@@ -13,6 +13,9 @@ from typer.testing import CliRunner
 from accel_models.load import energy_table_names, preset_names
 from bittrue.cli import app
 from bittrue.console import refusals
+from reports.tables import FIELDS
+from simulator.records.store import layer_columns
+from support.small_runs import CONV
 
 HEAVY = ("numba", "llvmlite", "matplotlib", "onnx", "pandas", "tflite")
 
@@ -38,7 +41,7 @@ def test_light_commands_load_nothing_heavy(arguments):
 
 def test_help_lists_only_commands_that_work(cli):
     listed = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert listed == {"run", "accelerators", "networks", "explain", "report"}
+    assert listed == {"run", "accelerators", "networks", "explain", "report", "warmup"}
     for name in listed:
         assert cli(name, "--help").exit_code == 0
 
@@ -167,3 +170,9 @@ def test_names_that_the_encoding_lacks_do_not_end_the_program():
     )
     assert result.returncode == 2
     assert "no record has a field" in result.stderr
+
+
+def test_every_column_of_table_and_csv_is_explained(cli):
+    columns = [*FIELDS, *layer_columns(CONV)]
+    assert [column for column in columns if cli("explain", column).exit_code != 0] == []
+    assert cli("explain", "MMACs").stdout.startswith("layers[i].macs  int")

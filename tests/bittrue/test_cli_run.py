@@ -251,3 +251,10 @@ def test_ctrl_c_ends_cleanly(tmp_path):
     assert rest.splitlines()[-1] == "interrupted"
     assert "Traceback" not in rest
     assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_warmup_leaves_compiled_kernels(cli, tmp_path):
+    result = cli("warmup")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("kernels compiled and kept, in ")
+    assert list(tmp_path.iterdir()) == []
