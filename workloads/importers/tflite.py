@@ -93,6 +93,7 @@ class _Import:
         self.nodes: list[Node] = []
         self.used: dict[str, Tensor] = {}
         self.problems: list[Unsupported] = []
+        self.names = {tensor.name for tensor in model.tensors}
         self.readers = Counter(model.tensors[index].name for node in model.nodes for index in node.inputs if index >= 0)
 
     def graph(self) -> Graph:
@@ -183,6 +184,12 @@ class _Import:
     def keep(self, tensor: Tensor, *, own: bool) -> str:
         """Enter a tensor into the graph; one rearranged for one operator steps aside where others read it too."""
         if own and self.readers[tensor.name] > 1:
-            tensor = replace(tensor, name=f"{tensor.name}/filters_first")
+            tensor = replace(tensor, name=self.free_name(f"{tensor.name}/filters_first"))
         self.used.setdefault(tensor.name, tensor)
         return tensor.name
+
+    def free_name(self, name: str) -> str:
+        """Return `name`, lengthened until no tensor of the file has it."""
+        while name in self.names:
+            name += "_"
+        return name
