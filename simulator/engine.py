@@ -183,10 +183,13 @@ class _Steps:
 
     def __init__(self, on_progress: Progress | None, layers: int, options: Options) -> None:
         phases = int(options.values) + int(options.timing)
-        self.values = self.timing = None
-        if on_progress is None:
-            return
         total = layers * phases
         offset = layers * (phases - 1)
-        self.values: Progress | None = lambda done, _, label: on_progress(done, total, f"values: {label}")
-        self.timing: Progress | None = lambda done, _, label: on_progress(offset + done, total, f"time: {label}")
+        self.values = self._phase(on_progress, "values", 0, total)
+        self.timing = self._phase(on_progress, "time", offset, total)
+
+    @staticmethod
+    def _phase(on_progress: Progress | None, phase: str, offset: int, total: int) -> Progress | None:
+        if on_progress is None:
+            return None
+        return lambda done, _, label: on_progress(offset + done, total, f"{phase}: {label}")

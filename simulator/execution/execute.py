@@ -38,7 +38,7 @@ class Execution:
 
 
 def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Inputs in the graph's order, contiguous; InputError on a wrong name, shape, dtype or value range."""
+    """Return inputs in the graph's order, contiguous; InputError on a wrong name, shape, dtype or value range."""
     unknown = sorted(set(inputs) - set(graph.inputs))
     missing = [name for name in graph.inputs if name not in inputs]
     if unknown or missing:
