@@ -23,7 +23,7 @@ _ARRAYS = (".npy", ".npz")
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class ReadyNetwork:
     """A network that can be run, and what it runs on."""
 
     network: Network
@@ -38,7 +38,7 @@ def check_input_file(path: Path) -> None:
         raise InputError(f"input {path}: give an image ({', '.join(_IMAGES)}), a .npy or a .npz file")
 
 
-def prepare_input(network: Network, path: Path, progress: RunProgress) -> Prepared:
+def prepare_input(network: Network, path: Path, progress: RunProgress) -> ReadyNetwork:
     """Read an input file; a float network is calibrated on it and made integer.
 
     Raises
@@ -49,16 +49,16 @@ def prepare_input(network: Network, path: Path, progress: RunProgress) -> Prepar
     """
     if path.suffix.lower() in _IMAGES:
         integer = _calibrated(network, path, path, progress)
-        return Prepared(integer, prepare_image(integer, path))
+        return ReadyNetwork(integer, prepare_image(integer, path))
     arrays = by_name(network, read_arrays(path), path)
     if not network.is_float:
-        return Prepared(network, arrays)
+        return ReadyNetwork(network, arrays)
     if len(arrays) != 1:
         raise InputError(
             f"{network.name} is float; only a network of one input is calibrated by `run`: make it integer"
         )
     integer = _calibrated(network, next(iter(arrays.values())), path, progress)
-    return Prepared(integer, {name: _quantized(integer, name, value) for name, value in arrays.items()})
+    return ReadyNetwork(integer, {name: _quantized(integer, name, value) for name, value in arrays.items()})
 
 
 def read_arrays(path: Path) -> Arrays:

@@ -71,31 +71,16 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else f"..{text[len(text) - (width - 2) :]}"
 
 
-def draw(
-    console: Console,
-    rows: Sequence[Row],
-    *,
-    title: str = "",
-    flexible: Sequence[str] = (),
-    spare: Sequence[str] = (),
-    footer: Row | None = None,
-) -> None:
-    """Print rows as a table fitted to the console; `footer` is a last row set apart. See `fit`."""
+def draw(console: Console, rows: Sequence[Row], *, flexible: Sequence[str] = (), spare: Sequence[str] = ()) -> None:
+    """Print rows as a table fitted to the console; see `fit`."""
     if not rows:
         return
-    everything = [*rows, footer] if footer else rows
-    layout = fit(everything, console.width, flexible, spare)
-    if title:
-        console.print(Text(title, style="bold"))
+    layout = fit(rows, console.width, flexible, spare)
     for line in _heading(layout.columns):
         console.print(Text(line, style="bold"))
-    rule = "-" * _total(layout.columns)
-    console.print(rule)
+    console.print("-" * _total(layout.columns))
     for row in rows:
         console.print(Text(_line(layout.columns, row)))
-    if footer:
-        console.print(rule)
-        console.print(Text(_line(layout.columns, footer), style="bold"))
     if layout.left_out:
         console.print(Text(f"(left out for lack of room: {', '.join(layout.left_out)})"))
 

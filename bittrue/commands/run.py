@@ -144,8 +144,8 @@ def _simulate(
 
     inputs = None
     if input_file is not None:
-        prepared = prepare_input(network, input_file, progress)
-        network, inputs = prepared.network, prepared.inputs
+        ready = prepare_input(network, input_file, progress)
+        network, inputs = ready.network, ready.inputs
     progress.phase("lower", f"{network.name} for {accelerator.name}")
     return prepare(network, accelerator, **options).run(inputs, progress.update)
 
