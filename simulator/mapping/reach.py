@@ -41,6 +41,10 @@ class Reach:
     """[tiles] number of distinct positions."""
     runs: NDArray[np.int64]
     """[tiles] number of stretches of adjacent positions."""
+    fresh_positions: NDArray[np.int64]
+    """[tiles] number of distinct positions that the tile before does not touch."""
+    fresh_runs: NDArray[np.int64]
+    """[tiles] number of stretches of adjacent fresh positions."""
 
 
 @lru_cache(maxsize=4096)
@@ -55,5 +59,11 @@ def reach(axis: Axis, tile: int, first_tap: int, last_tap: int) -> Reach:
     touched = np.zeros((tiles, axis.in_size + 1), np.bool_)
     owner = np.broadcast_to(out // tile, place.shape)
     touched[owner[real], place[real] // axis.insertion + 1] = True
+    fresh = touched.copy()
+    fresh[1:] &= ~touched[:-1]
+    return Reach(*_count(touched), *_count(fresh))
+
+
+def _count(touched: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     starts = touched[:, 1:] & ~touched[:, :-1]
-    return Reach(touched.sum(1, dtype=np.int64), starts.sum(1, dtype=np.int64))
+    return touched.sum(1, dtype=np.int64), starts.sum(1, dtype=np.int64)

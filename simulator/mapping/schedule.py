@@ -27,7 +27,7 @@ class Residency(StrEnum):
     CHUNK = "chunk"
     """What one tile op needs: one chunk of K."""
     TILE = "tile"
-    """All K of the tile."""
+    """All K of the tile. Input rows that the tile above has left there are not loaded again."""
     LAYER = "layer"
     """All that the layer (or its present groups) needs."""
 
@@ -118,7 +118,7 @@ class LayerMapping:
     def loop_nest(self) -> str:
         """Text of the loop nest, outermost first, with the loads where they happen."""
         g, b, r, c, n, k = self.trips
-        pixels = [("image", b, 1), ("rows", r, self.rows), ("cols", c, self.cols)]
+        pixels = [("image", b, 1), ("cols", c, self.cols), ("rows", r, self.rows)]
         channels = [("channels", n, self.channels)]
         inside = pixels + channels if self.order is LoopOrder.INPUTS_RESIDENT else channels + pixels
         loops = [("groups", g, self.groups), *inside, ("k", k, self.k)]

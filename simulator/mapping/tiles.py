@@ -70,7 +70,8 @@ def _count(mapping: LayerMapping) -> _Loops:
         rest, pixel = np.divmod(rest, pixels)
         group, channel = np.divmod(rest, channels)
     image, place = np.divmod(pixel, rows * cols)
-    row, col = np.divmod(place, cols)
+    # Down a strip of columns first, so that a tile finds rows of the one above in the scratchpad.
+    col, row = np.divmod(place, rows)
     return _Loops(group, image, row, col, channel, k)
 
 
@@ -115,8 +116,10 @@ def _load_inputs(
     row_axis, col_axis = axes(g)
     high = [reach(row_axis, mapping.rows, box.first_kh, box.last_kh) for box in boxes]
     wide = [reach(col_axis, mapping.cols, box.first_kw, box.last_kw) for box in boxes]
-    rows = np.stack([r.positions for r in high])[which, loops.row]
-    row_runs = np.stack([r.runs for r in high])[which, loops.row]
+    # The scratchpad is a ring of rows: it holds two successive tiles, so the later one loads only what is fresh.
+    ring = mapping.input_residency is Residency.TILE
+    rows = np.stack([r.fresh_positions if ring else r.positions for r in high])[which, loops.row]
+    row_runs = np.stack([r.fresh_runs if ring else r.runs for r in high])[which, loops.row]
     cols = np.stack([r.positions for r in wide])[which, loops.col]
     col_runs = np.stack([r.runs for r in wide])[which, loops.col]
     channels = np.array([b.channels for b in boxes])[which] * ops["groups"]

@@ -26,7 +26,7 @@ class InputTable:
     """Input elements of one group, over one image, by pixel tile [P] and by chunk size [P, K]."""
 
     tile_sum: Table
-    """[P] all tiles' elements, all K."""
+    """[P] all tiles' elements, all K, without the rows that the tile above has loaded."""
     tile_max: Table
     """[P] largest tile's elements, all K."""
     chunk_sum: Table
@@ -42,14 +42,14 @@ def input_table(work: ArrayWork, cand: Candidates) -> InputTable:
     geometry = work.geometry
     row_axis, col_axis = axes(geometry)
     full = TapBox(0, geometry.kernel[0] - 1, 0, geometry.kernel[1] - 1, geometry.channels)
-    box_sum, box_max = _over_tiles(row_axis, col_axis, cand, full)
+    box_sum, box_max = _over_tiles(row_axis, col_axis, cand, full, ring=True)
     chunk_sum, chunk_max = [], []
     for size in cand.k_sizes:
         cut = chunks(geometry.kernel, geometry.channels, size)
         total = np.zeros_like(box_sum)
         largest = np.zeros_like(box_max)
         for box, count in zip(cut.boxes, cut.count, strict=True):
-            one_sum, one_max = _over_tiles(row_axis, col_axis, cand, box)
+            one_sum, one_max = _over_tiles(row_axis, col_axis, cand, box, ring=False)
             total += one_sum * count
             largest = np.maximum(largest, one_max)
         chunk_sum.append(total)
@@ -65,10 +65,12 @@ def input_table(work: ArrayWork, cand: Candidates) -> InputTable:
     )
 
 
-def _over_tiles(row_axis: Axis, col_axis: Axis, cand: Candidates, box: TapBox) -> tuple[Table, Table]:
-    rows = [reach(row_axis, tile, box.first_kh, box.last_kh).positions for tile in cand.tile_rows]
+def _over_tiles(row_axis: Axis, col_axis: Axis, cand: Candidates, box: TapBox, *, ring: bool) -> tuple[Table, Table]:
+    high = [reach(row_axis, tile, box.first_kh, box.last_kh) for tile in cand.tile_rows]
+    loaded = [r.fresh_positions if ring else r.positions for r in high]
+    rows = [r.positions for r in high]
     cols = [reach(col_axis, tile, box.first_kw, box.last_kw).positions for tile in cand.tile_cols]
-    sums = np.multiply.outer([r.sum() for r in rows], [c.sum() for c in cols]) * box.channels
+    sums = np.multiply.outer([r.sum() for r in loaded], [c.sum() for c in cols]) * box.channels
     largest = np.multiply.outer([r.max() for r in rows], [c.max() for c in cols]) * box.channels
     return sums.astype(np.int64), largest.astype(np.int64)
 
