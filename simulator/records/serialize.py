@@ -27,6 +27,15 @@ _TOTALS = (
 )
 """Derived figures of a RunRecord, written for readers without this tool and ignored when read back."""
 
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float, int),
+    "str": (str,),
+    "bool": (bool,),
+    "Mapping[str, Any]": (dict,),
+}
+"""Declared type of a field -> what JSON may give for it."""
+
 
 def record_to_json(record: RunRecord) -> str:
     """Return the record as JSON text: its fields, and its totals for readers without this tool."""
@@ -47,7 +56,7 @@ def record_from_json(text: str, place: str) -> RunRecord:
         if version != SCHEMA_VERSION:
             raise RunFolderError(f"{place}: schema version {version}, this tool reads {SCHEMA_VERSION}; run it again")
         return _record(data)
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RunFolderError(f"{place}: damaged run record ({type(error).__name__}: {error})") from None
 
 
@@ -57,7 +66,7 @@ def _record(data: Mapping[str, Any]) -> RunRecord:
     plain |= {
         "layers": tuple(_layer(row) for row in data["layers"]),
         "notes": tuple(data["notes"]),
-        "events": tuple(TraceEvent(**event) for event in data["events"]),
+        "events": tuple(TraceEvent(**_known(TraceEvent, event)) for event in data["events"]),
         "segmentation": None if segmentation is None else _segmentation(segmentation),
     }
     return RunRecord(**plain)
@@ -73,7 +82,7 @@ def _layer(data: Mapping[str, Any]) -> LayerRecord:
     plain |= {
         "input_shape": tuple(data["input_shape"]),
         "output_shape": tuple(data["output_shape"]),
-        "energy": EnergyRecord(**data["energy"]),
+        "energy": EnergyRecord(**_known(EnergyRecord, data["energy"])),
         "overflow": None if data["overflow"] is None else _overflow(data["overflow"]),
     }
     return LayerRecord(**plain)
@@ -81,8 +90,20 @@ def _layer(data: Mapping[str, Any]) -> LayerRecord:
 
 def _overflow(data: Mapping[str, Any]) -> OverflowRecord:
     first = data["first_event"]
-    return OverflowRecord(**{**data, "first_event": None if first is None else FirstEvent(*first)})
+    return OverflowRecord(
+        **_known(OverflowRecord, data) | {"first_event": None if first is None else FirstEvent(*first)}
+    )
 
 
 def _known(record: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    return {field.name: data[field.name] for field in fields(record)}
+    return {field.name: _plain(record, field.name, str(field.type), data[field.name]) for field in fields(record)}
+
+
+def _plain(record: type, name: str, declared: str, value: Any) -> Any:
+    """Return `value` where it is of the declared plain type; nested records are checked where they are built."""
+    kinds = _PLAIN.get(declared.removesuffix(" | None"))
+    if kinds is None or (value is None and declared.endswith(" | None")):
+        return value
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise TypeError(f"{record.__name__}.{name} is {value!r:.40}, not {declared}")
+    return value

@@ -25,6 +25,11 @@ from simulator.records.serialize import record_from_json, record_to_json
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 """Fixed time stamp: same arrays, same bytes."""
 
+_FILES = frozenset(
+    {"run.json", "layers.csv", "outputs.npz", "tensors.npz", "preview.npz", "trace.json.gz", "report.html"}
+)
+"""All that a run writes. A folder that holds anything else is somebody's work and is never replaced."""
+
 
 @dataclass(frozen=True, eq=False)
 class StoredRun:
@@ -75,6 +80,8 @@ def staged_folder(directory: Path) -> Iterator[Path]:
 
     """
     check_replaceable(directory)
+    # A link to a run folder stays a link, and "." gets a name and a parent.
+    directory = directory.resolve()
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
@@ -92,18 +99,40 @@ def staged_folder(directory: Path) -> Iterator[Path]:
 
 def check_replaceable(directory: Path) -> None:
     """Raise RunFolderError where a run must not be saved, so that nobody computes for nothing."""
-    if directory.exists() and not _is_run_folder(directory):
-        raise RunFolderError(f"{directory} exists and is not a run folder; give another folder with -o")
+    if reason := _obstacle(directory):
+        raise RunFolderError(f"{directory} {reason}; give another folder with -o")
+
+
+def _obstacle(directory: Path) -> str | None:
+    """Return why `directory` must not be replaced; None where it is absent, empty or a run folder and nothing else."""
+    try:
+        if not directory.exists():
+            return None
+        if not directory.is_dir():
+            return "exists and is not a run folder"
+        if directory.resolve().is_mount():
+            return "is a mount point, which cannot be replaced whole"
+        names = sorted(path.name for path in directory.iterdir())
+        if names and not _is_run_record(directory / "run.json"):
+            return "exists and is not a run folder"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    strange = [name for name in names if name not in _FILES]
+    return f"holds {strange[0]}, which no run writes and which would be lost" if strange else None
+
+
+def _is_run_record(path: Path) -> bool:
+    """Tell a run's run.json, damaged or not, from somebody else's file of that name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return b'"schema_version"' in file.read(64)
 
 
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _is_run_folder(directory: Path) -> bool:
-    return directory.is_dir() and ((directory / "run.json").exists() or not any(directory.iterdir()))
 
 
 def _replace(directory: Path, staging: Path) -> None:

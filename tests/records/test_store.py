@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,11 +99,50 @@ def test_a_new_run_replaces_the_old_one_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_folder_of_something_else_is_not_replaced(tmp_path):
+@pytest.mark.parametrize("theirs", [None, '{"name": "my project", "run": "make"}', "a directory"])
+def test_a_folder_of_something_else_is_not_replaced(tmp_path, theirs):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunFolderError, match="is not a run folder"):
+    if theirs == "a directory":
+        (tmp_path / "run.json").mkdir()
+    elif theirs:
+        (tmp_path / "run.json").write_text(theirs)
+    with pytest.raises(RunFolderError, match="is not a run folder; give another folder with -o"):
         write(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_run_folder_that_holds_notes_is_not_replaced(tmp_path):
+    write(tmp_path / "run")
+    (tmp_path / "run" / "notes.md").write_text("what I saw")
+    with pytest.raises(RunFolderError, match=r"holds notes\.md, which no run writes"):
+        write(tmp_path / "run")
+    assert (tmp_path / "run" / "notes.md").read_text() == "what I saw"
+
+
+def test_a_damaged_run_folder_can_be_written_anew(tmp_path):
+    write(tmp_path / "run")
+    good = digests(tmp_path / "run")
+    whole = (tmp_path / "run" / "run.json").read_bytes()
+    (tmp_path / "run" / "run.json").write_bytes(whole[: len(whole) // 2])
+    write(tmp_path / "run")
+    assert digests(tmp_path / "run") == good
+
+
+def test_the_current_folder_can_be_written(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write(Path())
+    assert read_run(tmp_path / "here").record == small_run()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_a_run_folder_stays_a_link(tmp_path, there):
+    if there:
+        write(tmp_path / "run")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    write(tmp_path / "link", small_run("timing"), {})
+    assert (tmp_path / "link").is_symlink()
+    assert read_run(tmp_path / "run").record == small_run("timing")
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
@@ -126,6 +166,35 @@ def test_damage_is_named(tmp_path, name, damage, message):
     (tmp_path / "run" / name).write_bytes(damage)
     with pytest.raises(RunFolderError, match=message):
         read_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("clock_mhz",), "fast", "RunRecord.clock_mhz is 'fast', not float"),
+        (("seed",), None, "RunRecord.seed is None, not int"),
+        (("spec",), [], "RunRecord.spec"),
+        (("layers", 0, "macs"), 1.5, "LayerRecord.macs is 1.5, not int"),
+        (("layers", 0, "energy", "dram_pj"), "much", "EnergyRecord.dram_pj"),
+        (("layers", 0, "overflow", "needed_bits"), True, "OverflowRecord.needed_bits is True"),
+        (("events", 0, "start_cycle"), "0", "TraceEvent.start_cycle"),
+        (("events", 0), {}, "damaged run record"),
+        (("layers",), 3, "damaged run record"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named(path, value, message):
+    data = json.loads(record_to_json(small_run()))
+    place = data
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(RunFolderError, match=message):
+        record_from_json(json.dumps(data), "run.json")
+
+
+def test_nesting_without_end_is_damage():
+    with pytest.raises(RunFolderError, match="damaged run record"):
+        record_from_json("[" * 200_000, "run.json")
 
 
 def test_a_missing_folder_is_named(tmp_path):
