@@ -122,8 +122,12 @@ def gather_row(x: Any, geometry: Any, pixel: Any, group: Any, fill: Any, row_out
     for kh in range(geometry[KERNEL_H]):
         for kw in range(geometry[KERNEL_W]):
             row = source_row(geometry, pixel, kh, kw)
+            # Loops, not slices: assigning a slice costs seconds of compile time for its error message.
             if row < 0:
-                row_out[k : k + channels] = fill
+                for c in range(channels):
+                    row_out[k + c] = fill
             else:
-                row_out[k : k + channels] = x[row, first : first + channels]
+                source = x[row, first : first + channels]
+                for c in range(channels):
+                    row_out[k + c] = source[c]
             k += channels

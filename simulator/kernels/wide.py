@@ -84,7 +84,7 @@ def conv_wide_task(x: Any, weights: Any, start: Any, geometry: Any, fill: Any, b
 
     """
     length, filters = weights.shape[2], geometry[geo.FILTERS]
-    rows = np.zeros((PIXELS, length), np.uint8)
+    rows = np.empty((PIXELS, length), np.uint8)  # rows past the end give sums that nobody reads
     sums = np.empty((TILE, TILE), np.int32)
     for group in range(geometry[geo.GROUPS]):
         for pixel in range(begin, end):
@@ -133,15 +133,15 @@ def conv_wide_int64_pixel(x: Any, weights: Any, start: Any, geometry: Any, pixel
     """
     filters = geometry[geo.FILTERS]
     row = np.empty(weights.shape[2], np.int32)
-    sums[:] = start[pixel if start.shape[0] > 1 else 0]
+    start_row = pixel if start.shape[0] > 1 else 0
     for group in range(geometry[geo.GROUPS]):
         geo.gather_row(x, geometry, pixel, group, 0, row)
         for j in range(filters):
-            total = np.int64(0)
+            total = start[start_row, group * filters + j]
             w = weights[group, j]
             for k in range(row.shape[0]):
                 total = np.int64(total + np.int64(row[k]) * np.int64(w[k]))
-            sums[group * filters + j] += total
+            sums[group * filters + j] = total
 
 
 @kernel(parallel=True)
@@ -173,7 +173,8 @@ def depthwise_wide(x: Any, weights: Any, start: Any, geometry: Any, out: Any) ->
     for index in numba.prange(out.shape[0]):
         pixel = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
         sums = out[pixel]
-        sums[:] = start[0]
+        for c in range(sums.shape[0]):
+            sums[c] = start[0, c]
         for k in range(weights.shape[0]):
             row = geo.source_row(geometry, pixel, k // geometry[geo.KERNEL_W], k % geometry[geo.KERNEL_W])
             if row >= 0:

@@ -60,6 +60,7 @@ def lower_array(
     _check_bias(node, bias)
     _check_shapes(node, (x, weights, bias), y)
     filters = weights.shape[0]
+    weight_zero_points = _weight_zero_points(node, weights)
     if isinstance(op, FullyConnected) and op.raw_accumulator:
         requantizer = None
         y = replace(y, format=INT32 if accelerator.arithmetic.accumulator.bits <= 32 else INT64)
@@ -73,7 +74,7 @@ def lower_array(
         engine=Engine.ARRAY,
         inputs=inputs,
         outputs=(y,),
-        constants=ArrayConstants(x.zero_point, _weight_zero_points(node, weights), requantizer),
+        constants=ArrayConstants(x.zero_point, weight_zero_points, requantizer),
         geometry=array_geometry(op, x.shape, weights.shape, y.shape),
         fold_order=fold_order(accelerator),
     )
