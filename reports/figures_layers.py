@@ -12,7 +12,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures_style import FAINT, Drawing, legend, new_axes, quantity, scaled, shortened, styled
+from reports.figures_style import FAINT, Drawing, legend, new_axes, printable, quantity, scaled, shortened, styled
 from simulator.records.layer import LayerRecord
 
 MOST_ROWS = 24
@@ -127,9 +127,9 @@ def stacked(name: str, title: str, layers: Sequence[LayerRecord], series: Sequen
         places.bars(start / divisor, values / divisor, part.colour, part.label)
         start = start + values
     largest = [int(i) for i in np.argsort(-totals, kind="stable")[:_NAMED] if totals[i] > 0]
-    for place in np.flatnonzero(totals) if places.rows else places.spread(largest):
+    for place in map(int, np.flatnonzero(totals)) if places.rows else places.spread(largest):
         text = f"{totals[place] / totals.sum():.1%}" if places.rows else str(layers[place].index)
-        places.mark(int(place), float(totals[place]) / divisor, text)
+        places.mark(place, float(totals[place]) / divisor, text)
     places.finish(limit, unit_name)
     with styled():
         legend(places.axes)
@@ -143,4 +143,4 @@ def stacked(name: str, title: str, layers: Sequence[LayerRecord], series: Sequen
 
 def _hover_text(layer: LayerRecord, shown: Sequence[Series], values: np.ndarray, unit: str) -> str:
     parts = [f"{part.label}: {quantity(float(v), unit)}" for part, v in zip(shown, values, strict=True) if v > 0]
-    return f"{layer.index} {layer.name} ({layer.op})\n" + "\n".join(parts or ["nothing"])
+    return f"{layer.index} {printable(layer.name)} ({layer.op})\n" + "\n".join(parts or ["nothing"])

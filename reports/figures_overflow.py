@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.figures_layers import LayerAxes
-from reports.figures_style import BLUE, INK, OCHRE, SKY, VERMILION, Drawing, legend, styled
+from reports.figures_layers import MOST_ROWS, LayerAxes
+from reports.figures_style import BLUE, INK, OCHRE, SKY, VERMILION, Drawing, legend, printable, styled
 from simulator.records.layer import LayerRecord
 from simulator.records.overflow import OverflowRecord
 from simulator.records.run import RunRecord
@@ -18,10 +18,14 @@ _WORST_MARKED = 6
 
 def overflow(record: RunRecord) -> Drawing | None:
     """Draw needed against available bits of every layer on the array; None where no values were computed."""
-    layers = [layer for layer in record.layers if layer.overflow and layer.overflow.accumulator_needed_bits is not None]
-    if not layers:
+    on_array = [
+        layer for layer in record.layers if layer.overflow and layer.overflow.accumulator_needed_bits is not None
+    ]
+    if not on_array:
         return None
-    ledgers = [layer.overflow for layer in layers if layer.overflow]
+    # Columns stand at the layers' indices, so a long network keeps the gaps of those that are off the array.
+    layers = on_array if len(on_array) <= MOST_ROWS else list(record.layers)
+    ledgers = [layer.overflow or OverflowRecord() for layer in layers]
     places = LayerAxes.of(layers)
     needed = np.array([ledger.accumulator_needed_bits or 0 for ledger in ledgers], dtype=np.float64)
     hit = np.array([ledger.events > 0 for ledger in ledgers])
@@ -42,8 +46,8 @@ def overflow(record: RunRecord) -> Drawing | None:
     places.finish(limit, "bits")
     with styled():
         legend(places.axes, 3)
-    titles = places.hover(limit, {i: _hover_text(layer) for i, layer in enumerate(layers)})
-    caption = _caption(record, layers)
+    titles = places.hover(limit, {i: _hover_text(layer) for i, layer in enumerate(layers) if layer in on_array})
+    caption = _caption(record, on_array)
     return Drawing(
         "overflow", places.figure, f"Needed and available accumulator bits by layer. {caption}", titles, caption
     )
@@ -78,9 +82,10 @@ def _widths(places: LayerAxes, ledgers: Sequence[OverflowRecord]) -> None:
     ]
     if not same and any(bits is not None for bits in partial):
         lines.append(("partial-sum width", partial, (0, (4, 2))))
-    edges = np.stack([np.arange(len(ledgers)) - 0.5, np.arange(len(ledgers)) + 0.5], axis=1).reshape(-1)
     for label, widths, style in lines:
-        values = np.repeat(np.array([np.nan if bits is None else bits for bits in widths], dtype=np.float64), 2)
+        at = np.array([i for i, bits in enumerate(widths) if bits is not None])
+        edges = np.stack([at - 0.5, at + 0.5], axis=1).reshape(-1)
+        values = np.repeat(np.array([bits for bits in widths if bits is not None]), 2)
         across, up = (values, edges) if places.rows else (edges, values)
         places.axes.plot(across, up, color=INK, linewidth=1.5, linestyle=style, label=label)
 
@@ -99,7 +104,7 @@ def _hover_text(layer: LayerRecord) -> str:
         return layer.name
     at_most = "" if ledger.needed_bits_is_exact else "at most "
     lines = [
-        f"{layer.index} {layer.name} ({layer.op})",
+        f"{layer.index} {printable(layer.name)} ({layer.op})",
         f"accumulator: {at_most}{ledger.accumulator_needed_bits} of {ledger.accumulator_bits} bits",
     ]
     if ledger.partial_sum_needed_bits is not None:

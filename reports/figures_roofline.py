@@ -22,6 +22,7 @@ from reports.figures_style import (
     Drawing,
     legend,
     new_axes,
+    printable,
     shortened,
     styled,
 )
@@ -124,8 +125,9 @@ def _points(
             gid=f"layer-{layer.index}",
         )
         titles[f"layer-{layer.index}"] = (
-            f"{layer.index} {layer.name} ({layer.op})\n{three_digits(x)} MACs/byte\n{three_digits(y)} MACs/cycle = "
-            f"{three_digits(y * clock_ghz)} GMAC/s\n{share:.1%} of all cycles, bound by {layer.bound or 'nothing'}"
+            f"{layer.index} {printable(layer.name)} ({layer.op})\n{three_digits(x)} MACs/byte\n"
+            f"{three_digits(y)} MACs/cycle = {three_digits(y * clock_ghz)} GMAC/s\n"
+            f"{share:.1%} of all cycles, bound by {layer.bound or 'nothing'}"
         )
     return titles
 

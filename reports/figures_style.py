@@ -15,6 +15,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.transforms import blended_transform_factory
 
 from reports.units import short_name, three_digits
 
@@ -92,12 +93,13 @@ class Drawing:
         for colour, themed in _THEMED.items():
             tag = tag.replace(colour, themed)
         name = re.search(r' id="([^"]*)"', tag)
-        title = self.titles.get(name.group(1)) if name else None
+        lines = self.titles.get(name.group(1), "").split("\n") if name else []
+        title = "\n".join(map(printable, lines))
         tag = re.sub(r' id="', f' id="{self.name}-', tag)
         tag = tag.replace("url(#", f"url(#{self.name}-").replace('href="#', f'href="#{self.name}-')
-        if title is None:
+        if not title:
             return tag
-        return f'{tag[:-1]} style="pointer-events: all"><title>{escape(printable(title))}</title>'
+        return f'{tag[:-1]} style="pointer-events: all"><title>{escape(title)}</title>'
 
 
 def new_axes(height_in: float) -> tuple[Figure, Axes]:
@@ -113,9 +115,17 @@ def styled() -> AbstractContextManager[None]:
 
 
 def legend(axes: Axes, columns: int = 5) -> None:
-    """Put the legend above the axes, where it hides nothing."""
+    """Put the legend above the axes, where it hides nothing, from the figure's left edge on, where it has most room."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, handlelength=1.1, columnspacing=1.4
+        loc="lower left",
+        bbox_to_anchor=(0.01, 1),
+        bbox_transform=blended_transform_factory(figure.transFigure, axes.transAxes),
+        ncols=columns,
+        borderaxespad=0.2,
+        handlelength=1.1,
+        columnspacing=1.4,
     )
 
 

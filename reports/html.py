@@ -130,7 +130,7 @@ def _cards(record: RunRecord) -> list[Card]:
     return [
         Card(name, totals[name].replace(" u", " µ"), known.get(("RunRecord", field), ""))
         for name, field in _CARDS.items()
-        if name in totals
+        if name in totals and getattr(record, field)
     ]
 
 
