@@ -73,17 +73,18 @@ class LayerRecord:
     compute_cycles: int = 0
     """Cycles in which the layer's engine (array, vector unit or host) works, fill and drain included."""
     load_cycles: int = 0
-    """Cycles in which the load DMA works for the layer."""
+    """Cycles in which the load DMA is occupied for the layer: setup, latency, waiting for the bus, data."""
     store_cycles: int = 0
-    """Cycles in which the store DMA works for the layer."""
+    """Cycles in which the store DMA is occupied for the layer: setup, latency, waiting for the bus, data."""
     stall_cycles: int = 0
-    """total_cycles - compute_cycles: cycles in which the layer's engine waits."""
+    """total_cycles - compute_cycles: cycles in which the layer's engine waits, load_stall_cycles + store_stall_cycles."""
     load_stall_cycles: int = 0
     """The part of stall_cycles spent waiting for operands from DRAM."""
     store_stall_cycles: int = 0
     """The part of stall_cycles spent waiting for room in the output buffer, or for the last write."""
     mapping_utilization: float = 0.0
-    """macs / (processing elements * compute_cycles) on the array; 0 elsewhere."""
+    """macs / (processing elements * compute_cycles) on the array: what folds that do not fill it, fill and drain leave; 0
+    elsewhere."""
     utilization: float = 0.0
     """macs / (processing elements * total_cycles) on the array; 0 elsewhere."""
     tile_ops: int = 0
@@ -91,7 +92,8 @@ class LayerRecord:
     folds: int = 0
     """Passes of the array over a rows x cols block of the work."""
     bound: str = ""
-    """What the layer's time goes to most: compute, load, store, vector, host or none (moves nothing)."""
+    """The busiest of the layer's engines, by compute_cycles, load_cycles and store_cycles: compute (array), vector, host,
+    load, store; none for a layer that moves nothing."""
     dram_read_bytes: int = 0
     """Bytes that the layer reads from DRAM."""
     dram_write_bytes: int = 0
@@ -100,17 +102,21 @@ class LayerRecord:
     """Bytes of the layer's inputs, weights and biases, each counted once: dram_read_bytes is never less than what of
     them is needed."""
     input_scratchpad_read_bytes: int = 0
-    """Bytes read from the input scratchpad."""
+    """Bytes read from the input scratchpad. Array: pixels * K of each tile op, once for each of its column blocks of
+    array.cols channels. Vector: operands and results. DMA: results. Host: 0."""
     input_scratchpad_write_bytes: int = 0
-    """Bytes written to the input scratchpad."""
+    """Bytes written to the input scratchpad: what the load DMA brings; vector layers also write their results there."""
     weight_scratchpad_read_bytes: int = 0
-    """Bytes read from the weight scratchpad."""
+    """Bytes read from the weight scratchpad: the weights of each fold once (weight stationary), or once for each block of
+    array.rows pixels (output stationary); biases once an output tile."""
     weight_scratchpad_write_bytes: int = 0
-    """Bytes written to the weight scratchpad."""
+    """Bytes written to the weight scratchpad: weights and biases that the load DMA brings."""
     accumulator_read_bytes: int = 0
-    """Bytes read from accumulator memory: partial sums read back, and final results drained."""
+    """Bytes read from accumulator memory: partial sums read back, and final results drained; start values of a bias
+    matrix. Equal to accumulator_write_bytes."""
     accumulator_write_bytes: int = 0
-    """Bytes written to accumulator memory: one write a fold and output."""
+    """Bytes written to accumulator memory: one write an output and fold of K (weight stationary) or chunk of K (output
+    stationary), ceil(accumulator.bits / 8) bytes each; start values of a bias matrix."""
     idle_pe_cycles: int = 0
     """Processing-element cycles without a useful MAC while the array computes: max(0, PEs * compute_cycles - macs)."""
     vector_ops: int = 0
