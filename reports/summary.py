@@ -23,7 +23,7 @@ def bottleneck(record: RunRecord) -> str:
     worst = max(cycles, key=lambda index: cycles[index])
     return (
         f"{_verdict(kind)}: {percent(sum(cycles.values()) / total)} of all cycles are {kind}, "
-        f"most of them in {short_name(record.layers[worst].name)} ({percent(cycles[worst] / total)})"
+        f"most of all in {short_name(record.layers[worst].name)} ({percent(cycles[worst] / total)})"
     )
 
 

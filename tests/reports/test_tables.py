@@ -31,7 +31,7 @@ def test_what_was_not_computed_has_no_column(mode, absent):
 
 def test_the_bottleneck_is_named_with_its_share():
     assert bottleneck(small_run()) == (
-        "memory bound: 41.7 % of all cycles are waiting for DRAM loads, most of them in conv (41.7 %)"
+        "memory bound: 41.7 % of all cycles are waiting for DRAM loads, most of all in conv (41.7 %)"
     )
 
 
