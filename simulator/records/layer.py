@@ -77,14 +77,14 @@ class LayerRecord:
     store_cycles: int = 0
     """Cycles in which the store DMA is occupied for the layer: setup, latency, waiting for the bus, data."""
     stall_cycles: int = 0
-    """total_cycles - compute_cycles: cycles in which the layer's engine waits, load_stall_cycles + store_stall_cycles."""
+    """total_cycles - compute_cycles = load_stall_cycles + store_stall_cycles: its engine waits."""
     load_stall_cycles: int = 0
     """The part of stall_cycles spent waiting for operands from DRAM."""
     store_stall_cycles: int = 0
     """The part of stall_cycles spent waiting for room in the output buffer, or for the last write."""
     mapping_utilization: float = 0.0
-    """macs / (processing elements * compute_cycles) on the array: what folds that do not fill it, fill and drain leave; 0
-    elsewhere."""
+    """macs / (processing elements * compute_cycles) on the array: what partly filled folds, fill and drain
+    leave; 0 elsewhere."""
     utilization: float = 0.0
     """macs / (processing elements * total_cycles) on the array; 0 elsewhere."""
     tile_ops: int = 0
@@ -92,8 +92,8 @@ class LayerRecord:
     folds: int = 0
     """Passes of the array over a rows x cols block of the work."""
     bound: str = ""
-    """The busiest of the layer's engines, by compute_cycles, load_cycles and store_cycles: compute (array), vector, host,
-    load, store; none for a layer that moves nothing."""
+    """The busiest of the layer's engines, by compute_cycles, load_cycles and store_cycles: compute (array),
+    vector, host, load, store; none for a layer that moves nothing."""
     dram_read_bytes: int = 0
     """Bytes that the layer reads from DRAM."""
     dram_write_bytes: int = 0
@@ -107,8 +107,8 @@ class LayerRecord:
     input_scratchpad_write_bytes: int = 0
     """Bytes written to the input scratchpad: what the load DMA brings; vector layers also write their results there."""
     weight_scratchpad_read_bytes: int = 0
-    """Bytes read from the weight scratchpad: the weights of each fold once (weight stationary), or once for each block of
-    array.rows pixels (output stationary); biases once an output tile."""
+    """Bytes read from the weight scratchpad: the weights of each fold once (weight stationary), or once for each block
+    of array.rows pixels (output stationary); biases once an output tile."""
     weight_scratchpad_write_bytes: int = 0
     """Bytes written to the weight scratchpad: weights and biases that the load DMA brings."""
     accumulator_read_bytes: int = 0
