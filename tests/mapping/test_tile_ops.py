@@ -9,6 +9,7 @@ from simulator.errors import DoesNotFit
 from simulator.lowering.layer import ConvGeometry
 from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import Hold, LayerSchedule
+from simulator.numerics.formats import IntFormat
 from support.devices import machine
 from support.layers import array_layer, conv, transposed
 from support.strategies import Case, cases
@@ -153,6 +154,14 @@ def test_a_layer_that_fits_loads_each_byte_once():
     ops = map_layers([array_layer(geometry)], machine()).layers[0].ops
     assert ops["input_bytes"].sum() == 10 * 12 * 8
     assert ops["weight_bytes"].sum() == 9 * 8 * 16 + 4 * 16
+    assert ops["store_bytes"].sum() == 10 * 12 * 16
+
+
+def test_wider_formats_move_more_bytes():
+    layer = array_layer(conv(10, 12, 8, 16, 3, padding=1), input_format=IntFormat(16), weight_format=IntFormat(4))
+    ops = map_layers([layer], machine()).layers[0].ops
+    assert ops["input_bytes"].sum() == 2 * 10 * 12 * 8
+    assert ops["weight_bytes"].sum() == 9 * 8 * 16 // 2 + 4 * 16
     assert ops["store_bytes"].sum() == 10 * 12 * 16
 
 
