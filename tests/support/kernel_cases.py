@@ -60,6 +60,9 @@ def step_by_step() -> None:
             assert result.overflow.accumulator_events == twin.accumulator_events
             assert result.overflow.first_event == twin.first_event
             assert result.overflow.affected_outputs == twin.affected_outputs
+            if result.overflow.needed_bits_is_exact:
+                assert result.overflow.partial_sum_needed_bits == twin.partial_sum_needed_bits
+                assert result.overflow.accumulator_needed_bits == twin.accumulator_needed_bits
 
 
 def widest_registers() -> None:
