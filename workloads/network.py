@@ -95,6 +95,9 @@ class Network:
         on_progress
             Called with (done, total, label).
 
+        Float sums come from BLAS, so another machine may arrive at scales that differ in their last bits; `save` keeps
+        the integers that this one found.
+
         Raises
         ------
         NetworkError
@@ -106,6 +109,12 @@ class Network:
         from workloads.quantization.quantize import quantize
 
         return quantize(self, images, scheme, on_progress)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the network to a .npz that `load_network` reads, and return its path; OSError where that fails."""
+        from workloads.exporters.npz import save_network
+
+        return save_network(self, path)
 
     def ready(self, for_values: bool) -> Network:
         """Return a network that can be lowered: this one, or for timing alone its integer outline.

@@ -79,6 +79,7 @@ def as_real(tensor, computed):
         ("deeplabv3_resnet50", {"layout": "paper", "size": (40, 33)}),
         ("fcn_vgg16", {"variant": "8s", "layout": "paper", "size": 48}),
         ("fcn_vgg16", {"variant": "16s", "layout": "caffe", "size": 30}),
+        ("unet", {"size": (37, 32)}),
     ],
 )
 def test_every_layer_of_a_quantized_network_is_within_a_step_of_real_arithmetic(name, keywords):

@@ -78,6 +78,13 @@ def test_reference_fcn_has_the_published_sizes():
     assert {name: graph.tensors[name].shape[1] for name in published} == published
 
 
+def test_unet_has_the_published_parameters():
+    net = load_network("unet", size=64, width=1.0, classes=2)
+    assert net.parameters == 31_037_698  # PyTorch-UNet's model with transposed convolutions, 3 channels, 2 classes
+    odd = load_network("unet", size=(45, 30), classes=3).graph
+    assert odd.tensors["labels"].shape == (1, 45, 30)
+
+
 def test_size_width_and_classes_are_free():
     net = load_network(DEEPLAB, size=(33, 49), width=0.125, classes=5)
     assert net.graph.tensors["labels"].shape == (1, 33, 49)

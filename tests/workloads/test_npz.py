@@ -52,7 +52,7 @@ def a_network():
 
 def test_round_trip(tmp_path):
     net = a_network()
-    path = save_network(net, tmp_path / "net.npz")
+    path = net.save(tmp_path / "net.npz")
     loaded = load_network(path)
     assert network_hash(loaded.graph) == network_hash(net.graph)
     assert loaded.graph.nodes == net.graph.nodes

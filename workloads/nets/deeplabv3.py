@@ -20,11 +20,9 @@ from workloads.nets.layers import (
 from workloads.nets.preactivation import preactivation_backbone
 from workloads.nets.weights import weight_source
 from workloads.network import Network
-from workloads.segmentation import segmentation_of
 
 _BLOCKS = (3, 4, 6, 3)
 _LAYOUTS = ("torchvision", "deeplab", "paper")
-SEEDED_NOTE = "weights are seeded random numbers, not trained: labels mean nothing, arithmetic and time are real"
 
 
 def deeplabv3_resnet50(
@@ -81,13 +79,7 @@ def deeplabv3_resnet50(
         scores = _head(net, features, head, classes, rates, torchvision=layout == "torchvision")
     half_pixel, align_corners = layout == "torchvision", layout == "deeplab"
     net.labels(net.resize(scores, "upsampled", net.size(net.image), align_corners, half_pixel))
-    return Network(
-        net.build(),
-        image=SYMMETRIC if layout == "paper" else IMAGENET,
-        segmentation=segmentation_of("labels", classes),
-        notes=(SEEDED_NOTE,) if weights == "seeded" else (),
-        seeded=weights == "seeded",
-    )
+    return net.network(SYMMETRIC if layout == "paper" else IMAGENET, classes)
 
 
 def _unit(net: NetBuilder, x: str, conv: str, norm: str, filters: int, kernel: int = 1, rate: int = 1) -> str:

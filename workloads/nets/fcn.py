@@ -6,11 +6,9 @@ from pathlib import Path
 
 from simulator.graph import ops
 from simulator.graph.ops import Padding
-from workloads.nets.deeplabv3 import SEEDED_NOTE
 from workloads.nets.layers import MEAN_ONLY, NetBuilder, Size, check_choice, check_classes, image_size, scaled
 from workloads.nets.weights import weight_source
 from workloads.network import Network
-from workloads.segmentation import segmentation_of
 
 _VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 """(convolutions, channels) of each stage."""
@@ -61,13 +59,7 @@ def fcn_vgg16(
     net = NetBuilder(name, image_size(name, size), weight_source(weights, seed))
     scores = (_paper if layout == "paper" else _caffe)(net, variant, classes, width)
     net.labels(scores)
-    return Network(
-        net.build(),
-        image=MEAN_ONLY,
-        segmentation=segmentation_of("labels", classes),
-        notes=(SEEDED_NOTE,) if weights == "seeded" else (),
-        seeded=weights == "seeded",
-    )
+    return net.network(MEAN_ONLY, classes)
 
 
 def _vgg16(net: NetBuilder, width: float, first_pad: int | None) -> dict[int, str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from simulator.errors import NetworkError
 from simulator.graph import ops
 from simulator.graph.builder import GraphBuilder
-from simulator.graph.graph import Graph
 from simulator.graph.ops import Padding
 from simulator.numerics.formats import FLOAT32
-from workloads.nets.weights import WeightSource
-from workloads.network import ImageInput
+from workloads.nets.weights import SeededWeights, WeightSource
+from workloads.network import ImageInput, Network
+from workloads.segmentation import segmentation_of
 
 IMAGENET = ImageInput(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 """Normalisation of torchvision's models: mean (0.485, 0.456, 0.406) and deviation (0.229, 0.224, 0.225) times 255."""
@@ -17,6 +17,8 @@ MEAN_ONLY = ImageInput(mean=(123.68, 116.779, 103.939), std=(1.0, 1.0, 1.0))
 """Normalisation of the VGG networks: the mean of ImageNet, no scaling."""
 SYMMETRIC = ImageInput(mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5))
 """Pixels to -1 .. 1, as TensorFlow's slim models take them."""
+
+_SEEDED_NOTE = "weights are seeded random numbers, not trained: labels mean nothing, arithmetic and time are real"
 
 Size = int | tuple[int, int]
 """Side of a square image, or (height, width)."""
@@ -106,6 +108,14 @@ class NetBuilder:
         op = ops.TransposeConv2D((stride, stride), size or (full[0], full[1]), border)
         return self.graph.add(op, x, weights, name=name)
 
+    def upsample(self, x: str, name: str, filters: int, stride: int, size: tuple[int, int]) -> str:
+        """Transposed convolution whose kernel is its stride, with bias, to `size`."""
+        shape = (filters, stride, stride, self.graph.shape(x)[3])
+        weights = self.constant(f"{name}.weight", shape, "conv")
+        bias = self.constant(f"{name}.bias", (filters,), "bias")
+        op = ops.TransposeConv2D((stride, stride), size, same_padding(size, stride, stride))
+        return self.graph.add(op, x, weights, bias, name=name)
+
     def norm(self, x: str, name: str, gamma: str = "gamma") -> str:
         """Batch norm with running statistics, named as torch names them; `gamma` is the role of its gain."""
         channels = self.graph.shape(x)[3:]
@@ -134,8 +144,15 @@ class NetBuilder:
         """Class with the greatest score, int32 [1, height, width], the network's output."""
         return self.graph.add(ops.ArgMax(3), scores, name="labels")
 
-    def build(self) -> Graph:
-        """Return the graph; NetworkError where the weight file does not suit it."""
+    def network(self, image: ImageInput, classes: int) -> Network:
+        """Return the segmentation network; NetworkError where the weight file does not suit it."""
         if self.weights is not None:
             self.weights.finish(self.name)
-        return self.graph.build()
+        seeded = isinstance(self.weights, SeededWeights)
+        return Network(
+            self.graph.build(),
+            image=image,
+            segmentation=segmentation_of("labels", classes),
+            notes=(_SEEDED_NOTE,) if seeded else (),
+            seeded=seeded,
+        )

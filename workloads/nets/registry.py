@@ -10,9 +10,14 @@ from typing import Any
 from simulator.errors import NetworkError
 from workloads.nets.deeplabv3 import deeplabv3_resnet50
 from workloads.nets.fcn import fcn_vgg16
+from workloads.nets.unet import unet
 from workloads.network import Network
 
-_NETWORKS: dict[str, Callable[..., Network]] = {"deeplabv3_resnet50": deeplabv3_resnet50, "fcn_vgg16": fcn_vgg16}
+_NETWORKS: dict[str, Callable[..., Network]] = {
+    "deeplabv3_resnet50": deeplabv3_resnet50,
+    "fcn_vgg16": fcn_vgg16,
+    "unet": unet,
+}
 
 
 def names() -> tuple[str, ...]:
