@@ -34,15 +34,8 @@ _BOUNDS = {"compute": (BLUE, "o"), "load": (VERMILION, "s"), "store": (OCHRE, "^
 """Colour and marker of what a layer's time goes to; the marker tells it without colour."""
 _OTHER = (GREY, "v")
 _NAMED = 6
-_PLACES = (
-    (11, 0, "left"),
-    (-11, 0, "right"),
-    (0, 15, "center"),
-    (0, -15, "center"),
-    (11, 12, "left"),
-    (-11, -12, "right"),
-)
-"""Where a point's number may stand: offsets in points and alignment, the best first."""
+_PLACES = ((1, 0, "left"), (-1, 0, "right"), (0, 1, "center"), (0, -1, "center"), (1, 1, "left"), (-1, -1, "right"))
+"""Where a point's number may stand: direction from the point and alignment, the best first."""
 
 
 def roofline(record: RunRecord) -> Drawing | None:
@@ -155,12 +148,20 @@ def _number(figure: Figure, axes: Axes, layers: list[LayerRecord], longest: list
     """Write the longest layers' indices, each at the first place beside its point where nothing is written yet."""
     with styled():
         figure.draw_without_rendering()
+        points = {str(line.get_gid()): line for line in axes.lines if str(line.get_gid()).startswith("layer-")}
         taken = [text.get_window_extent() for text in axes.texts]
+        taken += [line.get_window_extent() for line in points.values()]
         for i in longest:
             where = (layers[i].operational_intensity, layers[i].macs / layers[i].total_cycles)
+            away = points[f"layer-{layers[i].index}"].get_markersize() / 2 + 3
             for dx, dy, align in _PLACES:
                 text = axes.annotate(
-                    str(layers[i].index), where, (dx, dy), textcoords="offset points", ha=align, va="center"
+                    str(layers[i].index),
+                    where,
+                    (dx * away, dy * (away + 4)),
+                    textcoords="offset points",
+                    ha=align,
+                    va="center",
                 )
                 box = Annotation.get_window_extent(text)
                 if not any(box.overlaps(other) for other in taken):
