@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -56,7 +57,7 @@ def load_image(path: str | Path, size: tuple[int, int] | None = None, channels: 
     except FileNotFoundError:
         raise InputError(f"image {path}: no such file") from None
     except UnidentifiedImageError:
-        raise InputError(f"image {path}: not an image that Pillow {Image.__version__} reads") from None
+        raise InputError(f"image {path}: not an image that Pillow {PIL.__version__} reads") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"image {path}: cannot be read ({error})") from None
     return pixels.reshape(*pixels.shape[:2], channels)
@@ -142,11 +143,11 @@ def _pixel_table(network: str, tensor: Tensor, how: ImageInput) -> NDArray[Any]:
                 f"{network}: input {tensor.name} is {tensor.format}, and the file does not say how a pixel becomes it; "
                 "give an array (.npy, .npz) instead of an image"
             )
-        return (pixels + tensor.format.min).astype(tensor.format.dtype)
+        return np.asarray(pixels + tensor.format.min, tensor.format.dtype)
     real = (pixels - np.asarray(how.mean)) / np.asarray(how.std)
     if isinstance(tensor.format, Float32):
-        return real.astype(np.float32)
+        return np.asarray(real, np.float32)
     if not isinstance(tensor.format, IntFormat):
         raise InputError(f"{network}: input {tensor.name} is {tensor.format}, which holds no image")
     stored = np.rint(real / tensor.scale) + tensor.zero_point
-    return np.clip(stored, tensor.format.min, tensor.format.max).astype(tensor.format.dtype)
+    return np.asarray(np.clip(stored, tensor.format.min, tensor.format.max), tensor.format.dtype)

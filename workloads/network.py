@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from simulator.numerics.formats import Float32
 from simulator.records.run import Segmentation
 from workloads.counting import ARRAY_OPS, count_macs, count_parameters
 
-Images = str | Path | NDArray[Any] | Sequence[str | Path | NDArray[Any]]
-"""One image or several: files, uint8 [height, width, channels], or arrays in the network's own input layout."""
+OneImage = str | Path | NDArray[Any] | Mapping[str, NDArray[Any]]
+"""A file, pixels uint8 [height, width, channels], a float32 array in the input's layout, or arrays by input name."""
+Images = OneImage | Sequence[OneImage]
+"""One image or several."""
 Progress = Callable[[int, int, str], None]
 """(done, total, label)."""
 
@@ -89,7 +91,7 @@ class Network:
         ----------
         images
             One image or several: files (resized to the input), uint8 arrays [height, width, channels] of the input's
-            size, or float32 arrays in the network's own input layout.
+            size, float32 arrays in the network's own input layout, or dicts of such arrays by input name.
         scheme
             ``"affine"``: int8 activations with zero point, int8 weights symmetric per filter, int32 biases.
         on_progress

@@ -73,7 +73,7 @@ SCHEMES: Mapping[str, Scheme] = {"affine": _affine}
 """Ways to quantize, by the name that `Network.quantize` takes."""
 
 
-def calibration_inputs(network: Network, images: Images | Mapping[str, Any]) -> list[Inputs]:
+def calibration_inputs(network: Network, images: Images) -> list[Inputs]:
     """Return the network's float inputs for every image.
 
     Parameters
@@ -91,7 +91,7 @@ def calibration_inputs(network: Network, images: Images | Mapping[str, Any]) -> 
 
     """
     if isinstance(images, str | Path | Mapping) or (isinstance(images, np.ndarray) and not _is_stack(images)):
-        images = [images]  # type: ignore[list-item]
+        images = [images]
     items: list[Any] = list(images)
     if not items:
         raise InputError(f"{network.name}: calibration needs at least one image")
