@@ -27,8 +27,10 @@ class Bounds:
     """Greatest magnitude of one product."""
     partial_sum: Range
     """Exact running sums of any fold (output stationary: of all k), the start value excluded."""
+    output: Range
+    """Exact running sums of any output, the start value excluded."""
     accumulator: Range
-    """Exact running sums of any output, the start value included."""
+    """The same, the start value included."""
 
     def clears(self, order: FoldOrder) -> bool:
         """Whether no register of the layer can overflow."""
@@ -40,6 +42,13 @@ class Bounds:
         inner = order.partial_sum or order.accumulator
         room = (1 << (inner.bits - 1)) + self.products < 1 << 31
         return inner.bits < 32 and room and needed_bits(*self.partial_sum) <= 32
+
+    def allow_int32_accumulators(self, order: FoldOrder) -> bool:
+        """Whether the accumulators of a weight-stationary array can join them there."""
+        if order.partial_sum is None or order.accumulator.bits > 31 or not self.allow_int32(order):
+            return False
+        room = (1 << (order.accumulator.bits - 1)) + (1 << (order.partial_sum.bits - 1)) < 1 << 31
+        return room and needed_bits(*self.output) <= 32
 
 
 def _holds(register: RegisterSpec, values: Range) -> bool:
@@ -68,10 +77,12 @@ def bound_sums(operands: Operands, order: FoldOrder) -> Bounds:
     high = greatest * positive + least * negative
     # Python ints: an int64 start value near its end plus a sum may need 65 bits.
     starts = operands.start.min(axis=0), operands.start.max(axis=0)
-    a_low = min(int(start) + int(total) for start, total in zip(starts[0], low.sum(axis=1), strict=True))
-    a_high = max(int(start) + int(total) for start, total in zip(starts[1], high.sum(axis=1), strict=True))
+    low_total, high_total = low.sum(axis=1), high.sum(axis=1)
+    a_low = min(int(start) + int(total) for start, total in zip(starts[0], low_total, strict=True))
+    a_high = max(int(start) + int(total) for start, total in zip(starts[1], high_total, strict=True))
     return Bounds(
         products=max(-least, greatest) * max(-int(weights.min()), int(weights.max())),
         partial_sum=(int(low.min()), int(high.max())),
+        output=(int(low_total.min()), int(high_total.max())),
         accumulator=(min(a_low, *map(int, starts[0])), max(a_high, *map(int, starts[1]))),
     )

@@ -88,6 +88,7 @@ def _plan(order: FoldOrder, bounds: Bounds) -> NDArray[np.int64]:
     plan[steps.PLAN_A_BITS] = order.accumulator.bits
     plan[steps.PLAN_A_SATURATES] = order.accumulator.mode is OverflowMode.SATURATE
     plan[steps.PLAN_INT32] = bounds.allow_int32(order)
+    plan[steps.PLAN_A_INT32] = bounds.allow_int32_accumulators(order)
     return plan
 
 
@@ -114,7 +115,7 @@ def _run_depthwise(
     start[:, : operands.filters] = operands.start
     vector = geometry_vector(operands.geometry)
     plan = plan.copy()
-    plan[steps.PLAN_INT32] = 0
+    plan[[steps.PLAN_INT32, steps.PLAN_A_INT32]] = 0
     parallel.depthwise_steps(spread(operands, padded), weights, start, vector, plan, operands.geometry.m, out, stats)
 
 

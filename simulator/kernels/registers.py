@@ -118,6 +118,37 @@ def add_int32(
 
 
 @kernel(inline=True)
+def drain_int32(source: Any, bank: Any, low: Any, high: Any, saturating: Any) -> None:
+    """Add each register of one bank of int32 to that of another, and clear the first but for its events and extremes.
+
+    Parameters
+    ----------
+    source
+        int32 [SIZE], partial sums.
+    bank
+        int32 [SIZE], accumulators.
+    low, high, saturating
+        The accumulators; any sum of the two registers, and every exact sum, is below 2^31.
+
+    """
+    low = np.int32(low)
+    high = np.int32(high)
+    mask = np.int32(high - low)
+    for lane in range(LANES):
+        j = np.uint64(lane)
+        exact = np.int32(bank[np.uint64(EXACT) + j] + source[np.uint64(EXACT) + j])
+        bank[np.uint64(EXACT) + j] = exact
+        bank[np.uint64(LEAST) + j] = min(bank[np.uint64(LEAST) + j], exact)
+        bank[np.uint64(GREATEST) + j] = max(bank[np.uint64(GREATEST) + j], exact)
+        total = np.int32(bank[j] + source[j])
+        register = min(max(total, low), high) if saturating else np.int32(np.int32(np.int32(total - low) & mask) + low)
+        bank[j] = register
+        bank[np.uint64(EVENTS) + j] = np.int32(bank[np.uint64(EVENTS) + j] + np.int32(register != total))
+        source[j] = 0
+        source[np.uint64(EXACT) + j] = 0
+
+
+@kernel(inline=True)
 def account(
     bank: Any, lane: Any, addend: Any, exact_addend: Any, low: Any, high: Any, spare_bits: Any, saturating: Any
 ) -> None:

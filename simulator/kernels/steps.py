@@ -25,6 +25,7 @@ from simulator.kernels.registers import (
     add_int64,
     add_modulo,
     clear,
+    drain_int32,
     step,
 )
 
@@ -36,7 +37,9 @@ PLAN_A_BITS = 3
 PLAN_A_SATURATES = 4
 PLAN_INT32 = 5
 """1 where the inner registers (partial sums, or output stationary accumulators) may run on int32 lanes."""
-PLAN_LENGTH = 6
+PLAN_A_INT32 = 6
+"""1 where, besides, the accumulators of a weight-stationary array may."""
+PLAN_LENGTH = 7
 
 STAT_P_EVENTS = 0
 STAT_A_EVENTS = 1
@@ -83,16 +86,29 @@ def _start(start: Any, row: Any, first: Any, plan: Any, a_bank: Any, p_events: A
 
 
 @kernel(inline=True)
-def _add_partial_sums(plan: Any, p32: Any, p64: Any, a_bank: Any, p_events: Any) -> None:
-    """Add the partial sums of a panel to its accumulators, A <- add(A, P), and put their events aside."""
+def _add_partial_sums(plan: Any, p32: Any, p64: Any, a32: Any, a_bank: Any) -> None:
+    """Add the partial sums of a panel to its accumulators, A <- add(A, P), and clear them for the next fold."""
     bits = plan[PLAN_A_BITS]
     low, high, saturates = low_end(bits), high_end(bits), plan[PLAN_A_SATURATES] != 0
+    if plan[PLAN_A_INT32] != 0:
+        drain_int32(p32, a32, low, high, saturates)
+        return
     on_int32 = plan[PLAN_INT32] != 0
     for lane in range(LANES):
         addend = np.int64(p32[lane]) if on_int32 else p64[lane]
         exact = np.int64(p32[EXACT + lane]) if on_int32 else p64[EXACT + lane]
-        p_events[lane] += np.int64(p32[EVENTS + lane]) if on_int32 else p64[EVENTS + lane]
         account(a_bank, lane, addend, exact, low, high, 64 - bits, saturates)
+    clear(p32, VALUE, LEAST)
+    clear(p64, VALUE, LEAST)
+
+
+@kernel(inline=True)
+def _take_events(p32: Any, p64: Any, p_events: Any) -> None:
+    """Move the partial sums' events of one output, of all its folds, out of their banks."""
+    for lane in range(LANES):
+        p_events[lane] = np.int64(p32[EVENTS + lane]) + p64[EVENTS + lane]
+    clear(p32, EVENTS, SIZE)
+    clear(p64, EVENTS, SIZE)
 
 
 @kernel(inline=True)
@@ -143,11 +159,14 @@ def _close_task(stats: Any, p32: Any, p64: Any) -> None:
 
 @kernel(inline=True)
 def _sum_weight_stationary(
-    values: Any, indices: Any, found: Any, panel: Any, plan: Any, p32: Any, p64: Any, a_bank: Any, p_events: Any
+    values: Any, indices: Any, found: Any, panel: Any, plan: Any, p32: Any, p64: Any, a32: Any, a_bank: Any
 ) -> None:
     """Sum the listed operands of one pixel for one panel, fold by fold."""
     bits = plan[PLAN_P_BITS]
     low, high, saturates = low_end(bits), high_end(bits), plan[PLAN_P_SATURATES] != 0
+    if plan[PLAN_A_INT32] != 0:
+        for j in range(SIZE):
+            a32[j] = a_bank[j]
     begin = 0
     while begin < found:
         # A fold without a nonzero operand adds P = 0 to A: nothing happens.
@@ -156,15 +175,14 @@ def _sum_weight_stationary(
         while end < found and indices[end] < fold_end:
             end += 1
         if plan[PLAN_INT32] != 0:
-            clear(p32, VALUE, LEAST)
-            clear(p32, EVENTS, SIZE)
             add_int32(values, indices, begin, end, panel, p32, low, high, saturates)
         else:
-            clear(p64, VALUE, LEAST)
-            clear(p64, EVENTS, SIZE)
             add_int64(values, indices, begin, end, panel, p64, low, high, 64 - bits, saturates)
-        _add_partial_sums(plan, p32, p64, a_bank, p_events)
+        _add_partial_sums(plan, p32, p64, a32, a_bank)
         begin = end
+    if plan[PLAN_A_INT32] != 0:
+        for j in range(SIZE):
+            a_bank[j] = a32[j]
 
 
 @kernel(inline=True)
@@ -213,6 +231,7 @@ def conv_steps_task(
     indices = np.empty((PIXELS, length + 1), np.int32)
     found = np.empty(PIXELS, np.int64)
     p32 = np.empty(SIZE, np.int32)
+    a32 = np.empty(SIZE, np.int32)
     p64 = np.empty(SIZE, np.int64)
     a_bank = np.empty(SIZE, np.int64)
     p_events = np.empty(LANES, np.int64)
@@ -230,7 +249,8 @@ def conv_steps_task(
                 panel = panels[group, number]
                 _start(start, row, first, plan, a_bank, p_events)
                 if plan[PLAN_FOLD] > 0:
-                    _sum_weight_stationary(values[i], indices[i], found[i], panel, plan, p32, p64, a_bank, p_events)
+                    _sum_weight_stationary(values[i], indices[i], found[i], panel, plan, p32, p64, a32, a_bank)
+                    _take_events(p32, p64, p_events)
                 else:
                     _sum_output_stationary(values[i], indices[i], found[i], panel, plan, p32, a_bank)
                 index = pixel * groups * filters + group * filters + number * LANES
@@ -271,9 +291,6 @@ def depthwise_steps_task(
         for first in range(0, x.shape[1], LANES):
             _start(start, 0, first, plan, a_bank, p_events)
             for fold_begin in range(0, taps, fold):
-                if plan[PLAN_FOLD] > 0:
-                    clear(p64, VALUE, LEAST)
-                    clear(p64, EVENTS, SIZE)
                 bank = p64 if plan[PLAN_FOLD] > 0 else a_bank
                 for k in range(fold_begin, min(fold_begin + fold, taps)):
                     row = geo.source_row(geometry, pixel, k // geometry[geo.KERNEL_W], k % geometry[geo.KERNEL_W])
@@ -284,7 +301,8 @@ def depthwise_steps_task(
                         product = np.int64(np.int64(a[lane]) * np.int64(w[lane]))
                         account(bank, lane, product, product, low, high, 64 - bits, saturates)
                 if plan[PLAN_FOLD] > 0:
-                    _add_partial_sums(plan, p32, p64, a_bank, p_events)
+                    _add_partial_sums(plan, p32, p64, p32, a_bank)
+            _take_events(p32, p64, p_events)
             lanes = min(LANES, filters - first)
             _finish(a_bank, p_events, start, 0, first, lanes, pixel * filters + first, out, stats)
     _close_task(stats, p32, p64)
