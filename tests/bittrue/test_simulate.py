@@ -1,0 +1,152 @@
+"""simulate and prepare, as a script uses them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+import bittrue
+from support.accelerators import device
+
+
+@pytest.fixture(scope="module")
+def network():
+    rng = np.random.default_rng(0)
+    net = bittrue.networks.conv2d(12, 10, 8, 16, 3, padding=1, pool=(2, 2, 0))
+    return net.with_weights(rng.integers(-128, 128, (16, 3, 3, 8)).astype(np.int8), rng.integers(-9, 9, 16))
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(1).integers(-128, 128, (1, 12, 10, 8)).astype(np.int8)
+
+
+def digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_same_inputs_same_bytes_on_any_number_of_threads(network, image, tmp_path):
+    for threads in (1, 2, None):
+        bittrue.simulate(network, device(), [image], threads=threads, keep_tensors=True).save(tmp_path / str(threads))
+    assert digests(tmp_path / "1") == digests(tmp_path / "2") == digests(tmp_path / "None")
+    assert set(digests(tmp_path / "1")) == {
+        "run.json", "layers.csv", "outputs.npz", "tensors.npz", "trace.json.gz", "report.html",
+    }  # fmt: skip
+
+
+def test_values_and_time_are_independent(network, image):
+    both = bittrue.simulate(network, device(), [image])
+    values = bittrue.simulate(network, device(), [image], values_only=True)
+    timing = bittrue.simulate(network, device())
+    assert (both.record.mode, values.record.mode, timing.record.mode) == ("both", "values", "timing")
+    for name, output in both.outputs.items():
+        np.testing.assert_array_equal(values.outputs[name], output)
+    assert timing.outputs == {}
+    assert timing.layers[0].overflow is None
+    assert [layer.total_cycles for layer in timing.layers] == [layer.total_cycles for layer in both.layers]
+    assert [layer.overflow for layer in values.layers] == [layer.overflow for layer in both.layers]
+    assert values.record.total_cycles == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"memories__input_scratchpad__size": "2 KiB"},
+        {"memories__accumulator__size": "1 KiB", "memories__weight_scratchpad__size": "4 KiB"},
+        {"dram__bytes_per_cycle": 1, "vector_unit__lanes": 1},
+        {"array__cols": 3},
+    ],
+)
+def test_what_decides_no_value_changes_no_bit(network, image, changes):
+    narrow = {"arithmetic.accumulator": {"bits": 17, "overflow": "saturate"}}
+    expected = bittrue.simulate(network, device().evolve(narrow), [image])
+    changed = bittrue.simulate(network, device(**changes).evolve(narrow), [image])
+    assert expected.layers[0].overflow.events > 0
+    assert [layer.overflow for layer in changed.layers] == [layer.overflow for layer in expected.layers]
+    for name, output in expected.outputs.items():
+        np.testing.assert_array_equal(changed.outputs[name], output)
+    assert changed.record.total_cycles != expected.record.total_cycles
+
+
+def test_the_totals_are_the_layers(network, image):
+    record = bittrue.simulate(network, device(), [image]).record
+    assert record.total_cycles == sum(layer.total_cycles for layer in record.layers)
+    assert record.total_energy_pj == pytest.approx(sum(layer.energy.total_pj for layer in record.layers), rel=1e-12)
+    assert record.total_macs == 12 * 10 * 16 * 9 * 8 == network.macs
+    assert record.parameters == 16 * 9 * 8 + 16 == network.parameters
+
+
+def test_prepare_once_run_often(network, image):
+    prepared = bittrue.prepare(network, device())
+    first, second = prepared.run([image]), prepared.run([image ^ 1])
+    assert first.record.total_cycles == second.record.total_cycles
+    (name,) = first.outputs
+    assert (first.outputs[name] != second.outputs[name]).any()
+    again = bittrue.simulate(network, device(), {network.graph.inputs[0]: image ^ 1})
+    np.testing.assert_array_equal(again.outputs[name], second.outputs[name])
+
+
+def test_tensors_are_kept_under_the_networks_own_names(network, image):
+    run = bittrue.simulate(network, device(), [image], values_only=True, keep_tensors=True)
+    assert set(run.tensors) == set(network.graph.inputs) | {n for node in network.graph.nodes for n in node.outputs}
+
+
+def test_dequantized_outputs_are_real_numbers(network, image):
+    run = bittrue.simulate(network, device(), [image], values_only=True)
+    (name,) = run.outputs
+    tensor = network.graph.tensors[name]
+    expected = tensor.scale * (run.outputs[name].astype(float) - tensor.zero_point)
+    np.testing.assert_allclose(run.dequantized()[name], expected, rtol=1e-6)
+
+
+def test_progress_counts_up_to_the_total(network, image):
+    calls = []
+    bittrue.simulate(network, device(), [image], on_progress=lambda *call: calls.append(call))
+    done, totals = [call[0] for call in calls], {call[1] for call in calls}
+    assert done == sorted(done)
+    assert totals == {max(done)}
+
+
+def test_a_data_frame_has_the_columns_of_the_csv(network):
+    pytest.importorskip("pandas")
+    frame = bittrue.simulate(network, device()).to_pandas()
+    assert frame["name"].tolist() == [node.name for node in network.graph.nodes]
+    assert frame["total_cycles"].sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([], "takes 1 inputs"),
+        (np.zeros((1, 12, 10, 8), np.int8), "put a single array into a list"),
+        ({"nonsense": np.zeros(3)}, "missing .* unknown"),
+        ([np.zeros((1, 12, 10, 7), np.int8)], r"shape \(1, 12, 10, 7\), the network takes \(1, 12, 10, 8\)"),
+        ([np.zeros((1, 12, 10, 8), np.float32)], "dtype float32, the network takes int8"),
+    ],
+)
+def test_wrong_inputs_are_refused(network, inputs, message):
+    with pytest.raises(bittrue.BittrueError, match=message):
+        bittrue.simulate(network, device(), inputs)
+
+
+def test_contradicting_options_are_refused(network, image):
+    with pytest.raises(bittrue.BittrueError, match="exclude each other"):
+        bittrue.simulate(network, device(), [image], values_only=True, timing_only=True)
+    with pytest.raises(bittrue.BittrueError, match="threads is at least 1"):
+        bittrue.simulate(network, device(), [image], threads=0)
+    with pytest.raises(bittrue.BittrueError, match="'fast' or 'exact'"):
+        bittrue.simulate(network, device(), [image], ledger="slow")
+
+
+def test_values_without_inputs_weights_or_integers_are_refused():
+    weightless = bittrue.networks.gemm(4, 8, 4)
+    with pytest.raises(bittrue.BittrueError, match="values need inputs"):
+        bittrue.simulate(weightless.with_weights(np.zeros((8, 4), np.int8)), device(), values_only=True)
+    with pytest.raises(bittrue.BittrueError, match="no weights"):
+        bittrue.simulate(weightless, device(), [np.zeros((4, 8), np.int8)])
+    floating = bittrue.load_network("deeplabv3_resnet50", size=65, width=0.125, weights="seeded")
+    with pytest.raises(bittrue.BittrueError, match="quantize"):
+        bittrue.simulate(floating, device(), [np.zeros((1, 65, 65, 3), np.float32)])
+    assert bittrue.simulate(floating, device()).record.total_cycles > 0
