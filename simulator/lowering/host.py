@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.accelerator.spec import Accelerator
-from simulator.errors import Unsupported, UnsupportedOp
+from simulator.errors import NetworkError, Unsupported, UnsupportedOp
 from simulator.graph import ops
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import Op
@@ -39,6 +39,8 @@ def lower_host(
     ------
     UnsupportedOp
         Operands of a format that the host does not execute for this operator.
+    NetworkError
+        Operands of several formats.
 
     """
     x = inputs[0]
@@ -50,7 +52,21 @@ def lower_host(
         known = ", ".join(map(str, allowed)) or "no format"
         reason = f"{name} of {'nothing' if x is None else x.format}; the host executes it for {known}"
         raise UnsupportedOp([Unsupported(node.name, node.op.kind, reason)])
+    _check_formats(node, inputs, outputs)
     return Layer(node.name, node, Engine.HOST, inputs, outputs, vector_ops=sum(y.elements for y in outputs))
+
+
+def _check_formats(node: Node, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> None:
+    """Refuse operands of several formats; only a cast and an index change it."""
+    if isinstance(node.op, ops.Cast):
+        return
+    results = () if isinstance(node.op, ops.ArgMax) else outputs
+    formats = {tensor.format for tensor in (*inputs, *results) if tensor is not None}
+    if len(formats) > 1:
+        named = ", ".join(sorted(map(str, formats)))
+        raise NetworkError(f"{node.name}: {node.op.kind} on the host needs operands of one format, not {named}")
+    if isinstance(node.op, ops.ArgMax) and outputs[0].format not in (INT32, INT64):
+        raise NetworkError(f"{node.name}: an index is int32 or int64, not {outputs[0].format}")
 
 
 LOWERERS: LowererTable = dict.fromkeys((ops.Cast, *FORMATS), lower_host)

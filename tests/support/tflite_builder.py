@@ -89,6 +89,7 @@ _OPTIONS = {
     "CAST": "CastOptions",
     "GATHER": "GatherOptions",
     "GATHER_ND": "GatherNdOptions",
+    "SHAPE": "ShapeOptions",
     "EXP": "ExpOptions",
     "ABS": "AbsOptions",
     "NEG": "NegOptions",
@@ -174,6 +175,14 @@ class ModelBuilder:
     def model(self) -> Any:
         """The schema's ModelT, for tests that damage it on purpose."""
         return self._model
+
+    def stored_tensor(self, index: int) -> Any:
+        """The schema's TensorT, for the same purpose."""
+        return self._graph.tensors[index]
+
+    def operator(self, index: int) -> Any:
+        """The schema's OperatorT, for the same purpose."""
+        return self._graph.operators[index]
 
     def build(self, inputs: Iterable[int], outputs: Iterable[int]) -> bytes:
         """Return the .tflite file's bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.errors import InputError, UnsupportedOp
+from simulator.errors import InputError, NetworkError, UnsupportedOp
 from simulator.lowering.layer import Engine
 from simulator.lowering.lower import lower
 from support.accelerators import reference_device
@@ -188,6 +188,14 @@ def test_what_the_host_does_not_do_is_refused():
     x, y = model.tensor("x", (2, 3), "int64"), model.tensor("y", (2, 3), "int64")
     model.op("ABS", [x], [y])
     with pytest.raises(UnsupportedOp, match=r"y \(Unary\): abs of int64; the host executes it for float32, int32"):
+        lower(load(model.build([x], [y])), reference_device())
+
+
+def test_operands_of_two_formats_are_an_error():
+    model = ModelBuilder()
+    x, y = model.tensor("x", (2, 3), "int64"), model.tensor("y", (2,), "int32")
+    model.op("SUM", [x, model.constant("axes", [1])], [y])
+    with pytest.raises(NetworkError, match="y: Sum on the host needs operands of one format, not int32, int64"):
         lower(load(model.build([x], [y])), reference_device())
 
 

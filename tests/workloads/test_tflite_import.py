@@ -6,13 +6,14 @@ import sys
 
 import numpy as np
 import pytest
+from ai_edge_litert.schema_py_generated import Conv2DOptionsT
 
 from simulator.errors import NetworkError, UnsupportedOp
 from simulator.graph import ops
 from simulator.graph.ops import Activation, Padding
 from simulator.numerics.formats import FLOAT32, INT8, INT32
 from simulator.numerics.quant import QuantParams
-from support.tflite_builder import RELU6, SAME, TANH, VALID, ModelBuilder
+from support.tflite_builder import RELU6, SAME, TANH, TYPES, VALID, ModelBuilder
 from support.tflite_runs import load
 from workloads.importers.tflite import TfliteImporter
 
@@ -136,7 +137,7 @@ def test_tensors_that_are_not_read(damage, reason):
     model = ModelBuilder()
     x, y = model.tensor("x", [2], "float32"), model.tensor("y", [2], "float32")
     model.op("EXP", [x], [y])
-    damage(model.model.subgraphs[0].tensors[0] if model.model.subgraphs else model._graph.tensors[0])
+    damage(model.stored_tensor(0))
     with pytest.raises(UnsupportedOp, match=reason):
         load(model.build([x], [y]))
 
@@ -210,7 +211,7 @@ def test_shape_arithmetic_is_done_at_import():
     names = {"shape": [3], "batch": [], "height": [], "double": [], "target": [3]}
     shape, batch, height, double, target = (model.tensor(name, size, "int32") for name, size in names.items())
     y = model.tensor("y", [3, 8, 3], "int8", scale=0.5)
-    model.op("SHAPE", [x], [shape])
+    model.op("SHAPE", [x], [shape], outType=TYPES["int32"])
     for index, result in ((0, batch), (1, height)):
         bounds = [model.constant(f"{index}{i}", [v]) for i, v in enumerate((index, index + 1, 1))]
         model.op("STRIDED_SLICE", [shape, *bounds], [result], shrinkAxisMask=1)
@@ -233,3 +234,15 @@ def test_weights_that_the_file_transposes_are_constants():
     graph = load(model.build([x], [y]))
     assert [type(node.op) for node in graph.nodes] == [ops.FullyConnected]
     assert (graph.tensors["turned"].data == data.T).all()
+
+
+def test_options_that_contradict_the_operator_are_an_error():
+    model = ModelBuilder()
+    x, y = model.tensor("x", [2, 3], "float32"), model.tensor("y", [2], "int32")
+    model.op("ARG_MAX", [x, model.constant("axis", 1)], [y], outputType=TYPES["int64"])
+    with pytest.raises(NetworkError, match="options state output type 4, tensor y has type 2"):
+        load(model.build([x], [y]))
+    model.operator(0).builtinOptionsType = 1
+    model.operator(0).builtinOptions = Conv2DOptionsT()
+    with pytest.raises(NetworkError, match="its options are of kind 1, not ArgMaxOptions"):
+        load(model.build([x], [y]))

@@ -173,6 +173,7 @@ def _split_v(view: NodeView) -> Converted:
     x, sizes = view.input(0), view.ints(1, "sizes")
     (stored,) = view.ints(2, "axis")
     axis = _axis(x, stored)
+    view.check_count(view.options("SplitVOptions").NumSplits(), len(sizes))
     rest = x.shape[axis] - sum(size for size in sizes if size != -1)
     if sizes.count(-1) > 1 or rest < 0:
         raise ValueError(f"axis {axis} of tensor {x.name} {list(x.shape)} in parts of {list(sizes)}")
@@ -189,12 +190,15 @@ def _transpose(view: NodeView) -> Converted:
 
 
 def _pack(view: NodeView) -> Converted:
-    names = tuple(view.input(position).name for position in range(len(view.raw.inputs)))
-    return Converted(ops.Pack(_axis(view.input(0), view.options("PackOptions").Axis(), extra=1)), names)
+    names, options = tuple(view.input(i).name for i in range(len(view.raw.inputs))), view.options("PackOptions")
+    view.check_count(options.ValuesCount(), len(names))
+    return Converted(ops.Pack(_axis(view.input(0), options.Axis(), extra=1)), names)
 
 
 def _unpack(view: NodeView) -> Converted:
-    return _moved(ops.Unpack(_axis(view.input(0), view.options("UnpackOptions").Axis())), view)
+    options = view.options("UnpackOptions")
+    view.check_count(options.Num(), len(view.raw.outputs))
+    return _moved(ops.Unpack(_axis(view.input(0), options.Axis())), view)
 
 
 def _space_to_batch(view: NodeView) -> Converted:

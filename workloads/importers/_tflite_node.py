@@ -73,11 +73,13 @@ class NodeView:
         return found
 
     def optional_options(self, kind: str) -> Any:
-        """Return the accessor of options that a file may leave out (all zero then), or None."""
+        """Return the accessor of options that a file may leave out, or None; ValueError on options of another kind."""
         tflite = schema()
-        table = self.raw.table.BuiltinOptions()
-        if table is None or self.raw.table.BuiltinOptionsType() != getattr(tflite.BuiltinOptions, kind):
+        table, stored = self.raw.table.BuiltinOptions(), self.raw.table.BuiltinOptionsType()
+        if table is None or stored == 0:
             return None
+        if stored != getattr(tflite.BuiltinOptions, kind):
+            raise ValueError(f"its options are of kind {stored}, not {kind}")
         accessor = getattr(tflite, kind)()
         accessor.Init(table.Bytes, table.Pos)
         return accessor
@@ -97,6 +99,17 @@ class NodeView:
         if len(flat) % 2:
             raise ValueError(f"{what} holds {len(flat)} values, not pairs")
         return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+    def check_type(self, stored: int) -> None:
+        """Compare the output type that options state with that of the output; ValueError where they differ."""
+        wanted = getattr(schema().TensorType, str(self.output().format).upper())
+        if stored != wanted:
+            raise ValueError(f"its options state output type {stored}, tensor {self.output().name} has type {wanted}")
+
+    def check_count(self, stored: int, found: int) -> None:
+        """Compare a number of operands that options state with the operands; ValueError where they differ."""
+        if stored != found:
+            raise ValueError(f"its options state {stored} operands, it has {found}")
 
 
 Converter = Callable[[NodeView], Converted]

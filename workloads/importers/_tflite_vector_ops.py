@@ -79,6 +79,7 @@ def axes_of(x: Tensor, axes: tuple[int, ...]) -> tuple[int, ...]:
 
 def _arg_max(view: NodeView) -> Converted:
     (axis,) = axes_of(view.input(0), view.ints(1, "axis"))
+    view.check_type(view.options("ArgMaxOptions").OutputType())
     return Converted(ops.ArgMax(axis), _x(view))
 
 

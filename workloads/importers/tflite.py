@@ -155,6 +155,7 @@ class _Import:
         view = NodeView(raw, self.tensors)
         x, y = view.input(0), view.output()
         if raw.code == "SHAPE":
+            view.check_type(view.options("ShapeOptions").OutType())
             value = np.asarray(x.shape, y.format.dtype)
         elif self.is_float16(raw.inputs[0]) and x.data is not None:
             value = x.data
