@@ -15,7 +15,7 @@ from simulator.records.explain import explain
 from simulator.records.run import Segmentation
 from support.records import renamed, run_record
 
-VOID = {"meta", "img", "link", "br", "input", "hr"}
+VOID = {"meta", "img", "link", "br", "input", "hr", "wbr"}
 LABELS = np.array([[[0, 0, 1, 7]]], dtype=np.uint8)
 PHOTO = np.full((4, 8, 3), 90, dtype=np.uint8)
 
@@ -67,7 +67,7 @@ def whole() -> str:
 
 def table_rows(text: str) -> list[list[str]]:
     body = text[text.index('id="layer-table"') :]
-    body = body[body.index("<tbody>") : body.index("</tbody>")]
+    body = body[body.index("<tbody>") : body.index("</tbody>")].replace("<wbr>", "")
     return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr.*?</tr>", body, flags=re.DOTALL)]
 
 
