@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import RunFolderError
+from simulator.records.explain import explain
 from simulator.records.serialize import record_from_json, record_to_json
 from simulator.records.store import layer_columns, read_run, staged_folder, write_arrays, write_record
 from support.small_runs import small_run
@@ -67,6 +68,20 @@ def test_layers_csv_has_every_field_of_every_layer(tmp_path):
     assert rows[0]["energy_pj"] == "500.5"
     assert rows[0]["output_shape"] == "1x8x8x4"
     assert rows[1]["overflow.needed_bits"] == ""
+
+
+def test_every_column_of_layers_csv_is_explained():
+    assert all(explain(name) for name in layer_columns(small_run().layers[0]))
+
+
+def test_pandas_reads_layers_csv_as_numbers(tmp_path):
+    pandas = pytest.importorskip("pandas", reason="needs the extra `data`")
+    write(tmp_path / "run")
+    table = pandas.read_csv(tmp_path / "run" / "layers.csv")
+    assert table["total_cycles"].sum() == small_run().total_cycles
+    assert table["energy.dram_pj"].sum() == 400.5
+    assert table["overflow.events"].sum() == small_run().overflow_events
+    assert table["overflow.needed_bits"].isna().tolist() == [False, True]
 
 
 def test_same_run_same_bytes(tmp_path):
