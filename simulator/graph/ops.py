@@ -71,6 +71,8 @@ class FullyConnected(Op):
     activation: Activation = Activation.NONE
     keep_dims: bool = False
     """Keep the leading axes of x in y."""
+    single_rounding: bool = False
+    """The reference that the file comes with rounds once here where the device's fixed_point_double rounds twice."""
     raw_accumulator: bool = False
     """Give the accumulator itself, int32 (int64 where the register is wider), not requantized."""
 

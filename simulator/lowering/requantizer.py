@@ -13,7 +13,7 @@ from simulator.errors import NetworkError
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import FullyConnected
 from simulator.numerics.formats import IntFormat
-from simulator.numerics.modes import RequantizerKind
+from simulator.numerics.modes import RequantizerKind, RoundingMode
 from simulator.numerics.multiplier import quantize_multiplier
 from simulator.numerics.quant import QuantParams, Requantizer, RequantParams
 
@@ -34,14 +34,15 @@ def _params(node: Node, tensor: Tensor) -> QuantParams:
 def effective_scales(node: Node, x: Tensor, weights: Tensor, y: Tensor, filters: int) -> NDArray[np.float64]:
     """Real factor from accumulator to output of each filter, float64 [filters]: in * weights / out.
 
-    Formed in float64, as PopulateConvolutionQuantizationParams does; but uint8 layers and fully connected layers of one
-    weight scale multiply the first two in float32, as GetQuantizedConvolutionMultipler does (both in
-    tensorflow/lite/kernels/kernel_util.cc), where the scales are float32 numbers, as in a TFLite file they are.
+    Formed in float64, as PopulateConvolutionQuantizationParams does; but uint8 convolutions of one scale multiply
+    the first two in float32, as GetQuantizedConvolutionMultipler does (both in tensorflow/lite/kernels/kernel_util.cc),
+    where the scales are float32 numbers, as in a TFLite file they are. Fully connected layers of LiteRT use float64.
     """
     _params(node, x), _params(node, y)
     weight_scales = _params(node, weights).scale
     of_input, of_output = x.scale, y.scale
-    legacy = isinstance(node.op, FullyConnected) or (isinstance(x.format, IntFormat) and not x.format.signed)
+    unsigned = isinstance(x.format, IntFormat) and not x.format.signed
+    legacy = unsigned and not isinstance(node.op, FullyConnected)
     single = (of_input, *weight_scales)
     if legacy and len(weight_scales) == 1 and all(float(np.float32(scale)) == scale for scale in single):
         factor = float(np.float32(of_input) * np.float32(weight_scales[0])) / of_output
@@ -78,6 +79,7 @@ def requantizer_constants(
 
     """
     x, weights, y = tensors
+    requantizer = _as_the_file_rounds(node, requantizer)
     real = effective_scales(node, x, weights, y, filters)
     multiplier, exponent = np.ones(filters, np.int64), np.zeros(filters, np.int64)
     if requantizer.kind is RequantizerKind.POWER_OF_TWO:
@@ -95,6 +97,14 @@ def requantizer_constants(
         minimum=output_range[0],
         maximum=output_range[1],
     )
+
+
+def _as_the_file_rounds(node: Node, requantizer: Requantizer) -> Requantizer:
+    """Round once where the file's own reference does, on a device that follows that reference."""
+    once = isinstance(node.op, FullyConnected) and node.op.single_rounding
+    if once and requantizer.kind is RequantizerKind.FIXED_POINT_DOUBLE:
+        return Requantizer(RequantizerKind.FIXED_POINT_SINGLE, RoundingMode.TIES_AWAY)
+    return requantizer
 
 
 def _float32_scales(

@@ -30,7 +30,7 @@ def test_named_tuples_are_explained_too():
 
 def test_a_formula_is_told_in_one_line():
     (item,) = explain("stall_cycles")
-    assert item.text == "total_cycles - compute_cycles: cycles in which the layer's engine waits."
+    assert item.text == "total_cycles - compute_cycles = load_stall_cycles + store_stall_cycles: its engine waits."
     assert (item.record, item.type, item.path) == ("LayerRecord", "int", "layers[i].stall_cycles")
     assert "\n" not in explain("unique_bytes")[0].text
 

@@ -233,6 +233,19 @@ def test_fully_connected_per_channel():
     case.check(x, y, (2, 12))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("multiplier", [2.0**-6, 3 * 2.0**-8, 0.0073, 0.011])
+def test_fully_connected_rounds_once(dtype, multiplier):
+    # Ties abound at a factor of few bits, and rounding twice makes ties of what are none.
+    zero = {} if dtype == "int8" else {"x_zero": 128, "w_zero": 128, "y_zero": 128}
+    case = Case(dtype, per_channel=False, multiplier=multiplier, **zero)
+    case.x_scale, case.y_scale = 0.5, 2.0
+    case.w_scale = multiplier * case.y_scale / case.x_scale
+    x, rest, y = case.tensors((3000, 3), (16, 3), 16, (3000, 16), 0, bias=False)
+    case.model.op("FULLY_CONNECTED", [x, *rest], [y])
+    case.check(x, y, (3000, 3))
+
+
 def spaced_model(block, pads, crops, size, kernel, depthwise_too):
     """SPACE_TO_BATCH_ND, VALID convolution, BATCH_TO_SPACE_ND, as old converters wrote a dilated convolution."""
     case = Case(seed=3)

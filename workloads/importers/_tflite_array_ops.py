@@ -113,7 +113,8 @@ def _fully_connected(view: NodeView) -> Converted:
     options = view.options("FullyConnectedOptions")
     if options.WeightsFormat() != 0:
         raise Refused(f"weights format {options.WeightsFormat()} (shuffled); only the default is read")
-    op = FullyConnected(activation=activation(options), keep_dims=bool(options.KeepNumDims()))
+    # LiteRT's reference FULLY_CONNECTED rounds once, ties away, where its convolutions round twice (2.3.0).
+    op = FullyConnected(activation=activation(options), keep_dims=bool(options.KeepNumDims()), single_rounding=True)
     return Converted(op, _names(x, weights, bias))
 
 
