@@ -233,6 +233,27 @@ def test_fully_connected_per_channel():
     case.check(x, y, (2, 12))
 
 
+def tall(layer, **options):
+    return lambda case: layer(case, size=(90, 80), kernel=(1, 1), **options)
+
+
+def tall_transpose(case):
+    transpose_conv(case, (40, 30), 3, 8, (2, 2), (2, 2), SAME)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("multiplier", [2.0**-6, 3 * 2.0**-8, 0.0073, 0.5])
+@pytest.mark.parametrize("layer", [tall(conv, filters=8), tall(depthwise, times=3), tall_transpose])
+def test_convolutions_round_twice(layer, dtype, per_channel, multiplier):
+    # Ties abound at a factor of few bits, and rounding twice makes ties of what are none.
+    zero = {} if dtype == "int8" else {"x_zero": 128, "w_zero": 128, "y_zero": 128}
+    case = Case(dtype, per_channel=per_channel, multiplier=multiplier, **zero)
+    case.x_scale, case.y_scale = 0.5, 2.0
+    case.w_scale = multiplier * case.y_scale / case.x_scale
+    layer(case)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("multiplier", [2.0**-6, 3 * 2.0**-8, 0.0073, 0.011])
 def test_fully_connected_rounds_once(dtype, multiplier):
