@@ -1,6 +1,6 @@
 """The specification: every arithmetic primitive of the device on Python ints, which never overflow by themselves.
 
-Kernels are fast versions of these functions and are tested against them. Sources: DESIGN section 2; gemmlowp
+Kernels are fast versions of these functions and are tested against them. Sources: docs/numerics.md; gemmlowp
 `fixedpoint/fixedpoint.h`; TFLite `kernels/internal/common.h` (double rounding) and `quantization_util.cc`.
 """
 
@@ -63,7 +63,7 @@ def needed_bits(least: int, greatest: int) -> int:
 
 
 def add(register: int, addend: int, bits: int, mode: OverflowMode) -> tuple[int, bool]:
-    """Add to a register of `bits` bits (DESIGN 2, "add").
+    """Add to a register of `bits` bits (docs/numerics.md, "add").
 
     The exact sum is judged, the addend is not narrowed first.
 
@@ -82,7 +82,7 @@ def add(register: int, addend: int, bits: int, mode: OverflowMode) -> tuple[int,
 
 
 def load(value: int, bits: int, mode: OverflowMode) -> tuple[int, bool]:
-    """Put a start value into a register; one that does not fit is an event and follows the mode (DESIGN 2, "load")."""
+    """Put a start value into a register; one that does not fit is an event and follows the mode (docs/numerics.md, "load")."""
     return add(0, value, bits, mode)
 
 
@@ -258,7 +258,7 @@ def multiply_by_quantized_multiplier(value: int, multiplier: int, exponent: int)
 
 
 def requantize(accumulator: int, params: RequantParams, channel: int, bits: int, draw: int = 0) -> tuple[int, bool]:
-    """Scale an accumulator of `bits` bits to an output value (DESIGN 2, "Requantize").
+    """Scale an accumulator of `bits` bits to an output value (docs/numerics.md, "Requantizer").
 
     Parameters
     ----------

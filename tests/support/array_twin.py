@@ -1,4 +1,4 @@
-"""Twin of the array: convolutions step by step on Python ints (NumPy object arrays), written from DESIGN section 2.
+"""Twin of the array: convolutions step by step on Python ints (NumPy object arrays), written from docs/numerics.md.
 
 Dense and slow: padding and woven zeros are multiplied like everything else. Knows nothing of kernels or lowering.
 """
@@ -102,7 +102,7 @@ class Register:
 
 @dataclass(frozen=True)
 class Account:
-    """Everything that DESIGN 2 says about a layer."""
+    """Everything that docs/numerics.md says about a layer."""
 
     accumulators: np.ndarray
     """[pixels, filters], objects."""
