@@ -82,7 +82,7 @@ def add(register: int, addend: int, bits: int, mode: OverflowMode) -> tuple[int,
 
 
 def load(value: int, bits: int, mode: OverflowMode) -> tuple[int, bool]:
-    """Put a start value into a register; one that does not fit is an event and follows the mode (docs/numerics.md, "load")."""
+    """Put a start value into a register; one that does not fit is an event and follows the mode (docs/numerics.md)."""
     return add(0, value, bits, mode)
 
 
