@@ -155,6 +155,9 @@ def _same(op: Op, shapes: Sequence[Shape | None]) -> tuple[Shape, ...]:
 
 def _pool(op: ops.MaxPool2D | ops.AveragePool2D, shapes: Sequence[Shape | None]) -> tuple[Shape, ...]:
     image = _image(_inputs(shapes, 1)[0])
+    pad = op.padding
+    inside = max(pad.top, pad.bottom) < op.kernel[0] and max(pad.left, pad.right) < op.kernel[1]
+    _need(inside, f"padding {pad} leaves windows of {op.kernel} without a pixel")
     return ((image[0], *_windows(image, op.kernel, op), image[3]),)
 
 

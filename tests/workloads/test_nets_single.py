@@ -76,6 +76,9 @@ def test_the_output_scale_is_a_power_of_two_that_suits_uniform_operands(k):
         (lambda: conv2d(8, 8, 6, 4, (3, 3, 3)), "pair"),
         (lambda: conv2d(8, 8, 6, 4, 3, padding="same"), "'same'"),
         (lambda: conv2d(8, 8, 6, 4, 3, pool=(2, 2)), "pool"),
+        (lambda: conv2d(8, 8, 6, 4, 3, pool=2), "(size, stride, padding)"),
+        (lambda: conv2d(8, 8, 6, 4, 3, pool=(2, 0.5, 0)), "pool stride"),
+        (lambda: conv2d(8, 8, 6, 4, 3, pool=(2, 2, 2)), "without a pixel"),
     ],
 )
 def test_mistakes_are_named(mistake, words):

@@ -165,9 +165,9 @@ def conv2d(
     name = "output" if pool is None else "conv"
     result = builder.add(op, x, weights, bias_name, name=name, quant=quant)
     if pool is not None:
-        if len(pool) != 3:
+        if not isinstance(pool, tuple | list) or len(pool) != 3:
             raise NetworkError(f"conv2d: pool is (size, stride, padding), not {pool!r}")
-        size, step, border = (_pair("pool", value) for value in pool)
+        size, step, border = (_pair(f"pool {part}", pool[i]) for i, part in enumerate(("size", "stride", "padding")))
         builder.add(MaxPool2D(size, step, _border(border)), result, name="output")
     return SingleLayer(builder.build())
 
