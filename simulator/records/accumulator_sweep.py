@@ -16,8 +16,8 @@ class OutputError:
     differing: int
     """Elements that differ from the 32-bit run."""
     max_difference: float | None
-    """Greatest absolute difference, in LSBs of the output (a float output: in its own units). None where an infinity or
-    NaN meets another value."""
+    """Greatest absolute difference, in LSBs of the output (a float output: in its own units; an output of
+    labels: of their numbers, which says little). None where an infinity or NaN meets another value."""
     mean_difference: float | None
     """Mean absolute difference over all elements, equal ones included, in the unit of max_difference."""
 
