@@ -50,7 +50,7 @@ class PreparedRun:
             segmentation=self.network.segmentation,
             notes=(*self.network.notes, *result.record.notes),
         )
-        return Run(record, result.outputs, result.tensors, self.network, arrays)
+        return Run(record, result.outputs, result.tensors, self.network, arrays, result.channels)
 
 
 def name_inputs(graph: Graph, inputs: Inputs) -> dict[str, NDArray[Any]]:
@@ -74,7 +74,7 @@ def prepare(
     keep_tensors: bool = False,
     threads: int | None = None,
     seed: int = 0,
-    ledger: Literal["fast", "exact"] = "fast",
+    ledger: Literal["fast", "exact", "channels"] = "fast",
     accumulator_sweep: Sequence[int] = (),
 ) -> PreparedRun:
     """Lower `net` for `acc` once, to run it often; the options are those of `simulate`.
@@ -90,8 +90,8 @@ def prepare(
         Options that contradict each other or are out of range.
 
     """
-    if ledger not in ("fast", "exact"):
-        raise InputError(f"ledger is 'fast' or 'exact', not {ledger!r}")
+    if ledger not in ("fast", "exact", "channels"):
+        raise InputError(f"ledger is 'fast', 'exact' or 'channels', not {ledger!r}")
     network = net if isinstance(net, Network) else Network(net)
     options = Options(
         values=not timing_only,
@@ -99,7 +99,8 @@ def prepare(
         keep_tensors=keep_tensors,
         threads=threads,
         seed=seed,
-        exact_ledger=ledger == "exact",
+        exact_ledger=ledger != "fast",
+        channel_ledger=ledger == "channels",
         accumulator_sweep=accumulator_sweep,
         label_output=network.segmentation.output if network.segmentation else None,
     )
@@ -117,7 +118,7 @@ def simulate(
     keep_tensors: bool = False,
     threads: int | None = None,
     seed: int = 0,
-    ledger: Literal["fast", "exact"] = "fast",
+    ledger: Literal["fast", "exact", "channels"] = "fast",
     accumulator_sweep: Sequence[int] = (),
     on_progress: Progress | None = None,
 ) -> Run:
@@ -140,7 +141,8 @@ def simulate(
     seed
         Seed of stochastic rounding.
     ledger
-        ``"exact"`` measures needed_bits of every layer step by step; ``"fast"`` bounds it where that is proof enough.
+        ``"exact"`` measures needed_bits of every layer step by step; ``"fast"`` bounds it where that is proof enough;
+        ``"channels"`` is ``"exact"`` and keeps the ledger of every output channel in `Run.channels`.
     accumulator_sweep
         Register widths from 8 to 64, e.g. ``[16, 18, 20, 24, 32]``: in the same call the network also runs with
         accumulator and partial sums of each width, the modes kept, and `Run.record.accumulator_sweep` holds the error

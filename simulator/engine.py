@@ -23,6 +23,7 @@ from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
 from simulator.mapping.mapper import map_layers
+from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.hashing import content_hash
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord, TraceEvent
@@ -49,6 +50,8 @@ class Options:
     """Seed of stochastic rounding."""
     exact_ledger: bool = False
     """Measure needed_bits of every array layer instead of bounding it."""
+    channel_ledger: bool = False
+    """Keep a ledger of every output channel too; needed_bits is then measured."""
     accumulator_sweep: Sequence[int] = ()
     """Widths of registers to compare with 32 bits, each from 8 to 64."""
     label_output: str | None = None
@@ -76,6 +79,8 @@ class EngineResult:
     record: RunRecord
     outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
+    channels: tuple[ChannelLedger | None, ...] = ()
+    """One per layer of the record, None off the array; empty where not asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +125,13 @@ class Prepared:
         records = tuple(replace(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
         record = self._record(records, events)
         record = replace(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
-        return EngineResult(record, execution.outputs, execution.tensors)
+        return EngineResult(record, execution.outputs, execution.tensors, execution.channels)
 
     def _execute(self, inputs: Mapping[str, NDArray[Any]] | None, on_progress: Progress | None) -> SweepExecution:
         if inputs is None:
             raise InputError(f"{self.graph.name}: values need inputs; give them, or ask for timing only")
         options = self.options
-        context = ExecutionContext(exact_ledger=options.exact_ledger, seed=options.seed)
+        context = ExecutionContext(options.exact_ledger, options.channel_ledger, options.seed)
         common: dict[str, Any] = {"keep_tensors": options.keep_tensors, "on_progress": on_progress}
         with thread_count(options.threads):
             if self.sweep is None:

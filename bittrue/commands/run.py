@@ -46,7 +46,8 @@ def run(
     values_only: Annotated[bool, typer.Option("--values-only", help="Do not compute time and energy.")] = False,
     keep_tensors: Annotated[bool, typer.Option("--keep-tensors", help="Save every intermediate tensor.")] = False,
     ledger: Annotated[
-        Literal["fast", "exact"], typer.Option(help="exact = measure needed_bits of every layer (slower).")
+        Literal["fast", "exact", "channels"],
+        typer.Option(help="exact = measure needed_bits of every layer (slower); channels = of every channel too."),
     ] = "fast",
     sweep: Annotated[
         str,

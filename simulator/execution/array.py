@@ -33,7 +33,7 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     arrays
         Input, weights and optional bias, as stored.
     context
-        exact_ledger forces the step-by-step run; seed and step key stochastic rounding.
+        exact_ledger and channel_ledger force the step-by-step run; seed and step key stochastic rounding.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     order = layer.fold_order
     assert order is not None
     operands, bounds = prove(layer, arrays)
-    if context.exact_ledger or not bounds.clears(order):
+    if context.exact_ledger or context.channel_ledger or not bounds.clears(order):
         return run_stepped(layer, operands, bounds, context)
     return run_eventless(layer, operands, bounds, context)
 
@@ -69,8 +69,8 @@ def run_stepped(layer: Layer, operands: Operands, bounds: Bounds, context: Execu
 
     """
     assert layer.fold_order is not None
-    accumulators, record = run_steps(layer.name, operands, layer.fold_order, bounds)
-    return _result(layer, accumulators, record, context)
+    stepped = run_steps(layer.name, operands, layer.fold_order, bounds, by_channel=context.channel_ledger)
+    return replace(_result(layer, stepped.accumulators, stepped.record, context), channels=stepped.channels)
 
 
 def run_eventless(layer: Layer, operands: Operands, bounds: Bounds, context: ExecutionContext) -> LayerResult:

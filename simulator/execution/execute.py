@@ -16,6 +16,7 @@ from simulator.execution.context import ExecutionContext, Executor, LayerResult
 from simulator.graph.graph import Graph, Tensor
 from simulator.graph.ops import Op
 from simulator.lowering.layer import Engine, Layer
+from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.overflow import OverflowRecord
 
 _ON_HOST: dict[type[Op], Executor] = {**vector.EXECUTORS, **movement.EXECUTORS, **host.EXECUTORS}
@@ -38,6 +39,8 @@ class Execution:
     """Every input and intermediate by name, where they were asked for; else empty."""
     overflow: tuple[OverflowRecord, ...]
     """The ledger of each layer."""
+    channels: tuple[ChannelLedger | None, ...] = ()
+    """The ledger of each layer's channels, None off the array; empty where not asked for."""
 
 
 def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -95,11 +98,13 @@ def execute(
     values: dict[str, NDArray[Any]] = check_inputs(graph, inputs)
     readers = count_readers(graph, layers)
     ledger: list[OverflowRecord] = []
+    channels: list[ChannelLedger | None] = []
     for index, layer in enumerate(layers):
         if on_progress:
             on_progress(index, len(layers), layer.name)
         result = run_layer(layer, layer_inputs(layer, values), context)
         ledger.append(result.overflow)
+        channels.append(result.channels)
         values.update(zip(layer.node.outputs, result.outputs, strict=True))
         for name in no_longer_read(readers, layer):
             if not keep_tensors:
@@ -107,7 +112,8 @@ def execute(
     if on_progress:
         on_progress(len(layers), len(layers), "done")
     outputs = {name: tensor_value(graph.tensors[name], values) for name in graph.outputs}
-    return Execution(outputs, dict(values) if keep_tensors else {}, tuple(ledger))
+    asked = tuple(channels) if context.channel_ledger else ()
+    return Execution(outputs, dict(values) if keep_tensors else {}, tuple(ledger), asked)
 
 
 def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> LayerResult:

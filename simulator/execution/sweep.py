@@ -28,6 +28,7 @@ from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
 from simulator.numerics.modes import OverflowMode
 from simulator.records.accumulator_sweep import SweepPoint
+from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.overflow import OverflowRecord
 
 REFERENCE_BITS = 32
@@ -143,7 +144,7 @@ def execute_sweep(
     sweep
         From `plan_sweep`.
     context
-        exact_ledger holds for the device's own run alone.
+        exact_ledger and channel_ledger hold for the device's own run alone.
     keep_tensors
         Keep every intermediate of the device's own run.
     label_output
@@ -153,12 +154,14 @@ def execute_sweep(
     checked = check_inputs(graph, inputs)
     values = [dict(checked) for _ in sweep.machines]
     ledgers: list[list[OverflowRecord]] = [[] for _ in sweep.machines]
+    channels: list[ChannelLedger | None] = []
     readers = count_readers(graph, sweep.machines[0])
     total = len(sweep.machines[0])
     for index, layers in enumerate(zip(*sweep.machines, strict=True)):
         tell = _Teller(on_progress, index, total)
         tell.layer(layers[0])
         results = run_layer_on_all(layers, values, context, tell.step)
+        channels.append(results[0].channels)
         released = no_longer_read(readers, layers[0])
         for machine, result in enumerate(results):
             ledgers[machine].append(result.overflow)
@@ -168,7 +171,8 @@ def execute_sweep(
     if on_progress:
         on_progress(total, total, "done")
     outputs = [{name: tensor_value(graph.tensors[name], held) for name in graph.outputs} for held in values]
-    execution = Execution(outputs[0], values[0] if keep_tensors else {}, tuple(ledgers[0]))
+    asked = tuple(channels) if context.channel_ledger else ()
+    execution = Execution(outputs[0], values[0] if keep_tensors else {}, tuple(ledgers[0]), asked)
     return SweepExecution(execution, _points(sweep, outputs, ledgers, label_output), _notes(sweep, ledgers))
 
 

@@ -38,7 +38,7 @@ def run_layer_on_all(
     values
         Tensors alive on each machine; the same array object where machines agree.
     context
-        exact_ledger holds for the first machine alone.
+        exact_ledger and channel_ledger hold for the first machine alone.
     on_step
         Told what takes long.
 
@@ -56,11 +56,11 @@ def run_layer_on_all(
     for members in groups.values():
         group = [layers[machine] for machine in members]
         # The first machine stands first in its group.
-        own = replace(context, exact_ledger=context.exact_ledger and members[0] == 0)
+        asked = context if members[0] == 0 else replace(context, exact_ledger=False, channel_ledger=False)
         if group[0].engine is Engine.ARRAY:
-            found = _run_array_on_all(group, arrays[members[0]], own, on_step)
+            found = _run_array_on_all(group, arrays[members[0]], asked, on_step)
         else:
-            found = [run_layer(group[0], arrays[members[0]], own)] * len(group)
+            found = [run_layer(group[0], arrays[members[0]], asked)] * len(group)
         results.update(zip(members, found, strict=True))
     return _joined([results[machine] for machine in range(len(layers))])
 
@@ -76,15 +76,16 @@ def _run_array_on_all(
     for machine in sorted(range(len(layers)), key=lambda machine: _widths(orders[machine])):
         layer, order = layers[machine], orders[machine]
         form = layer.outputs[0].format
-        proved = bounds.clears(order) and not (context.exact_ledger and machine == 0)
-        if proved or (measured is not None and _fits(measured, order)):
+        asked = context if machine == 0 else replace(context, exact_ledger=False, channel_ledger=False)
+        proved = bounds.clears(order) and not asked.exact_ledger
+        if not asked.channel_ledger and (proved or (measured is not None and _fits(measured, order))):
             if form not in eventless:
-                eventless[form] = run_eventless(layer, operands, bounds, context)
+                eventless[form] = run_eventless(layer, operands, bounds, asked)
             ledger = proved_ledger(order, bounds) if proved or measured is None else _eventless_ledger(measured, order)
             results[machine] = _with_ledger(eventless[form], ledger)
             continue
         on_step(layer)
-        results[machine] = run_stepped(layer, operands, bounds, context)
+        results[machine] = run_stepped(layer, operands, bounds, asked)
         measured = results[machine].overflow
         if not measured.events:
             eventless.setdefault(form, results[machine])
@@ -121,7 +122,7 @@ def _eventless_ledger(measured: OverflowRecord, order: FoldOrder) -> OverflowRec
 
 
 def _with_ledger(result: LayerResult, ledger: OverflowRecord) -> LayerResult:
-    return replace(result, overflow=replace(ledger, saturations=result.overflow.saturations))
+    return LayerResult(result.outputs, replace(ledger, saturations=result.overflow.saturations))
 
 
 def _joined(results: Sequence[LayerResult]) -> list[LayerResult]:
