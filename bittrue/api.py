@@ -50,7 +50,7 @@ class PreparedRun:
             segmentation=self.network.segmentation,
             notes=(*self.network.notes, *result.record.notes),
         )
-        return Run(record, result.outputs, result.tensors, self.network, arrays)
+        return Run(record, result.outputs, result.tensors, self.network, arrays, result.channels)
 
 
 def name_inputs(graph: Graph, inputs: Inputs) -> dict[str, NDArray[Any]]:
@@ -74,7 +74,8 @@ def prepare(
     keep_tensors: bool = False,
     threads: int | None = None,
     seed: int = 0,
-    ledger: Literal["fast", "exact"] = "fast",
+    ledger: Literal["fast", "exact", "channels"] = "fast",
+    accumulator_sweep: Sequence[int] = (),
 ) -> PreparedRun:
     """Lower `net` for `acc` once, to run it often; the options are those of `simulate`.
 
@@ -85,19 +86,24 @@ def prepare(
         ``timing_only`` is told how to be quantized.
     SpecError
         An energy table that does not exist.
+    InputError
+        Options that contradict each other or are out of range.
 
     """
-    if ledger not in ("fast", "exact"):
-        raise InputError(f"ledger is 'fast' or 'exact', not {ledger!r}")
+    if ledger not in ("fast", "exact", "channels"):
+        raise InputError(f"ledger is 'fast', 'exact' or 'channels', not {ledger!r}")
+    network = net if isinstance(net, Network) else Network(net)
     options = Options(
         values=not timing_only,
         timing=not values_only,
         keep_tensors=keep_tensors,
         threads=threads,
         seed=seed,
-        exact_ledger=ledger == "exact",
+        exact_ledger=ledger != "fast",
+        channel_ledger=ledger == "channels",
+        accumulator_sweep=accumulator_sweep,
+        label_output=network.segmentation.output if network.segmentation else None,
     )
-    network = net if isinstance(net, Network) else Network(net)
     network = network.ready(for_values=options.values)
     return PreparedRun(network, prepare_graph(network.graph, acc, load_energy_table(acc.energy_table), options))
 
@@ -112,7 +118,8 @@ def simulate(
     keep_tensors: bool = False,
     threads: int | None = None,
     seed: int = 0,
-    ledger: Literal["fast", "exact"] = "fast",
+    ledger: Literal["fast", "exact", "channels"] = "fast",
+    accumulator_sweep: Sequence[int] = (),
     on_progress: Progress | None = None,
 ) -> Run:
     """Run a network on an accelerator.
@@ -134,7 +141,12 @@ def simulate(
     seed
         Seed of stochastic rounding.
     ledger
-        ``"exact"`` measures needed_bits of every layer step by step; ``"fast"`` bounds it where that is proof enough.
+        ``"exact"`` measures needed_bits of every layer step by step; ``"fast"`` bounds it where that is proof enough;
+        ``"channels"`` is ``"exact"`` and keeps the ledger of every output channel in `Run.channels`.
+    accumulator_sweep
+        Register widths from 8 to 64, e.g. ``[16, 18, 20, 24, 32]``: in the same call the network also runs with
+        accumulator and partial sums of each width, the modes kept, and `Run.record.accumulator_sweep` holds the error
+        of its outputs against 32 bits. Changes nothing else of the run.
     on_progress
         Called with (done, total, label).
 
@@ -153,5 +165,6 @@ def simulate(
         threads=threads,
         seed=seed,
         ledger=ledger,
+        accumulator_sweep=accumulator_sweep,
     )
     return prepared.run(inputs, on_progress)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.folder import save_run
+from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord
 from workloads.images import input_preview
@@ -34,6 +35,8 @@ class Run:
     """The network that ran."""
     inputs: Mapping[str, NDArray[Any]] | None
     """The inputs it ran on; None for timing only."""
+    channels: tuple[ChannelLedger | None, ...] = ()
+    """The ledger of each layer's output channels with ledger="channels", None for layers off the array; else empty."""
 
     @property
     def layers(self) -> tuple[LayerRecord, ...]:
@@ -59,7 +62,7 @@ class Run:
         return pd.DataFrame([layer_columns(layer) for layer in self.layers])
 
     def save(self, directory: str | Path) -> Path:
-        """Write the run folder (run.json, layers.csv, outputs.npz, trace.json.gz, report.html) and return its path.
+        """Write the run folder (run.json, layers.csv, outputs.npz, trace.json.gz, report.html ...) and return its path.
 
         Raises
         ------
@@ -68,4 +71,4 @@ class Run:
 
         """
         preview = None if self.inputs is None else input_preview(self.network, self.inputs)
-        return save_run(Path(directory), self.record, self.outputs, self.tensors or None, preview)
+        return save_run(Path(directory), self.record, self.outputs, self.tensors or None, preview, self.channels)

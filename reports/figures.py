@@ -19,10 +19,11 @@ from reports.figures_style import (
     VIOLET,
     Drawing,
 )
+from reports.figures_sweep import sweep
 from simulator.records.layer import EnergyRecord
 from simulator.records.run import RunRecord
 
-__all__ = ["Drawing", "cycles", "energy", "overflow", "roofline", "traffic"]
+__all__ = ["Drawing", "cycles", "energy", "overflow", "roofline", "sweep", "traffic"]
 
 _COMPONENTS = {
     "mac_pj": ("MAC", BLUE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reports.html import render
 from reports.trace import write_trace
 from simulator.errors import RunFolderError
+from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.run import RunRecord
 from simulator.records.store import read_run, staged_folder, write_record
 
@@ -22,6 +23,7 @@ def save_run(
     outputs: Mapping[str, NDArray[Any]],
     tensors: Mapping[str, NDArray[Any]] | None = None,
     preview: NDArray[np.uint8] | None = None,
+    channels: Sequence[ChannelLedger | None] = (),
 ) -> Path:
     """Write the run folder, whole or not at all, and return its path.
 
@@ -32,7 +34,7 @@ def save_run(
 
     """
     with staged_folder(directory) as folder:
-        write_record(folder, record, outputs, tensors, preview)
+        write_record(folder, record, outputs, tensors, preview, channels)
         if record.events:
             write_trace(folder / "trace.json.gz", record)
         (folder / "report.html").write_text(render(record, dict(outputs), preview), encoding="utf-8")

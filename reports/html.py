@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from reports import figures, labels
 from reports.figures_style import printable
 from reports.summary import bottleneck
+from reports.sweep import FIELDS as SWEEP_FIELDS
+from reports.sweep import sweep_rows
 from reports.tables import FIELDS, layer_rows, summary_rows
 from reports.units import short_name
 from simulator.errors import InputError
@@ -97,6 +99,8 @@ def render(record: RunRecord, outputs: Mapping[str, NDArray[Any]], preview: NDAr
             notes=[*map(printable, record.notes), *([problem] if problem else [])],
             picture=picture,
             sections=_sections(record),
+            sweep_columns=_sweep_columns(record),
+            sweep_rows=[[printable(cell) for cell in row.values()] for row in sweep_rows(record)],
             columns=_columns(record),
             rows=[(str(layer.index), *row) for layer, row in zip(record.layers, rows, strict=True)],
             definitions=_layer_definitions(record),
@@ -142,6 +146,13 @@ def _columns(record: RunRecord) -> list[Column]:
     return [Column("#", _field_definition("index"), True), *columns]
 
 
+def _sweep_columns(record: RunRecord) -> list[Column]:
+    known = _definitions()
+    rows = sweep_rows(record)
+    texts = {"output", "worst layer"}
+    return [Column(h, known[SWEEP_FIELDS[h]], h not in texts) for h in (rows[0] if rows else ())]
+
+
 def _layer_definitions(record: RunRecord) -> list[tuple[str, str, str]]:
     """Return (header, field, definition) of every column."""
     shown = layer_rows(record)
@@ -160,6 +171,7 @@ def _sections(record: RunRecord) -> list[tuple[str, str, str, Markup]]:
         "Energy by layer and component": figures.energy(record),
         "DRAM traffic by layer": figures.traffic(record),
         "Overflow and headroom by layer": figures.overflow(record),
+        "What a narrower accumulator costs": figures.sweep(record),
     }
     return [(d.name, heading, d.caption, Markup(d.svg())) for heading, d in drawings.items() if d]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -15,13 +15,15 @@ from simulator.accelerator.spec import Accelerator
 from simulator.energy.account import account
 from simulator.errors import InputError
 from simulator.execution.context import ExecutionContext
-from simulator.execution.execute import Execution, execute
+from simulator.execution.execute import execute
+from simulator.execution.sweep import Sweep, SweepExecution, execute_sweep, plan_sweep, sweep_widths
 from simulator.graph.graph import Graph
 from simulator.graph.identity import network_hash, peak_memory_bytes
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
 from simulator.mapping.mapper import map_layers
+from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.hashing import content_hash
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord, TraceEvent
@@ -48,12 +50,21 @@ class Options:
     """Seed of stochastic rounding."""
     exact_ledger: bool = False
     """Measure needed_bits of every array layer instead of bounding it."""
+    channel_ledger: bool = False
+    """Keep a ledger of every output channel too; needed_bits is then measured."""
+    accumulator_sweep: Sequence[int] = ()
+    """Widths of registers to compare with 32 bits, each from 8 to 64."""
+    label_output: str | None = None
+    """Output that holds labels or scores of a segmentation network: its labels are compared in a sweep."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "accumulator_sweep", sweep_widths(self.accumulator_sweep))
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads is at least 1, not {self.threads}")
         if not (self.values or self.timing):
             raise InputError("values_only and timing_only exclude each other: nothing would be computed")
+        if self.accumulator_sweep and not self.values:
+            raise InputError("accumulator_sweep compares values: give inputs, and leave timing_only out")
 
     @property
     def mode(self) -> str:
@@ -68,6 +79,8 @@ class EngineResult:
     record: RunRecord
     outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
+    channels: tuple[ChannelLedger | None, ...] = ()
+    """One per layer of the record, None off the array; empty where not asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +92,8 @@ class Prepared:
     table: EnergyTable
     options: Options
     layers: tuple[Layer, ...]
+    sweep: Sweep | None = None
+    """Set where Options.accumulator_sweep names widths."""
     _timed: list[tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]] = field(default_factory=list, repr=False)
 
     def run(
@@ -102,28 +117,27 @@ class Prepared:
 
         """
         steps = _Steps(on_progress, len(self.layers), self.options)
-        execution = self._execute(inputs, steps.values) if self.options.values else None
+        if not self.options.values:
+            return EngineResult(self._record(*self._time(steps.timing)))
+        swept = self._execute(inputs, steps.values)
+        execution = swept.execution
         records, events = self._time(steps.timing)
-        if execution is not None:
-            records = tuple(replace(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
+        records = tuple(replace(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
         record = self._record(records, events)
-        if execution is None:
-            return EngineResult(record)
-        return EngineResult(record, execution.outputs, execution.tensors)
+        record = replace(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
+        return EngineResult(record, execution.outputs, execution.tensors, execution.channels)
 
-    def _execute(self, inputs: Mapping[str, NDArray[Any]] | None, on_progress: Progress | None) -> Execution:
+    def _execute(self, inputs: Mapping[str, NDArray[Any]] | None, on_progress: Progress | None) -> SweepExecution:
         if inputs is None:
             raise InputError(f"{self.graph.name}: values need inputs; give them, or ask for timing only")
-        context = ExecutionContext(exact_ledger=self.options.exact_ledger, seed=self.options.seed)
-        with thread_count(self.options.threads):
-            return execute(
-                self.graph,
-                self.layers,
-                inputs,
-                context,
-                keep_tensors=self.options.keep_tensors,
-                on_progress=on_progress,
-            )
+        options = self.options
+        context = ExecutionContext(options.exact_ledger, options.channel_ledger, options.seed)
+        common: dict[str, Any] = {"keep_tensors": options.keep_tensors, "on_progress": on_progress}
+        with thread_count(options.threads):
+            if self.sweep is None:
+                return SweepExecution(execute(self.graph, self.layers, inputs, context, **common), (), ())
+            labels = options.label_output
+            return execute_sweep(self.graph, self.sweep, inputs, context, label_output=labels, **common)
 
     def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]:
         if not self.options.timing:
@@ -173,9 +187,15 @@ def prepare(graph: Graph, accelerator: Accelerator, table: EnergyTable, options:
         The network cannot be run.
     DoesNotFit
         A layer cannot be tiled into the memories (found when it is first timed).
+    InputError
+        An accumulator sweep on registers that trap.
 
     """
-    return Prepared(graph, accelerator, table, options or Options(), lower(graph, accelerator))
+    options = options or Options()
+    layers = lower(graph, accelerator)
+    widths = options.accumulator_sweep
+    sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None
+    return Prepared(graph, accelerator, table, options, layers, sweep)
 
 
 class _Steps:

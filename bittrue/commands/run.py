@@ -46,8 +46,17 @@ def run(
     values_only: Annotated[bool, typer.Option("--values-only", help="Do not compute time and energy.")] = False,
     keep_tensors: Annotated[bool, typer.Option("--keep-tensors", help="Save every intermediate tensor.")] = False,
     ledger: Annotated[
-        Literal["fast", "exact"], typer.Option(help="exact = measure needed_bits of every layer (slower).")
+        Literal["fast", "exact", "channels"],
+        typer.Option(help="exact = measure needed_bits of every layer (slower); channels = of every channel too."),
     ] = "fast",
+    sweep: Annotated[
+        str,
+        typer.Option(
+            "--accumulator-sweep",
+            metavar="BITS,BITS...",
+            help="Also run with registers of these widths, e.g. 16,20,24, and compare the outputs with 32 bits.",
+        ),
+    ] = "",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads; all cores without it.", show_default=False)
     ] = None,
@@ -58,6 +67,7 @@ def run(
 
     _check_choices(timing_only, values_only, keep_tensors, input_file)
     _check_files(input_file, output)
+    widths = _widths(sweep, values=input_file is not None and not timing_only)
     began = time.perf_counter()
     device = _accelerator(accelerator, changes or [])
     values = input_file is not None and not timing_only
@@ -72,6 +82,7 @@ def run(
             progress,
             **options,
             ledger=ledger,
+            accumulator_sweep=widths,
             threads=threads,
             seed=seed,
         )
@@ -92,6 +103,20 @@ def _check_choices(timing_only: bool, values_only: bool, keep_tensors: bool, inp
         raise InputError("--values-only needs an input: -i IMAGE, .npy or .npz")
     if keep_tensors and (timing_only or input_file is None):
         raise InputError("--keep-tensors needs values: give -i and leave --timing-only out")
+
+
+def _widths(text: str, *, values: bool) -> tuple[int, ...]:
+    from simulator.errors import InputError
+    from simulator.execution.sweep import sweep_widths
+
+    if not text:
+        return ()
+    if not values:
+        raise InputError("--accumulator-sweep needs values: give -i and leave --timing-only out")
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"--accumulator-sweep {text}: write whole numbers of bits with commas, e.g. 16,20,24")
+    return sweep_widths([int(part) for part in parts])
 
 
 def _check_files(input_file: Path | None, output: Path | None) -> None:

@@ -33,7 +33,7 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     arrays
         Input, weights and optional bias, as stored.
     context
-        exact_ledger forces the step-by-step run; seed and step key stochastic rounding.
+        exact_ledger and channel_ledger force the step-by-step run; seed and step key stochastic rounding.
 
     Raises
     ------
@@ -41,12 +41,46 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
         The first event in a register whose mode is TRAP.
 
     """
+    order = layer.fold_order
+    assert order is not None
+    operands, bounds = prove(layer, arrays)
+    if context.exact_ledger or context.channel_ledger or not bounds.clears(order):
+        return run_stepped(layer, operands, bounds, context)
+    return run_eventless(layer, operands, bounds, context)
+
+
+def prove(layer: Layer, arrays: Sequence[NDArray[Any] | None]) -> tuple[Operands, Bounds]:
+    """Bring the arrays of a layer into kernel layout and bound its sums; neither depends on the registers' widths."""
     x, weights, bias = (*arrays, None)[:3]
     assert x is not None
     assert weights is not None
     assert layer.fold_order is not None
     operands = array_operands(layer, x, weights, bias)
-    accumulators, record = _accumulate(layer.name, operands, layer.fold_order, context)
+    return operands, bound_sums(operands, layer.fold_order)
+
+
+def run_stepped(layer: Layer, operands: Operands, bounds: Bounds, context: ExecutionContext) -> LayerResult:
+    """Run a layer addition by addition; its ledger is measured.
+
+    Raises
+    ------
+    OverflowTrap
+        The first event in a register whose mode is TRAP.
+
+    """
+    assert layer.fold_order is not None
+    stepped = run_steps(layer.name, operands, layer.fold_order, bounds, by_channel=context.channel_ledger)
+    return replace(_result(layer, stepped.accumulators, stepped.record, context), channels=stepped.channels)
+
+
+def run_eventless(layer: Layer, operands: Operands, bounds: Bounds, context: ExecutionContext) -> LayerResult:
+    """Run a layer that is known to have no event, as one wide sum; its ledger holds the bounds."""
+    assert layer.fold_order is not None
+    return _result(layer, run_wide(operands, bounds), proved_ledger(layer.fold_order, bounds), context)
+
+
+def _result(layer: Layer, accumulators: NDArray[Any], record: OverflowRecord, context: ExecutionContext) -> LayerResult:
+    assert layer.fold_order is not None
     bits = layer.fold_order.accumulator.bits
     if bits <= 32:
         accumulators = accumulators.astype(np.int32, copy=False)
@@ -54,16 +88,8 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     return LayerResult((output.reshape(layer.outputs[0].shape),), replace(record, saturations=saturations))
 
 
-def _accumulate(
-    name: str, operands: Operands, order: FoldOrder, context: ExecutionContext
-) -> tuple[NDArray[Any], OverflowRecord]:
-    bounds = bound_sums(operands, order)
-    if context.exact_ledger or not bounds.clears(order):
-        return run_steps(name, operands, order, bounds)
-    return run_wide(operands, bounds), _proved(order, bounds)
-
-
-def _proved(order: FoldOrder, bounds: Bounds) -> OverflowRecord:
+def proved_ledger(order: FoldOrder, bounds: Bounds) -> OverflowRecord:
+    """Ledger of a layer that its bounds clear, without saturations."""
     p_bits = needed_bits(*bounds.partial_sum) if order.partial_sum else None
     a_bits = needed_bits(*bounds.accumulator)
     return OverflowRecord(

@@ -24,9 +24,8 @@ from simulator.numerics.scalar import (
     accumulate_weight_stationary,
     needed_bits,
 )
+from simulator.records.channel_ledger import BEYOND_INT64_BITS, ChannelLedger, RegisterChannels
 from simulator.records.overflow import FirstEvent, OverflowRecord
-
-_BEYOND_INT64_BITS = 65
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +35,8 @@ class _Run:
     accumulators: NDArray[np.int64]
     stats: NDArray[np.int64]
     """[tasks, STATS_LENGTH]."""
+    channels: NDArray[np.int64]
+    """[tasks, channels, CHANNEL_LENGTH]; no channels where they were not asked for."""
 
     def total(self, index: int) -> int:
         return int(self.stats[:, index].sum())
@@ -48,17 +49,22 @@ class _Run:
         return None if first == steps.NONE else first
 
 
-def run_steps(
-    layer_name: str, operands: Operands, order: FoldOrder, bounds: Bounds
-) -> tuple[NDArray[np.int64], OverflowRecord]:
-    """Sum every output in the device's order.
+@dataclass(frozen=True, eq=False)
+class Stepped:
+    """What came of a layer run step by step."""
 
-    Returns
-    -------
-    accumulators : ndarray
-        int64 [pixels, filters]: the registers' values.
-    record : OverflowRecord
-        The ledger, without saturations.
+    accumulators: NDArray[np.int64]
+    """[pixels, filters]: the registers' values."""
+    record: OverflowRecord
+    """The ledger, without saturations."""
+    channels: ChannelLedger | None
+    """The ledger by channel, where it was asked for."""
+
+
+def run_steps(
+    layer_name: str, operands: Operands, order: FoldOrder, bounds: Bounds, *, by_channel: bool = False
+) -> Stepped:
+    """Sum every output in the device's order; `by_channel` asks for a ledger of each channel too.
 
     Raises
     ------
@@ -68,15 +74,17 @@ def run_steps(
     """
     geometry = operands.geometry
     plan = _plan(order, bounds)
-    stats = np.zeros((-(-geometry.m // steps.PIXELS), steps.STATS_LENGTH), np.int64)
+    tasks = -(-geometry.m // steps.PIXELS)
+    stats = np.zeros((tasks, steps.STATS_LENGTH), np.int64)
+    channels = np.zeros((tasks, operands.filters if by_channel else 0, steps.CHANNEL_LENGTH), np.int64)
     out = np.empty(geometry.m * operands.filters, np.int64)
     if operands.is_depthwise:
-        _run_depthwise(operands, plan, out, stats)
+        _run_depthwise(operands, plan, out, stats, channels)
     else:
-        _run_conv(operands, plan, out, stats)
-    run = _Run(operands, order, out.reshape(geometry.m, operands.filters), stats)
+        _run_conv(operands, plan, out, stats, channels)
+    run = _Run(operands, order, out.reshape(geometry.m, operands.filters), stats, channels)
     _trap(layer_name, run)
-    return run.accumulators, _record(run)
+    return Stepped(run.accumulators, _record(run), _channel_ledger(run) if by_channel else None)
 
 
 def _plan(order: FoldOrder, bounds: Bounds) -> NDArray[np.int64]:
@@ -92,7 +100,13 @@ def _plan(order: FoldOrder, bounds: Bounds) -> NDArray[np.int64]:
     return plan
 
 
-def _run_conv(operands: Operands, plan: NDArray[np.int64], out: NDArray[np.int64], stats: NDArray[np.int64]) -> None:
+def _run_conv(
+    operands: Operands,
+    plan: NDArray[np.int64],
+    out: NDArray[np.int64],
+    stats: NDArray[np.int64],
+    channels: NDArray[np.int64],
+) -> None:
     groups, filters, k = operands.geometry.groups, operands.geometry.filters, operands.geometry.k
     count = -(-filters // LANES)
     panels = np.zeros((groups, count * LANES, k), np.int32)
@@ -102,11 +116,15 @@ def _run_conv(operands: Operands, plan: NDArray[np.int64], out: NDArray[np.int64
     padded[:, :, :filters] = operands.start.reshape(-1, groups, filters)
     start = padded.reshape(len(padded), -1)
     vector = geometry_vector(operands.geometry)
-    parallel.conv_steps(operands.centred_x(), panels, start, vector, plan, operands.geometry.m, out, stats)
+    parallel.conv_steps(operands.centred_x(), panels, start, vector, plan, operands.geometry.m, out, stats, channels)
 
 
 def _run_depthwise(
-    operands: Operands, plan: NDArray[np.int64], out: NDArray[np.int64], stats: NDArray[np.int64]
+    operands: Operands,
+    plan: NDArray[np.int64],
+    out: NDArray[np.int64],
+    stats: NDArray[np.int64],
+    channels: NDArray[np.int64],
 ) -> None:
     padded = -(-operands.filters // LANES) * LANES
     weights = np.zeros((operands.geometry.k, padded), np.int32)
@@ -116,7 +134,9 @@ def _run_depthwise(
     vector = geometry_vector(operands.geometry)
     plan = plan.copy()
     plan[[steps.PLAN_INT32, steps.PLAN_A_INT32]] = 0
-    parallel.depthwise_steps(spread(operands, padded), weights, start, vector, plan, operands.geometry.m, out, stats)
+    parallel.depthwise_steps(
+        spread(operands, padded), weights, start, vector, plan, operands.geometry.m, out, stats, channels
+    )
 
 
 # ---------------------------------------------------------------- the ledger
@@ -175,7 +195,7 @@ def _record(run: _Run) -> OverflowRecord:
     p_events, a_events = run.total(steps.STAT_P_EVENTS), run.total(steps.STAT_A_EVENTS)
     p_bits = needed_bits(*run.range(steps.STAT_P_LEAST)) if order.partial_sum else None
     beyond = bool(run.stats[:, steps.STAT_A_BEYOND].any())
-    a_bits = _BEYOND_INT64_BITS if beyond else needed_bits(*run.range(steps.STAT_A_LEAST))
+    a_bits = BEYOND_INT64_BITS if beyond else needed_bits(*run.range(steps.STAT_A_LEAST))
     return OverflowRecord(
         events=p_events + a_events,
         partial_sum_events=p_events,
@@ -189,3 +209,22 @@ def _record(run: _Run) -> OverflowRecord:
         partial_sum_bits=order.partial_sum.bits if order.partial_sum else None,
         accumulator_bits=order.accumulator.bits,
     )
+
+
+def _channel_ledger(run: _Run) -> ChannelLedger:
+    total, least, greatest = run.channels.sum(axis=0), run.channels.min(axis=0), run.channels.max(axis=0)
+    accumulator = RegisterChannels.of(
+        total[:, steps.CHANNEL_A_EVENTS],
+        least[:, steps.CHANNEL_A_LEAST],
+        greatest[:, steps.CHANNEL_A_GREATEST],
+        greatest[:, steps.CHANNEL_A_BEYOND] != 0,
+    )
+    if run.order.partial_sum is None:
+        return ChannelLedger(accumulator, None)
+    partial_sum = RegisterChannels.of(
+        total[:, steps.CHANNEL_P_EVENTS],
+        least[:, steps.CHANNEL_P_LEAST],
+        greatest[:, steps.CHANNEL_P_GREATEST],
+        np.zeros(len(total), np.bool_),
+    )
+    return ChannelLedger(accumulator, partial_sum)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.graph.ops import Op
 from simulator.lowering.layer import Layer
+from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.overflow import OverflowRecord
 
 
@@ -19,6 +20,8 @@ class ExecutionContext:
 
     exact_ledger: bool = False
     """Measure needed_bits on every array layer (step by step) instead of bounding it."""
+    channel_ledger: bool = False
+    """Keep a ledger of every output channel too (step by step)."""
     seed: int = 0
     """Seed of stochastic rounding."""
     step: int = 0
@@ -27,10 +30,11 @@ class ExecutionContext:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """Output arrays of a layer in the order of layer.outputs, and its ledger."""
+    """Output arrays of a layer in the order of layer.outputs, its ledger, and that of its channels where asked for."""
 
     outputs: tuple[NDArray[Any], ...]
     overflow: OverflowRecord = OverflowRecord()
+    channels: ChannelLedger | None = None
 
 
 Executor = Callable[[Layer, Sequence[NDArray[Any] | None], ExecutionContext], LayerResult]

@@ -16,6 +16,7 @@ from simulator.execution.context import ExecutionContext, Executor, LayerResult
 from simulator.graph.graph import Graph, Tensor
 from simulator.graph.ops import Op
 from simulator.lowering.layer import Engine, Layer
+from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.overflow import OverflowRecord
 
 _ON_HOST: dict[type[Op], Executor] = {**vector.EXECUTORS, **movement.EXECUTORS, **host.EXECUTORS}
@@ -23,6 +24,9 @@ _ON_DEVICE: dict[type[Op], Executor] = {**movement.EXECUTORS, **vector.EXECUTORS
 
 Progress = Callable[[int, int, str], None]
 """(done, total, label): called before each layer and once at the end."""
+
+Values = Mapping[str, NDArray[Any]]
+"""Tensors that are alive, by name; constants are not among them."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Execution:
     """Every input and intermediate by name, where they were asked for; else empty."""
     overflow: tuple[OverflowRecord, ...]
     """The ledger of each layer."""
+    channels: tuple[ChannelLedger | None, ...] = ()
+    """The ledger of each layer's channels, None off the array; empty where not asked for."""
 
 
 def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -90,43 +96,55 @@ def execute(
 
     """
     values: dict[str, NDArray[Any]] = check_inputs(graph, inputs)
-    readers = Counter(name for layer in layers for name in layer.node.inputs if name)
-    readers.update(graph.outputs)
-    if keep_tensors:
-        readers.update(graph.inputs)
+    readers = count_readers(graph, layers)
     ledger: list[OverflowRecord] = []
+    channels: list[ChannelLedger | None] = []
     for index, layer in enumerate(layers):
         if on_progress:
             on_progress(index, len(layers), layer.name)
-        result = _run_layer(layer, values, context)
+        result = run_layer(layer, layer_inputs(layer, values), context)
         ledger.append(result.overflow)
+        channels.append(result.channels)
         values.update(zip(layer.node.outputs, result.outputs, strict=True))
-        if not keep_tensors:
-            _release(values, readers, layer)
+        for name in no_longer_read(readers, layer):
+            if not keep_tensors:
+                values.pop(name, None)
     if on_progress:
         on_progress(len(layers), len(layers), "done")
-    outputs = {name: _value(graph.tensors[name], values) for name in graph.outputs}
-    return Execution(outputs, dict(values) if keep_tensors else {}, tuple(ledger))
+    outputs = {name: tensor_value(graph.tensors[name], values) for name in graph.outputs}
+    asked = tuple(channels) if context.channel_ledger else ()
+    return Execution(outputs, dict(values) if keep_tensors else {}, tuple(ledger), asked)
 
 
-def _run_layer(layer: Layer, values: Mapping[str, NDArray[Any]], context: ExecutionContext) -> LayerResult:
+def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> LayerResult:
+    """Run one layer on its engine; NetworkError where nothing there executes its operator."""
     table = _ON_HOST if layer.engine is Engine.HOST else _ON_DEVICE
     executor = table.get(type(layer.node.op))
     if executor is None:
         raise NetworkError(f"layer {layer.name}: {layer.node.op.kind} cannot be executed on engine {layer.engine}")
-    arrays = [None if tensor is None else _value(tensor, values) for tensor in layer.inputs]
     return executor(layer, arrays, context)
 
 
-def _value(tensor: Tensor, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def layer_inputs(layer: Layer, values: Values) -> list[NDArray[Any] | None]:
+    """Return the arrays that a layer reads, constants among them; None for an absent optional input."""
+    return [None if tensor is None else tensor_value(tensor, values) for tensor in layer.inputs]
+
+
+def tensor_value(tensor: Tensor, values: Values) -> NDArray[Any]:
+    """Return a constant's data or a tensor's present value."""
     if tensor.data is not None:
         return tensor.data
     return values[tensor.name]
 
 
-def _release(values: dict[str, NDArray[Any]], readers: Counter[str], layer: Layer) -> None:
-    for name in filter(None, layer.node.inputs):
-        readers[name] -= 1
-    for name in (*layer.node.inputs, *layer.node.outputs):
-        if name in values and readers[name] <= 0:
-            del values[name]
+def count_readers(graph: Graph, layers: Sequence[Layer]) -> Counter[str]:
+    """Count how often each tensor is still to be read, by layers or as an output."""
+    readers = Counter(name for layer in layers for name in layer.node.inputs if name)
+    readers.update(graph.outputs)
+    return readers
+
+
+def no_longer_read(readers: Counter[str], layer: Layer) -> list[str]:
+    """Take the reads of a layer that has run off the count, and return the tensors that nobody reads any more."""
+    readers.subtract(filter(None, layer.node.inputs))
+    return [name for name in (*layer.node.inputs, *layer.node.outputs) if name and readers[name] <= 0]

@@ -56,6 +56,16 @@ STAT_A_BEYOND = 9
 STATS_LENGTH = 10
 NONE = np.iinfo(np.int64).max
 
+CHANNEL_P_EVENTS = 0
+CHANNEL_P_LEAST = 1
+CHANNEL_P_GREATEST = 2
+CHANNEL_A_EVENTS = 3
+CHANNEL_A_LEAST = 4
+CHANNEL_A_GREATEST = 5
+CHANNEL_A_BEYOND = 6
+"""1 where an exact sum of the channel needs more than 64 bits."""
+CHANNEL_LENGTH = 7
+
 PIXELS = 16
 """Output pixels of a task: a panel of weights is read once for all of them."""
 
@@ -113,9 +123,19 @@ def _take_events(p32: Any, p64: Any, p_events: Any) -> None:
 
 @kernel(inline=True)
 def _finish(
-    a_bank: Any, p_events: Any, start: Any, row: Any, first: Any, lanes: Any, index: Any, out: Any, stats: Any
+    a_bank: Any,
+    p_events: Any,
+    start: Any,
+    row: Any,
+    first: Any,
+    lanes: Any,
+    index: Any,
+    out: Any,
+    stats: Any,
+    channels: Any,
+    channel: Any,
 ) -> None:
-    """Write a panel's outputs from flat index `index` on, and add its account to the task's."""
+    """Write a panel's outputs from flat index `index` on, and add its account to the task's and its channels'."""
     for lane in range(lanes):
         out[index + lane] = a_bank[VALUE + lane]
         a_events = a_bank[EVENTS + lane]
@@ -134,6 +154,14 @@ def _finish(
             stats[STAT_A_BEYOND] = 1
         stats[STAT_A_LEAST] = min(stats[STAT_A_LEAST], least)
         stats[STAT_A_GREATEST] = max(stats[STAT_A_GREATEST], greatest)
+        if channels.shape[0] > 0:
+            entry = channels[channel + lane]
+            entry[CHANNEL_P_EVENTS] += p_events[lane]
+            entry[CHANNEL_A_EVENTS] += a_events
+            entry[CHANNEL_A_LEAST] = min(entry[CHANNEL_A_LEAST], least)
+            entry[CHANNEL_A_GREATEST] = max(entry[CHANNEL_A_GREATEST], greatest)
+            if least > begin or greatest < begin:
+                entry[CHANNEL_A_BEYOND] = 1
 
 
 @kernel(inline=True)
@@ -155,6 +183,22 @@ def _close_task(stats: Any, p32: Any, p64: Any) -> None:
         greatest = max(np.int64(p32[GREATEST + lane]), p64[GREATEST + lane])
         stats[STAT_P_LEAST] = min(stats[STAT_P_LEAST], least)
         stats[STAT_P_GREATEST] = max(stats[STAT_P_GREATEST], greatest)
+
+
+@kernel(inline=True)
+def _close_panel(stats: Any, p32: Any, p64: Any, lanes: Any, channels: Any, channel: Any) -> None:
+    """Where channels are asked for, move the extremes of a panel's partial sums to them before the next panel's."""
+    if channels.shape[0] == 0:
+        return
+    _close_task(stats, p32, p64)
+    for lane in range(lanes):
+        entry = channels[channel + lane]
+        least = min(np.int64(p32[LEAST + lane]), p64[LEAST + lane])
+        greatest = max(np.int64(p32[GREATEST + lane]), p64[GREATEST + lane])
+        entry[CHANNEL_P_LEAST] = min(entry[CHANNEL_P_LEAST], least)
+        entry[CHANNEL_P_GREATEST] = max(entry[CHANNEL_P_GREATEST], greatest)
+    clear(p32, LEAST, EVENTS)
+    clear(p64, LEAST, EVENTS)
 
 
 @kernel(inline=True)
@@ -203,7 +247,7 @@ def _sum_output_stationary(values: Any, indices: Any, found: Any, panel: Any, pl
 
 @kernel()
 def conv_steps_task(
-    x: Any, panels: Any, start: Any, geometry: Any, plan: Any, begin: Any, end: Any, out: Any, stats: Any
+    x: Any, panels: Any, start: Any, geometry: Any, plan: Any, begin: Any, end: Any, out: Any, stats: Any, channels: Any
 ) -> None:
     """Sum output pixels begin..end of a convolution (all groups and channels) step by step.
 
@@ -223,6 +267,8 @@ def conv_steps_task(
         int64 [pixels * filters], flat NHWC, written.
     stats
         int64 [STATS_LENGTH], written.
+    channels
+        int64 [channels of all groups, CHANNEL_LENGTH], zeros, written; [0, CHANNEL_LENGTH] = not asked for.
 
     """
     filters, groups = geometry[geo.FILTERS], geometry[geo.GROUPS]
@@ -243,6 +289,7 @@ def conv_steps_task(
         for number in range(panels.shape[1]):
             first = (group * panels.shape[1] + number) * LANES
             lanes = min(LANES, filters - number * LANES)
+            channel = group * filters + number * LANES
             for pixel in range(begin, end):
                 i = pixel - begin
                 row = pixel if start.shape[0] > 1 else 0
@@ -253,14 +300,24 @@ def conv_steps_task(
                     _take_events(p32, p64, p_events)
                 else:
                     _sum_output_stationary(values[i], indices[i], found[i], panel, plan, p32, a_bank)
-                index = pixel * groups * filters + group * filters + number * LANES
-                _finish(a_bank, p_events, start, row, first, lanes, index, out, stats)
+                index = pixel * groups * filters + channel
+                _finish(a_bank, p_events, start, row, first, lanes, index, out, stats, channels, channel)
+            _close_panel(stats, p32, p64, lanes, channels, channel)
     _close_task(stats, p32, p64)
 
 
 @kernel()
 def depthwise_steps_task(
-    x: Any, weights: Any, start: Any, geometry: Any, plan: Any, begin: Any, end: Any, out: Any, stats: Any
+    x: Any,
+    weights: Any,
+    start: Any,
+    geometry: Any,
+    plan: Any,
+    begin: Any,
+    end: Any,
+    out: Any,
+    stats: Any,
+    channels: Any,
 ) -> None:
     """Sum output pixels begin..end of a depthwise convolution step by step.
 
@@ -272,7 +329,7 @@ def depthwise_steps_task(
         int32 [taps, padded channels].
     start
         int64 [1, padded channels].
-    geometry, plan, begin, end, out, stats
+    geometry, plan, begin, end, out, stats, channels
         As in `conv_steps_task`.
 
     """
@@ -304,5 +361,6 @@ def depthwise_steps_task(
                     _add_partial_sums(plan, p32, p64, p32, a_bank)
             _take_events(p32, p64, p_events)
             lanes = min(LANES, filters - first)
-            _finish(a_bank, p_events, start, 0, first, lanes, pixel * filters + first, out, stats)
+            _finish(a_bank, p_events, start, 0, first, lanes, pixel * filters + first, out, stats, channels, first)
+            _close_panel(stats, p32, p64, lanes, channels, first)
     _close_task(stats, p32, p64)

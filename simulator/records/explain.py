@@ -11,7 +11,7 @@ from functools import cache
 from types import ModuleType
 
 from simulator.errors import SpecError
-from simulator.records import layer, overflow, run
+from simulator.records import accumulator_sweep, layer, overflow, run
 
 _PLACES = {
     "LayerRecord": (layer, "layers[i]."),
@@ -21,6 +21,8 @@ _PLACES = {
     "RunRecord": (run, ""),
     "Segmentation": (run, "segmentation."),
     "TraceEvent": (run, "events[i]."),
+    "SweepPoint": (accumulator_sweep, "accumulator_sweep[i]."),
+    "OutputError": (accumulator_sweep, "accumulator_sweep[i].outputs[i]."),
 }
 """Module of each record class, and how a field of it is reached from a RunRecord."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulator.records.accumulator_sweep import SweepPoint
 from simulator.records.layer import LayerRecord
 
 SCHEMA_VERSION = 1
@@ -79,6 +80,8 @@ class RunRecord:
     """Timeline, coalesced per layer and engine where the run is long."""
     segmentation: Segmentation | None = None
     """Set for a segmentation network."""
+    accumulator_sweep: tuple[SweepPoint, ...] = ()
+    """What narrower registers cost, narrowest first; empty where no accumulator_sweep was asked for."""
     schema_version: int = SCHEMA_VERSION
     """Version of this schema."""
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from simulator.errors import RunFolderError
+from simulator.records.accumulator_sweep import OutputError, SweepPoint
 from simulator.records.layer import EnergyRecord, LayerRecord
 from simulator.records.overflow import FirstEvent, OverflowRecord
 from simulator.records.run import SCHEMA_VERSION, RunRecord, Segmentation, TraceEvent
@@ -61,6 +62,8 @@ def record_from_json(text: str, place: str) -> RunRecord:
 
 
 def _record(data: Mapping[str, Any]) -> RunRecord:
+    # A folder written before there were sweeps has no such key.
+    data = {"accumulator_sweep": ()} | dict(data)
     plain = _known(RunRecord, data)
     segmentation = data["segmentation"]
     plain |= {
@@ -68,6 +71,7 @@ def _record(data: Mapping[str, Any]) -> RunRecord:
         "notes": tuple(data["notes"]),
         "events": tuple(TraceEvent(**_known(TraceEvent, event)) for event in data["events"]),
         "segmentation": None if segmentation is None else _segmentation(segmentation),
+        "accumulator_sweep": tuple(_sweep_point(point) for point in data["accumulator_sweep"]),
     }
     return RunRecord(**plain)
 
@@ -75,6 +79,11 @@ def _record(data: Mapping[str, Any]) -> RunRecord:
 def _segmentation(data: Mapping[str, Any]) -> Segmentation:
     palette = tuple((int(r), int(g), int(b)) for r, g, b in data["palette"])
     return Segmentation(data["output"], tuple(data["class_names"]), palette)
+
+
+def _sweep_point(data: Mapping[str, Any]) -> SweepPoint:
+    outputs = tuple(OutputError(**_known(OutputError, error)) for error in data["outputs"])
+    return SweepPoint(**_known(SweepPoint, data) | {"outputs": outputs})
 
 
 def _layer(data: Mapping[str, Any]) -> LayerRecord:

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import RunFolderError
+from simulator.records.channel_ledger import ChannelLedger, ledger_arrays
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord
 from simulator.records.serialize import record_from_json, record_to_json
@@ -26,7 +27,10 @@ _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 """Fixed time stamp: same arrays, same bytes."""
 
 _FILES = frozenset(
-    {"run.json", "layers.csv", "outputs.npz", "tensors.npz", "preview.npz", "trace.json.gz", "report.html"}
+    {
+        *("run.json", "layers.csv", "trace.json.gz", "report.html"),
+        *("outputs.npz", "tensors.npz", "preview.npz", "ledger.npz"),
+    }
 )
 """All that a run writes. A folder that holds anything else is somebody's work and is never replaced."""
 
@@ -158,8 +162,9 @@ def write_record(
     outputs: Mapping[str, NDArray[Any]],
     tensors: Mapping[str, NDArray[Any]] | None = None,
     preview: NDArray[np.uint8] | None = None,
+    channels: Sequence[ChannelLedger | None] = (),
 ) -> None:
-    """Write run.json and layers.csv, and outputs.npz, tensors.npz and preview.npz where there are such arrays."""
+    """Write run.json and layers.csv, and outputs, tensors, preview and ledger .npz where there are such arrays."""
     (folder / "run.json").write_text(record_to_json(record), encoding="utf-8")
     (folder / "layers.csv").write_text(_layers_csv(record), encoding="utf-8")
     if record.mode != "timing":
@@ -168,6 +173,8 @@ def write_record(
         write_arrays(folder / "tensors.npz", tensors)
     if preview is not None:
         write_arrays(folder / "preview.npz", {"preview": preview})
+    if channels:
+        write_arrays(folder / "ledger.npz", ledger_arrays(channels))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -123,6 +123,50 @@ def test_values_only_shows_no_time(case, cli, tmp_path):
         assert any(np.array_equal(file[name], x) for name in file.files)
 
 
+def test_a_sweep_is_a_table_of_widths(case, cli, tmp_path):
+    folder, x, w = case
+    arguments = ("-i", folder / "x.npy", "--accumulator-sweep", "24, 16", "-o", "out")
+    result = cli("run", folder / "gemm.npz", "-a", "edge_32x32", *arguments)
+    assert result.exit_code == 0, result.stderr
+    points = json.loads((tmp_path / "out" / "run.json").read_text())["accumulator_sweep"]
+    exact = x.astype(np.int64) @ w.astype(np.int64)
+    wrong = int(((exact < -(2**15)) | (exact >= 2**15)).sum())  # wrapped, and so off by a multiple of 2^16
+    assert wrong
+    assert [point["outputs"][0]["differing"] for point in points] == [wrong, 0]
+    lines = result.stdout.splitlines()
+    table = lines[lines.index("registers of other widths, against 32 bits") :]
+    rows = [line.split() for line in table if line.split()[:1] in (["16"], ["24"])]
+    assert [row[:3] for row in rows] == [
+        ["16", f"{100 * wrong / exact.size:.2f}", f"{2**16:,}"],
+        ["24", "0.00", "0"],
+    ]
+    assert "24 bits is the narrowest from which on" in result.stdout
+    assert '<section id="sweep">' in (tmp_path / "out" / "report.html").read_text()
+    again = cli("report", "out")
+    assert again.exit_code == 0
+    assert "registers of other widths" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [("16,x", "write whole numbers"), ("16,", "write whole numbers"), ("4", "8 to 64, not 4"), ("16,16", "twice")],
+)
+def test_a_sweep_of_nonsense_is_refused(case, cli, sweep, message):
+    folder, *_ = case
+    arguments = ("-i", folder / "x.npy", "--accumulator-sweep", sweep)
+    result = cli("run", folder / "gemm.npz", "-a", "edge_32x32", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_sweep_without_values_is_refused(case, cli):
+    folder, *_ = case
+    for arguments in ((), ("-i", folder / "x.npy", "--timing-only")):
+        result = cli("run", folder / "gemm.npz", "-a", "edge_32x32", "--accumulator-sweep", "16", *arguments)
+        assert result.exit_code == 2
+        assert "--accumulator-sweep needs values" in result.stderr
+
+
 def test_set_changes_the_accelerator(case, cli, tmp_path):
     folder, x, w = case
     exact = x.astype(np.int64) @ w.astype(np.int64)

@@ -136,7 +136,7 @@ def test_contradicting_options_are_refused(network, image):
         bittrue.simulate(network, device(), [image], values_only=True, timing_only=True)
     with pytest.raises(bittrue.BittrueError, match="threads is at least 1"):
         bittrue.simulate(network, device(), [image], threads=0)
-    with pytest.raises(bittrue.BittrueError, match="'fast' or 'exact'"):
+    with pytest.raises(bittrue.BittrueError, match="'fast', 'exact' or 'channels'"):
         bittrue.simulate(network, device(), [image], ledger="slow")
 
 

@@ -33,6 +33,21 @@ def check_ledger(record, twin: Account, accelerator) -> None:
     assert record.needed_bits == max(both)
 
 
+def check_channels(channels, twin: Account) -> None:
+    """The ledger of each channel against the twin's registers of that channel."""
+    assert (channels.partial_sum is None) == (twin.partial_sum is None)
+    for register, expected in ((channels.accumulator, twin.accumulator), (channels.partial_sum, twin.partial_sum)):
+        if register is None:
+            continue
+        needed = np.minimum(expected.channel_needed_bits, 65)
+        np.testing.assert_array_equal(register.events, expected.events.sum(axis=0))
+        np.testing.assert_array_equal(register.needed_bits, needed)
+        known = needed <= 64
+        np.testing.assert_array_equal(register.least[known], expected.channel_least[known].astype(np.int64))
+        np.testing.assert_array_equal(register.greatest[known], expected.channel_greatest[known].astype(np.int64))
+        assert register.histogram.tolist() == [int((needed == bits).sum()) for bits in range(66)]
+
+
 def scaled(accumulators: np.ndarray, quant: Quant) -> np.ndarray:
     """Power-of-two requantizer on Python ints: a tie goes up."""
     shift = round(np.log2(quant.y_scale / quant.x_scale / quant.w_scale))
@@ -46,14 +61,18 @@ def check_layer(x, weights, bias, shape: Shape, quant: Quant, rows, partial_sum,
     w_zero = np.asarray(quant.w_zero).reshape(-1, 1, 1, 1)
     centred = x.astype(object) - quant.x_zero, weights.astype(object) - w_zero
     twin = run_array(*centred, 0 if bias is None else bias, shape, rows, partial_sum, accumulator)
-    for exact in (False, True):
-        context = ExecutionContext(exact_ledger=exact)
+    for exact, by_channel in ((False, False), (True, False), (True, True)):
+        context = ExecutionContext(exact_ledger=exact, channel_ledger=by_channel)
         result = run_layer(operator(shape), x, weights, bias, quant, accelerator, context)
         expected = scaled(twin.accumulators, quant)
         np.testing.assert_array_equal(result.outputs[0].reshape(expected.shape), expected.astype(np.int64))
         assert result.outputs[0].dtype == quant.y_format.dtype
         check_ledger(result.overflow, twin, accelerator)
         assert result.overflow.needed_bits_is_exact >= exact
+        if by_channel:
+            check_channels(result.channels, twin)
+        else:
+            assert result.channels is None
         exact_scaled = scaled(twin.accumulators, Quant(**{**vars(quant), "y_format": IntFormat(64)}))
         assert result.overflow.saturations == int((exact_scaled != expected).sum())
 

@@ -7,12 +7,13 @@ import dataclasses
 import pytest
 
 from simulator.errors import SpecError
+from simulator.records.accumulator_sweep import OutputError, SweepPoint
 from simulator.records.explain import explain, explanations
 from simulator.records.layer import EnergyRecord, LayerRecord
 from simulator.records.overflow import FirstEvent, OverflowRecord
 from simulator.records.run import RunRecord, Segmentation, TraceEvent
 
-RECORDS = (LayerRecord, EnergyRecord, OverflowRecord, RunRecord, Segmentation, TraceEvent)
+RECORDS = (LayerRecord, EnergyRecord, OverflowRecord, RunRecord, Segmentation, TraceEvent, SweepPoint, OutputError)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)

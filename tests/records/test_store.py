@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,13 @@ def write_half(folder):
 def test_a_record_comes_back_equal(mode):
     run = small_run(mode)
     assert record_from_json(record_to_json(run), "here") == run
+
+
+def test_a_record_from_before_there_were_sweeps_is_read():
+    data = json.loads(record_to_json(small_run()))
+    assert data["accumulator_sweep"][0]["outputs"][1]["max_difference"] is None
+    del data["accumulator_sweep"]
+    assert record_from_json(json.dumps(data), "here") == replace(small_run(), accumulator_sweep=())
 
 
 def test_a_run_folder_comes_back_equal(tmp_path):
@@ -186,6 +194,9 @@ def test_damage_is_named(tmp_path, name, damage, message):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        (("accumulator_sweep", 0, "events"), "few", "SweepPoint.events is 'few', not int"),
+        (("accumulator_sweep", 0, "outputs", 0, "differing"), None, "OutputError.differing is None, not int"),
+        (("accumulator_sweep",), 5, "damaged run record"),
         (("clock_mhz",), "fast", "RunRecord.clock_mhz is 'fast', not float"),
         (("seed",), None, "RunRecord.seed is None, not int"),
         (("spec",), [], "RunRecord.spec"),

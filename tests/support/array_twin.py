@@ -66,10 +66,12 @@ class Register:
     exact: np.ndarray = field(init=False)
     events: np.ndarray = field(init=False)
     first: np.ndarray = field(init=False)
-    least: int = 0
-    greatest: int = 0
+    channel_least: np.ndarray = field(init=False)
+    channel_greatest: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
+        self.channel_least = np.zeros(self.shape[1], object)
+        self.channel_greatest = np.zeros(self.shape[1], object)
         self.events = np.zeros(self.shape, np.int64)
         self.first = np.full(self.shape, 1 << 60, np.int64)
         self.clear()
@@ -87,17 +89,25 @@ class Register:
         else:
             self.value = (total - low) % (1 << self.bits) + low
         self.exact = self.exact + exact
-        self.least = min(self.least, self.exact.min())
-        self.greatest = max(self.greatest, self.exact.max())
+        self.channel_least = np.minimum(self.channel_least, self.exact.min(axis=0))
+        self.channel_greatest = np.maximum(self.channel_greatest, self.exact.max(axis=0))
         self.events += over
         self.first = np.where(over & (self.first == 1 << 60), k, self.first)
 
     @property
+    def channel_needed_bits(self) -> list[int]:
+        return [_width(*ends) for ends in zip(self.channel_least, self.channel_greatest, strict=True)]
+
+    @property
     def needed_bits(self) -> int:
-        bits = 1
-        while self.least < -(1 << (bits - 1)) or self.greatest > (1 << (bits - 1)) - 1:
-            bits += 1
-        return bits
+        return max(self.channel_needed_bits)
+
+
+def _width(least: int, greatest: int) -> int:
+    bits = 1
+    while least < -(1 << (bits - 1)) or greatest > (1 << (bits - 1)) - 1:
+        bits += 1
+    return bits
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,8 @@ class Account:
     first_event: tuple[int, int, str] | None
     partial_sum_needed_bits: int | None
     accumulator_needed_bits: int
+    accumulator: Register
+    partial_sum: Register | None
 
 
 def run_array(x, weights, bias, shape: Shape, rows: int, partial_sum, accumulator) -> Account:
@@ -163,4 +175,6 @@ def _account(acc: Register, psum: Register | None) -> Account:
         first,
         psum.needed_bits if psum else None,
         acc.needed_bits,
+        acc,
+        psum,
     )

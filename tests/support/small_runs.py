@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from simulator.records.accumulator_sweep import OutputError, SweepPoint
 from simulator.records.layer import EnergyRecord, LayerRecord
 from simulator.records.overflow import FirstEvent, OverflowRecord
 from simulator.records.run import RunRecord, Segmentation, TraceEvent
@@ -58,6 +59,29 @@ ADD = LayerRecord(
     overflow=OverflowRecord(),
 )
 
+SWEEP = (
+    SweepPoint(
+        accumulator_bits=16,
+        partial_sum_bits=16,
+        outputs=(OutputError("labels", 64, 8, 3.0, 0.25), OutputError("ratio", 2, 1, None, None)),
+        label_disagreement=0.125,
+        events=7,
+        layers_with_events=1,
+        worst_layer="conv",
+        worst_layer_events=7,
+    ),
+    SweepPoint(
+        accumulator_bits=24,
+        partial_sum_bits=24,
+        outputs=(OutputError("labels", 64, 0, 0.0, 0.0), OutputError("ratio", 2, 0, 0.0, 0.0)),
+        label_disagreement=0.0,
+        events=0,
+        layers_with_events=0,
+        worst_layer=None,
+        worst_layer_events=0,
+    ),
+)
+
 
 def small_run(mode: str = "both") -> RunRecord:
     """A convolution with overflow and an addition; `mode` as in RunRecord."""
@@ -83,4 +107,5 @@ def small_run(mode: str = "both") -> RunRecord:
         notes=("seeded weights",),
         events=(TraceEvent("load dma", "conv: load", 0, 500, 0), TraceEvent("array", "conv", 500, 400, 0)),
         segmentation=Segmentation("labels", ("sky", "road"), ((0, 0, 0), (128, 0, 0))),
+        accumulator_sweep=() if mode == "timing" else SWEEP,
     )
