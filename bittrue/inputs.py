@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from bittrue.progress import RunProgress
 from simulator.errors import InputError
 from simulator.numerics.formats import IntFormat
+from simulator.records.arrays import read_arrays
 from workloads.images import prepare_image
 from workloads.network import Network
 
@@ -50,7 +50,7 @@ def prepare_input(network: Network, path: Path, progress: RunProgress) -> ReadyN
     if path.suffix.lower() in _IMAGES:
         integer = _calibrated(network, path, path, progress)
         return ReadyNetwork(integer, prepare_image(integer, path))
-    arrays = by_name(network, read_arrays(path), path)
+    arrays = by_name(network, read_input_arrays(path), path)
     if not network.is_float:
         return ReadyNetwork(network, arrays)
     if len(arrays) != 1:
@@ -61,15 +61,11 @@ def prepare_input(network: Network, path: Path, progress: RunProgress) -> ReadyN
     return ReadyNetwork(integer, {name: _quantized(integer, name, value) for name, value in arrays.items()})
 
 
-def read_arrays(path: Path) -> Arrays:
+def read_input_arrays(path: Path) -> Arrays:
     """Read a .npy (named '') or .npz file; InputError where it holds no plain arrays."""
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"": loaded}
-            return {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, BadZipFile, KeyError) as error:
+        return read_arrays(path)
+    except ValueError as error:
         raise InputError(f"input {path}: not a readable {path.suffix} file of plain arrays ({error})") from None
 
 

@@ -90,8 +90,8 @@ def _not_found(name: str) -> str:
     if name.lower().endswith(importer_suffixes()):
         return f"network {name}: no such file"
     near = get_close_matches(name, available, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return (
-        f"network {name!r}: no such file or built-in network{hint}. Built in: {', '.join(available)}; "
+        f"network {name!r}: no such file or built-in network{hint} Built in: {', '.join(available)}; "
         f"files: {', '.join(importer_suffixes())}"
     )

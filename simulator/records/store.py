@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import RunFolderError
+from simulator.records.arrays import read_arrays
 from simulator.records.channel_ledger import ChannelLedger, ledger_arrays
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord
@@ -204,9 +205,8 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     if not path.exists():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        return read_arrays(path)
+    except (OSError, ValueError) as error:
         raise RunFolderError(f"{path}: damaged ({error})") from None
 
 

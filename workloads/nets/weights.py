@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Protocol
-from zipfile import BadZipFile
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import NetworkError
+from simulator.records.arrays import read_arrays
 
 Shape = tuple[int, ...]
 
@@ -86,11 +86,10 @@ class FileWeights:
         self.path = path
         self._problems: list[str] = []
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                self._arrays: dict[str, NDArray[Any]] = {name: arrays[name] for name in arrays.files}
+            self._arrays: dict[str, NDArray[Any]] = read_arrays(path)
         except FileNotFoundError:
             raise NetworkError(f'weights {path}: no such file; weights is None, "seeded" or a .npz file') from None
-        except (OSError, ValueError, EOFError, AttributeError, BadZipFile, MemoryError) as error:
+        except (OSError, ValueError) as error:
             raise NetworkError(f"weights {path}: not a .npz of arrays ({error})") from None
 
     def take(self, name: str, shape: Shape, role: str) -> NDArray[np.float32]:
