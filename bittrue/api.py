@@ -30,7 +30,7 @@ class PreparedRun:
     engine: Prepared
 
     def run(self, inputs: Inputs | None = None, on_progress: Progress | None = None) -> Run:
-        """Run on `inputs`: a dict by name or a list in order, in the file's own layout and dtype.
+        """Run on `inputs`: a dict by name or a list in order, in the file's own layout and dtype. None = timing only.
 
         Raises
         ------
@@ -40,10 +40,11 @@ class PreparedRun:
             An overflow in a register whose mode is trap.
 
         """
-        arrays = None if inputs is None else name_inputs(self.network.graph, inputs)
-        if not self.engine.options.values:
-            arrays = None
-        result = self.engine.run(arrays, on_progress)
+        arrays = None if inputs is None or not self.engine.options.values else name_inputs(self.network.graph, inputs)
+        engine, options = self.engine, self.engine.options
+        if arrays is None and options.timing and options.values:
+            engine = replace(engine, options=replace(options, values=False))
+        result = engine.run(arrays, on_progress)
         record = replace(
             result.record,
             parameters=self.network.parameters,
@@ -75,7 +76,7 @@ def prepare(
     threads: int | None = None,
     seed: int = 0,
     ledger: Literal["fast", "exact", "channels"] = "fast",
-    accumulator_sweep: Sequence[int] = (),
+    accumulator_sweep: Sequence[int] | None = None,
 ) -> PreparedRun:
     """Lower `net` for `acc` once, to run it often; the options are those of `simulate`.
 
@@ -101,7 +102,7 @@ def prepare(
         seed=seed,
         exact_ledger=ledger != "fast",
         channel_ledger=ledger == "channels",
-        accumulator_sweep=accumulator_sweep,
+        accumulator_sweep=() if accumulator_sweep is None else accumulator_sweep,
         label_output=network.segmentation.output if network.segmentation else None,
     )
     network = network.ready(for_values=options.values)
@@ -119,7 +120,7 @@ def simulate(
     threads: int | None = None,
     seed: int = 0,
     ledger: Literal["fast", "exact", "channels"] = "fast",
-    accumulator_sweep: Sequence[int] = (),
+    accumulator_sweep: Sequence[int] | None = None,
     on_progress: Progress | None = None,
 ) -> Run:
     """Run a network on an accelerator.

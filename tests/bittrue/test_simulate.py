@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -86,6 +87,31 @@ def test_prepare_once_run_often(network, image):
     assert (first.outputs[name] != second.outputs[name]).any()
     again = bittrue.simulate(network, device(), {network.graph.inputs[0]: image ^ 1})
     np.testing.assert_array_equal(again.outputs[name], second.outputs[name])
+
+
+def test_a_prepared_network_without_inputs_is_timed_only(network, image):
+    prepared = bittrue.prepare(network, device())
+    both, timing = prepared.run([image]), prepared.run()
+    assert timing.record.mode == "timing"
+    assert (timing.outputs, timing.layers[0].overflow) == ({}, None)
+    assert [layer.total_cycles for layer in timing.layers] == [layer.total_cycles for layer in both.layers]
+    with pytest.raises(bittrue.BittrueError, match="values need inputs"):
+        bittrue.prepare(network, device(), values_only=True).run()
+
+
+@pytest.mark.parametrize("entry", [bittrue.simulate, bittrue.prepare])
+def test_every_option_has_its_promised_default(entry):
+    promised = {
+        **{"values_only": False, "timing_only": False, "keep_tensors": False, "threads": None, "seed": 0},
+        **{"ledger": "fast", "accumulator_sweep": None},
+    }
+    parameters = signature(entry).parameters
+    assert {name: parameters[name].default for name in promised} == promised
+
+
+def test_no_sweep_may_be_asked_for_by_name(network, image):
+    run = bittrue.simulate(network, device(), [image], values_only=True, accumulator_sweep=None)
+    assert run.record.accumulator_sweep == ()
 
 
 def test_tensors_are_kept_under_the_networks_own_names(network, image):
