@@ -20,7 +20,7 @@ from support.requantized import requantized
 apy = pytest.importorskip("apytypes", reason="needs apytypes: pip install 'bittrue[oracle]'")
 pytestmark = pytest.mark.oracle
 
-M, K, N = 6, 61, 7
+M, K, N = 6, 40, 7
 ROWS = 7
 OVERFLOW = {"wrap": apy.OverflowMode.WRAP, "saturate": apy.OverflowMode.SAT}
 QUANTIZATION = {
@@ -119,7 +119,7 @@ def test_gemm_is_one_cast_after_each_addition(bits, dataflow, overflow):
 
 @pytest.mark.parametrize("overflow", OVERFLOW)
 @pytest.mark.parametrize("partial_sum_bits", [None, 16, 17, 18])
-@pytest.mark.parametrize("bits", [15, 16, 17, 18, 20, 24, 32])
+@pytest.mark.parametrize("bits", [15, 16, 17, 18, 20, 32])
 @pytest.mark.parametrize("drift", [False, True])
 def test_nine_bit_operands(bits, partial_sum_bits, overflow, drift):
     rng = np.random.default_rng(bits)
