@@ -92,7 +92,11 @@ def parse_document(text: str, name: str) -> Document:
 
 def parse_value(text: str) -> Any:
     """Value of a YAML scalar or mapping in one line, as after ``--set key=``; SpecError where it is not YAML."""
-    document = parse_document(f"value: {text}", text)
+    try:
+        document = parse_document(f"value: {text}", "value")
+    except SpecError as error:
+        reason = str(error).partition(": ")[2].removeprefix("not valid YAML: ")
+        raise SpecError(f"{text}: not valid YAML: {reason}") from None
     if document.problems:
         raise SpecError(f"{text}: {document.problems[0][1]}")
     if set(document.data) != {"value"}:

@@ -146,7 +146,10 @@ def _assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise SpecError(f"{option} {text}: write KEY=VALUE")
-        values[key.strip()] = parse_value(value)
+        try:
+            values[key.strip()] = parse_value(value)
+        except SpecError as error:
+            raise SpecError(f"{option} {key.strip()}: {error}") from None
     return values
 
 

@@ -112,7 +112,7 @@ def _obstacle(directory: Path) -> str | None:
     """Return why `directory` must not be replaced; None where it is absent, empty or a run folder and nothing else."""
     try:
         if not directory.exists():
-            return None
+            return _unwritable(directory)
         if not directory.is_dir():
             return "exists and is not a run folder"
         if directory.resolve().is_mount():
@@ -123,7 +123,17 @@ def _obstacle(directory: Path) -> str | None:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     strange = [name for name in names if name not in _FILES]
-    return f"holds {strange[0]}, which no run writes and which would be lost" if strange else None
+    if strange:
+        return f"holds {strange[0]}, which no run writes and which would be lost"
+    return _unwritable(directory)
+
+
+def _unwritable(directory: Path) -> str | None:
+    """Return why no folder can be put in the place of `directory`, judged by the nearest parent that exists."""
+    parent = next(folder for folder in directory.resolve().parents if folder.exists())
+    if not parent.is_dir():
+        return f"cannot be written: {parent} is a file"
+    return None if os.access(parent, os.W_OK | os.X_OK) else f"cannot be written: no permission to write in {parent}"
 
 
 def _is_run_record(path: Path) -> bool:

@@ -91,7 +91,7 @@ def test_a_typo_is_refused_with_the_nearest_name(cli):
         (["fcn_vgg16", "-a", "edge_32x32", "--set", "array.rows=0"], "array.rows: 0 is out of range: at least 1"),
         (
             ["fcn_vgg16", "-a", "edge_32x32", "--set", "arithmetic.accumulator={bits: 20"],
-            "not valid YAML",
+            "error: --set arithmetic.accumulator: {bits: 20: not valid YAML: ",
         ),
         (["fcn_vgg", "-a", "edge_32x32"], "did you mean 'fcn_vgg16'?"),
         (["fcn_vgg16", "-a", "edge_32x32", "--net", "sise=3"], "did you mean 'size'?"),

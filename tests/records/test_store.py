@@ -12,7 +12,14 @@ import pytest
 from simulator.errors import RunFolderError
 from simulator.records.explain import explain
 from simulator.records.serialize import record_from_json, record_to_json
-from simulator.records.store import layer_columns, read_run, staged_folder, write_arrays, write_record
+from simulator.records.store import (
+    check_replaceable,
+    layer_columns,
+    read_run,
+    staged_folder,
+    write_arrays,
+    write_record,
+)
 from support.small_runs import small_run
 
 ARRAYS = {"labels": np.arange(6, dtype=np.uint8).reshape(1, 2, 3), "a/b": np.float32([1.5])}
@@ -140,6 +147,20 @@ def test_a_run_folder_that_holds_notes_is_not_replaced(tmp_path):
     with pytest.raises(RunFolderError, match=r"holds notes\.md, which no run writes"):
         write(tmp_path / "run")
     assert (tmp_path / "run" / "notes.md").read_text() == "what I saw"
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_computing(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    for name in ("file/run", "file/deep/run"):
+        with pytest.raises(RunFolderError, match="file is a file"):
+            check_replaceable(tmp_path / name)
+    check_replaceable(tmp_path / "deep" / "run")
+    (tmp_path / "run").mkdir()
+    # Permissions do not hold for root, who may be running this: say what the system would say to others.
+    monkeypatch.setattr("os.access", lambda folder, mode: folder != tmp_path.resolve())
+    for name in ("run", "deep/run", "new"):
+        with pytest.raises(RunFolderError, match="no permission to write in"):
+            check_replaceable(tmp_path / name)
 
 
 def test_a_damaged_run_folder_can_be_written_anew(tmp_path):
