@@ -54,16 +54,17 @@ def reach(axis: Axis, tile: int, first_tap: int, last_tap: int) -> Reach:
     taps = np.arange(first_tap, last_tap + 1)[None, :]
     place = out * axis.stride - axis.padding + taps * axis.dilation
     real = (place >= 0) & (place % axis.insertion == 0) & (place < axis.in_size * axis.insertion)
-    tiles = -(-axis.out_size // tile)
-    # One false column in front, so that a run starts wherever a position is touched and the one before is not.
-    touched = np.zeros((tiles, axis.in_size + 1), np.bool_)
     owner = np.broadcast_to(out // tile, place.shape)
-    touched[owner[real], place[real] // axis.insertion + 1] = True
-    fresh = touched.copy()
-    fresh[1:] &= ~touched[:-1]
-    return Reach(*_count(touched), *_count(fresh))
+    # (tile, position) as one sorted number; one unused position a tile, so that a run ends where its tile does.
+    pitch = axis.in_size + 1
+    touched = np.unique(owner[real] * pitch + place[real] // axis.insertion)
+    fresh = touched[~np.isin(touched - pitch, touched, assume_unique=True)]
+    tiles = -(-axis.out_size // tile)
+    return Reach(*_count(touched, pitch, tiles), *_count(fresh, pitch, tiles))
 
 
-def _count(touched: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    starts = touched[:, 1:] & ~touched[:, :-1]
-    return touched.sum(1, dtype=np.int64), starts.sum(1, dtype=np.int64)
+def _count(touched: NDArray[np.int64], pitch: int, tiles: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions and runs of each tile."""
+    owner = touched // pitch
+    starts = np.diff(touched, prepend=-2) > 1
+    return np.bincount(owner, minlength=tiles), np.bincount(owner[starts], minlength=tiles)

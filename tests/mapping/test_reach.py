@@ -47,6 +47,14 @@ def test_reach_is_what_the_taps_touch(axis: Axis, tile, data):
     assert len(got.positions) == index + 1
 
 
+def test_a_long_axis_takes_no_table_of_tiles_by_positions():
+    size = 300_000  # pixels of a matrix product lie along one axis: a table would be 90 GB
+    one = reach(Axis(size, size, kernel=1, stride=1, dilation=1, padding=0, insertion=1), 1, 0, 0)
+    assert one.positions.shape == one.fresh_runs.shape == (size,)
+    assert (one.positions == 1).all()
+    assert (one.fresh_positions == 1).all()
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.tuples(st.integers(1, 4), st.integers(1, 4)), st.integers(1, 7), st.integers(1, 40))
 def test_chunks_cover_k_and_their_boxes_hold_what_they_touch(kernel, channels, size):
