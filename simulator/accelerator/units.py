@@ -40,12 +40,3 @@ def parse_bytes_per_second(value: float | str) -> float:
     if unit and (not unit.endswith("/S") or unit[:-2] not in _BYTE_UNITS):
         raise ValueError(f"{value!r}: unknown unit; use GB/s, MB/s, GiB/s, MiB/s ...")
     return float(number * _BYTE_UNITS.get(unit[:-2], 1))
-
-
-def format_bytes(size: int) -> str:
-    """Short text of a size: 262144 -> ``256 KiB``."""
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if size >= factor:
-            scaled = size / factor
-            return f"{scaled:.0f} {unit}" if scaled >= 100 or scaled == int(scaled) else f"{scaled:.1f} {unit}"
-    return f"{size} B"

@@ -17,7 +17,7 @@ from workloads.importers import _tflite_array_ops, _tflite_movement_ops, _tflite
 from workloads.importers._tflite_dilation import merge_dilated
 from workloads.importers._tflite_folding import fold
 from workloads.importers._tflite_node import Converted, Converter, NodeView, Refused
-from workloads.importers._tflite_reader import FILE_IDENTIFIER, RawModel, RawNode, guarded, read_model
+from workloads.importers._tflite_reader import RawModel, RawNode, guarded, read_model
 from workloads.importers._tflite_tensors import TensorTable
 
 CONVERTERS: Mapping[str, Converter] = {
@@ -32,17 +32,6 @@ class TfliteImporter:
     """Reads TFLite FlatBuffers with the package `tflite` (extra ``bittrue[tflite]``)."""
 
     suffixes = (".tflite",)
-
-    def can_load(self, path: Path) -> bool:
-        """Whether the file has the suffix or the identifier of a TFLite model."""
-        path = Path(path)
-        if path.suffix.lower() in self.suffixes:
-            return True
-        try:
-            with path.open("rb") as file:
-                return file.read(8)[4:] == FILE_IDENTIFIER
-        except OSError:
-            return False
 
     def load(self, path: Path) -> Graph:
         """Read a network.
