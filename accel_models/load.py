@@ -31,8 +31,10 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
         No such preset or file, or a file with problems: every one of them, a line each, with its line number.
 
     """
+    if not isinstance(name_or_path, str | Path):
+        raise SpecError(f"an accelerator is loaded by name or path, not {name_or_path!r}")
     presets = _presets()
-    path = presets.get(str(name_or_path)) if isinstance(name_or_path, str) else None
+    path = presets.get(name_or_path) if isinstance(name_or_path, str) else None
     path = path or Path(name_or_path)
     if not path.is_file():
         raise SpecError(_not_found("accelerator", "presets", str(name_or_path), list(presets)))

@@ -14,7 +14,7 @@ from bittrue.run import Run
 from simulator.accelerator.spec import Accelerator
 from simulator.engine import Options, Prepared
 from simulator.engine import prepare as prepare_graph
-from simulator.errors import InputError
+from simulator.errors import InputError, NetworkError, SpecError
 from simulator.graph.graph import Graph
 from workloads.network import Network
 
@@ -60,10 +60,20 @@ def name_inputs(graph: Graph, inputs: Inputs) -> dict[str, NDArray[Any]]:
         return {name: np.asarray(value) for name, value in inputs.items()}
     if isinstance(inputs, np.ndarray):
         raise InputError("inputs is a dict by name or a list in order; put a single array into a list: inputs=[x]")
+    if not isinstance(inputs, Sequence):
+        raise InputError(f"inputs is a dict by name or a list in order, not {type(inputs).__name__}")
     values = list(inputs)
     if len(values) != len(graph.inputs):
         raise InputError(f"{graph.name} takes {len(graph.inputs)} inputs {list(graph.inputs)}, not {len(values)}")
     return {name: np.asarray(value) for name, value in zip(graph.inputs, values, strict=True)}
+
+
+def _as_network(net: object) -> Network:
+    if isinstance(net, Graph):
+        return Network(net)
+    if not isinstance(net, Network):
+        raise NetworkError(f"net is a Network, as bittrue.load_network gives it, or a Graph, not {net!r}")
+    return net
 
 
 def prepare(
@@ -93,7 +103,9 @@ def prepare(
     """
     if ledger not in ("fast", "exact", "channels"):
         raise InputError(f"ledger is 'fast', 'exact' or 'channels', not {ledger!r}")
-    network = net if isinstance(net, Network) else Network(net)
+    network = _as_network(net)
+    if not isinstance(acc, Accelerator):
+        raise SpecError(f"acc is an Accelerator, as bittrue.load_accelerator gives it, not {acc!r}")
     options = Options(
         values=not timing_only,
         timing=not values_only,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
+from numbers import Integral
 from typing import Any
 
 from numpy.typing import NDArray
@@ -59,8 +60,10 @@ class Options:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "accumulator_sweep", sweep_widths(self.accumulator_sweep))
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads is at least 1, not {self.threads}")
+        # Plain ints: a record holds the seed as JSON, and the generator takes 64 bits of it.
+        object.__setattr__(self, "seed", _whole("seed", self.seed, 0, 2**64 - 1))
+        if self.threads is not None:
+            object.__setattr__(self, "threads", _whole("threads", self.threads, 1, 2**31 - 1))
         if not (self.values or self.timing):
             raise InputError("values_only and timing_only exclude each other: nothing would be computed")
         if self.accumulator_sweep and not self.values:
@@ -70,6 +73,12 @@ class Options:
     def mode(self) -> str:
         """`both`, `values` or `timing`."""
         return "both" if self.values and self.timing else "values" if self.values else "timing"
+
+
+def _whole(name: str, value: object, least: int, greatest: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= greatest:
+        raise InputError(f"{name} is a whole number from {least} to {greatest}, not {value!r}")
+    return int(value)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ def load_network(name_or_path: str | Path, **keywords: Any) -> Network:
         Neither a name nor a file, an unknown keyword, or a file that cannot be used.
 
     """
+    if not isinstance(name_or_path, str | Path):
+        raise NetworkError(f"a network is loaded by name or path, not {name_or_path!r}")
     path = Path(name_or_path)
     if not path.is_file():
         if isinstance(name_or_path, str) and name_or_path in registry.names():

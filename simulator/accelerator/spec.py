@@ -261,6 +261,8 @@ class Accelerator(Spec):
         (``{"arithmetic.accumulator": {"bits": 20, "overflow": "saturate"}}``). Giving one of a pair
         (``dram.bandwidth`` and ``dram.bytes_per_cycle``) drops the other. SpecError on an unknown key or bad value.
         """
+        if not isinstance(changes, Mapping) or not all(isinstance(key, str) for key in changes):
+            raise SpecError(f'{self.name}: changes are a mapping such as {{"array.rows": 64}}, not {changes!r}')
         data = self.model_dump()
         for key, value in changes.items():
             _set(data, key, value)

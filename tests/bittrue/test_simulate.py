@@ -160,10 +160,36 @@ def test_wrong_inputs_are_refused(network, inputs, message):
 def test_contradicting_options_are_refused(network, image):
     with pytest.raises(bittrue.BittrueError, match="exclude each other"):
         bittrue.simulate(network, device(), [image], values_only=True, timing_only=True)
-    with pytest.raises(bittrue.BittrueError, match="threads is at least 1"):
-        bittrue.simulate(network, device(), [image], threads=0)
     with pytest.raises(bittrue.BittrueError, match="'fast', 'exact' or 'channels'"):
         bittrue.simulate(network, device(), [image], ledger="slow")
+
+
+@pytest.mark.parametrize("option", [{"threads": 0}, {"threads": "2"}, {"seed": -1}, {"seed": 1.5}, {"seed": 2**64}])
+def test_numbers_out_of_range_are_refused(network, option):
+    with pytest.raises(bittrue.BittrueError, match=f"{next(iter(option))} is a whole number"):
+        bittrue.simulate(network, device(), **option)
+
+
+def test_a_numpy_seed_is_a_seed(network, image, tmp_path):
+    run = bittrue.simulate(network, device(), [image], seed=np.int64(7))
+    assert '"seed": 7' in (run.save(tmp_path / "run") / "run.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda net: bittrue.simulate("unet", device()), "net is a Network"),
+        (lambda net: bittrue.simulate(net, "edge_32x32"), "acc is an Accelerator"),
+        (lambda net: bittrue.simulate(net, device(), 5), "inputs is a dict by name or a list"),
+        (lambda net: bittrue.load_network(5), "by name or path, not 5"),
+        (lambda net: bittrue.load_accelerator(5), "by name or path, not 5"),
+        (lambda net: device().evolve(["array.rows"]), "changes are a mapping"),
+        (lambda net: device().evolve({5: 1}), "changes are a mapping"),
+    ],
+)
+def test_things_of_another_kind_are_refused(network, call, message):
+    with pytest.raises(bittrue.BittrueError, match=message):
+        call(network)
 
 
 def test_values_without_inputs_weights_or_integers_are_refused():
