@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import json
 from inspect import signature
 
 import numpy as np
 import pytest
 
 import bittrue
+from simulator.graph import ops
+from simulator.numerics.quant import QuantParams
 from support.accelerators import device
 
 
@@ -79,6 +83,32 @@ def test_the_totals_are_the_layers(network, image):
     assert record.parameters == 16 * 9 * 8 + 16 == network.parameters
 
 
+PRICES = {
+    "mac": ("macs",),
+    "idle_pe": ("idle_pe_cycles",),
+    "input_scratchpad_byte": ("input_scratchpad_read_bytes", "input_scratchpad_write_bytes"),
+    "weight_scratchpad_byte": ("weight_scratchpad_read_bytes", "weight_scratchpad_write_bytes"),
+    "accumulator_byte": ("accumulator_read_bytes", "accumulator_write_bytes"),
+    "dram_byte": ("dram_read_bytes", "dram_write_bytes"),
+    "vector_op": ("vector_ops",),
+    "host_op": ("host_ops",),
+}
+
+
+def test_energy_follows_from_the_saved_files_alone(network, image, tmp_path):
+    folder = bittrue.simulate(network, device(), [image]).save(tmp_path / "run")
+    saved = json.loads((folder / "run.json").read_text())
+    table, clock_mhz = saved["energy_table"], saved["clock_mhz"]
+    with (folder / "layers.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        counted = sum(int(row[field]) * table[price]["pj"] for price, fields in PRICES.items() for field in fields)
+        leaked = table["leakage"]["mw"] * int(row["total_cycles"]) / clock_mhz * 1000  # mW * us = nJ
+        assert float(row["energy_pj"]) == pytest.approx(counted + leaked, rel=1e-12)
+        assert counted > 0 < leaked
+    assert saved["totals"]["total_energy_pj"] == pytest.approx(sum(float(row["energy_pj"]) for row in rows), rel=1e-12)
+
+
 def test_prepare_once_run_often(network, image):
     prepared = bittrue.prepare(network, device())
     first, second = prepared.run([image]), prepared.run([image ^ 1])
@@ -140,6 +170,32 @@ def test_a_data_frame_has_the_columns_of_the_csv(network):
     frame = bittrue.simulate(network, device()).to_pandas()
     assert frame["name"].tolist() == [node.name for node in network.graph.nodes]
     assert frame["total_cycles"].sum() > 0
+
+
+def test_dequantizing_takes_the_zero_point_off():
+    builder = bittrue.GraphBuilder("shifted")
+    x = builder.input("x", (1, 4), "uint8", QuantParams.per_tensor(0.5, 3))
+    builder.add(ops.Reshape((4,)), x, name="y")
+    run = bittrue.simulate(builder.build(), device(), [np.array([[0, 3, 5, 255]], np.uint8)], values_only=True)
+    assert run.dequantized()["y"].tolist() == [-1.5, 0.0, 1.0, 126.0]
+
+
+def test_an_input_of_few_bits_is_held_to_its_range():
+    builder = bittrue.GraphBuilder("narrow")
+    x = builder.input("x", (1, 2), "int4", QuantParams.per_tensor(1.0))
+    builder.add(ops.Reshape((2,)), x, name="y")
+    for value in (-9, 8):
+        with pytest.raises(bittrue.BittrueError, match="do not fit int4"):
+            bittrue.simulate(builder.build(), device(), [np.array([[0, value]], np.int8)])
+
+
+def test_every_node_that_cannot_run_is_listed():
+    builder = bittrue.GraphBuilder("odd")
+    x = builder.input("x", (1, 4), "int8", QuantParams.per_tensor(1.0))
+    for name in ("first", "second"):
+        builder.output(builder.add(ops.Unary("exp"), x, name=name, format="int8", quant=QuantParams.per_tensor(1.0)))
+    with pytest.raises(bittrue.BittrueError, match=r"(?s)2 nodes are not supported.*first.*second"):
+        bittrue.simulate(builder.build(), device())
 
 
 @pytest.mark.parametrize(
