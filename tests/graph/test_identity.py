@@ -37,9 +37,7 @@ def test_peak_memory_is_the_weights_and_what_lives_at_one_time():
     x = builder.input("x", (1, 100), INT8, UNIT)
     w = builder.constant("w", np.zeros((7, 100), np.int8), INT8, UNIT)
     a = builder.add(ops.Tile((1, 3)), x, name="a")  # x 100 + a 300
-    b = builder.add(
-        ops.Slice((0, 0), (1, 100), (1, 1)), a, name="b"
-    )  # a 300 + b 100 + x 100 (c reads it): the peak
+    b = builder.add(ops.Slice((0, 0), (1, 100), (1, 1)), a, name="b")  # a 300 + b 100 + x 100 (c reads it): the peak
     c = builder.add(ops.Maximum(), b, x, name="c")  # b 100 + x 100 + c 100
     builder.add(ops.FullyConnected(), c, w, name="y", format=INT8, quant=UNIT)
     assert peak_memory_bytes(builder.build()) == 700 + (300 + 100 + 100)
