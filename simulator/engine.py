@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.spec import Accelerator
 from simulator.energy.account import account
 from simulator.errors import InputError
+from simulator.execution.array_weights import Weights
 from simulator.execution.context import ExecutionContext
 from simulator.execution.execute import execute
 from simulator.execution.sweep import Sweep, SweepExecution, execute_sweep, plan_sweep, sweep_widths
@@ -103,6 +104,7 @@ class Prepared:
     layers: tuple[Layer, ...]
     sweep: Sweep | None = None
     """Set where Options.accumulator_sweep names widths."""
+    _weights: dict[Hashable, Weights] = field(default_factory=dict, repr=False)
     _timed: list[tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]] = field(default_factory=list, repr=False)
 
     def run(
@@ -140,7 +142,7 @@ class Prepared:
         if inputs is None:
             raise InputError(f"{self.graph.name}: values need inputs; give them, or ask for timing only")
         options = self.options
-        context = ExecutionContext(options.exact_ledger, options.channel_ledger, options.seed)
+        context = ExecutionContext(options.exact_ledger, options.channel_ledger, options.seed, weights=self._weights)
         common: dict[str, Any] = {"keep_tensors": options.keep_tensors, "on_progress": on_progress}
         with thread_count(options.threads):
             if self.sweep is None:

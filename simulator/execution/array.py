@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.execution.array_operands import Operands, array_operands
+from simulator.execution.array_operands import Operands, array_operands, layer_weights
 from simulator.execution.array_proof import Bounds, bound_sums
 from simulator.execution.array_steps import run_steps
+from simulator.execution.array_tiles import fuse
 from simulator.execution.array_wide import run_wide
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.execution.requantize import random_key, requantize
@@ -43,19 +44,19 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     """
     order = layer.fold_order
     assert order is not None
-    operands, bounds = prove(layer, arrays)
+    operands, bounds = prove(layer, arrays, context)
     if context.exact_ledger or context.channel_ledger or not bounds.clears(order):
         return run_stepped(layer, operands, bounds, context)
     return run_eventless(layer, operands, bounds, context)
 
 
-def prove(layer: Layer, arrays: Sequence[NDArray[Any] | None]) -> tuple[Operands, Bounds]:
+def prove(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> tuple[Operands, Bounds]:
     """Bring the arrays of a layer into kernel layout and bound its sums; neither depends on the registers' widths."""
     x, weights, bias = (*arrays, None)[:3]
     assert x is not None
     assert weights is not None
     assert layer.fold_order is not None
-    operands = array_operands(layer, x, weights, bias)
+    operands = array_operands(layer, x, layer_weights(layer, weights, context.weights), bias)
     return operands, bound_sums(operands, layer.fold_order)
 
 
@@ -76,7 +77,15 @@ def run_stepped(layer: Layer, operands: Operands, bounds: Bounds, context: Execu
 def run_eventless(layer: Layer, operands: Operands, bounds: Bounds, context: ExecutionContext) -> LayerResult:
     """Run a layer that is known to have no event, as one wide sum; its ledger holds the bounds."""
     assert layer.fold_order is not None
-    return _result(layer, run_wide(operands, bounds), proved_ledger(layer.fold_order, bounds), context)
+    constants, y = layer.constants, layer.outputs[0]
+    assert isinstance(constants, ArrayConstants)
+    assert isinstance(y.format, IntFormat)
+    record = proved_ledger(layer.fold_order, bounds)
+    fused = fuse(constants.requantizer, y.format) if constants.requantizer else None
+    sums = run_wide(operands, bounds, fused)
+    if sums.saturations is None:
+        return _result(layer, sums.values, record, context)
+    return LayerResult((sums.values.reshape(y.shape),), replace(record, saturations=sums.saturations))
 
 
 def _result(layer: Layer, accumulators: NDArray[Any], record: OverflowRecord, context: ExecutionContext) -> LayerResult:

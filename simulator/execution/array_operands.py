@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.array_weights import Weights
 from simulator.kernels import geometry as geo
 from simulator.lowering.array import ArrayConstants
 from simulator.lowering.layer import ConvGeometry, Layer
@@ -22,8 +24,7 @@ class Operands:
     """[batch * height * width, channels of all groups], as stored."""
     x_format: IntFormat
     x_zero_point: int
-    weights: NDArray[np.int32]
-    """[filters of all groups, K], zero points subtracted, K in flat order; a transposed convolution's are flipped."""
+    weights: Weights
     start: NDArray[np.int64]
     """[1 or pixels, filters of all groups]: bias, or zeros."""
     geometry: ConvGeometry
@@ -53,28 +54,42 @@ class Operands:
         return np.ascontiguousarray(self.x.astype(np.int32) - np.int32(self.x_zero_point))
 
 
-def array_operands(layer: Layer, x: NDArray[Any], weights: NDArray[Any], bias: NDArray[Any] | None) -> Operands:
+def array_operands(layer: Layer, x: NDArray[Any], weights: Weights, bias: NDArray[Any] | None) -> Operands:
     """Bring the arrays of a layer into kernel layout."""
     geometry, constants, x_format = layer.geometry, layer.constants, layer.inputs[0]
     assert geometry is not None
     assert isinstance(constants, ArrayConstants)
     assert x_format is not None
     assert isinstance(x_format.format, IntFormat)
-    if geometry.transposed:
-        weights = weights[:, ::-1, ::-1, :]
     filters = geometry.filters * geometry.groups
-    matrix = weights.reshape(filters, geometry.k).astype(np.int32)
-    matrix -= constants.weight_zero_points.astype(np.int32)[:, None]
     start = np.zeros((1, filters), np.int64) if bias is None else bias.astype(np.int64).reshape(-1, filters)
     channels = geometry.channels * geometry.groups
     return Operands(
         x=np.ascontiguousarray(x).reshape(-1, channels),
         x_format=x_format.format,
         x_zero_point=constants.input_zero_point,
-        weights=np.ascontiguousarray(matrix),
+        weights=weights,
         start=np.ascontiguousarray(start),
         geometry=geometry,
     )
+
+
+def layer_weights(layer: Layer, weights: NDArray[Any], kept: dict[Hashable, Weights]) -> Weights:
+    """Return the weights of a layer in kernel layout; those of a constant tensor are kept in, and taken from, `kept`."""
+    geometry, constants, tensor = layer.geometry, layer.constants, layer.inputs[1]
+    assert geometry is not None
+    assert isinstance(constants, ArrayConstants)
+    zero_points = constants.weight_zero_points
+    # The kept weights hold the array of that identity, so no other can have it.
+    key = (id(weights), geometry.transposed, zero_points.tobytes())
+    if key in kept:
+        return kept[key]
+    flipped = weights[:, ::-1, ::-1, :] if geometry.transposed else weights
+    matrix = flipped.reshape(geometry.filters * geometry.groups, geometry.k)
+    found = Weights(np.ascontiguousarray(matrix), zero_points.astype(np.int64), weights)
+    if tensor is not None and tensor.data is weights:
+        kept[key] = found
+    return found
 
 
 def geometry_vector(geometry: ConvGeometry) -> NDArray[np.int64]:

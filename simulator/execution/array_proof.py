@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from simulator.execution.array_operands import Operands
-from simulator.kernels.wide import fold_sums
 from simulator.lowering.layer import FoldOrder, RegisterSpec
 from simulator.numerics.scalar import needed_bits
 
@@ -66,13 +63,9 @@ def bound_sums(operands: Operands, order: FoldOrder) -> Bounds:
         The layer's folds; output stationary counts as one fold.
 
     """
-    weights = operands.weights
-    k = operands.geometry.k
-    fold = order.fold_length or k
-    shape = (weights.shape[0], -(-k // fold))
-    positive, negative = np.empty(shape, np.int64), np.empty(shape, np.int64)
-    fold_sums(weights, fold, positive, negative)
+    positive, negative = operands.weights.fold_sums(order.fold_length or operands.geometry.k)
     least, greatest = operands.x_range
+    least_weight, greatest_weight = operands.weights.range
     low = greatest * negative + least * positive
     high = greatest * positive + least * negative
     # Python ints: an int64 start value near its end plus a sum may need 65 bits.
@@ -81,7 +74,7 @@ def bound_sums(operands: Operands, order: FoldOrder) -> Bounds:
     a_low = min(int(start) + int(total) for start, total in zip(starts[0], low_total, strict=True))
     a_high = max(int(start) + int(total) for start, total in zip(starts[1], high_total, strict=True))
     return Bounds(
-        products=max(-least, greatest) * max(-int(weights.min()), int(weights.max())),
+        products=max(-least, greatest) * max(-least_weight, greatest_weight),
         partial_sum=(int(low.min()), int(high.max())),
         output=(int(low_total.min()), int(high_total.max())),
         accumulator=(min(a_low, *map(int, starts[0])), max(a_high, *map(int, starts[1]))),

@@ -110,7 +110,7 @@ def _run_conv(
     groups, filters, k = operands.geometry.groups, operands.geometry.filters, operands.geometry.k
     count = -(-filters // LANES)
     panels = np.zeros((groups, count * LANES, k), np.int32)
-    panels[:, :filters] = operands.weights.reshape(groups, filters, k)
+    panels[:, :filters] = operands.weights.centred.reshape(groups, filters, k)
     panels = np.ascontiguousarray(panels.reshape(groups, count, LANES, k).swapaxes(2, 3))
     padded = np.zeros((len(operands.start), groups, count * LANES), np.int64)
     padded[:, :, :filters] = operands.start.reshape(-1, groups, filters)
@@ -128,7 +128,7 @@ def _run_depthwise(
 ) -> None:
     padded = -(-operands.filters // LANES) * LANES
     weights = np.zeros((operands.geometry.k, padded), np.int32)
-    weights[:, : operands.filters] = operands.weights.T
+    weights[:, : operands.filters] = operands.weights.centred.T
     start = np.zeros((1, padded), np.int64)
     start[:, : operands.filters] = operands.start
     vector = geometry_vector(operands.geometry)
@@ -148,7 +148,7 @@ def replay(operands: Operands, order: FoldOrder, output: int) -> Accumulation:
     row = np.empty(operands.geometry.k, np.int32)
     group = channel // operands.geometry.filters
     geo.gather_row(operands.centred_x(), geometry_vector(operands.geometry), pixel, group, 0, row)
-    activations, weights = row.tolist(), operands.weights[channel].tolist()
+    activations, weights = row.tolist(), operands.weights.centred[channel].tolist()
     start = int(operands.start[pixel if len(operands.start) > 1 else 0, channel])
     accumulator = (order.accumulator.bits, order.accumulator.mode)
     if order.partial_sum is None:

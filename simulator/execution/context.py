@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
+from simulator.execution.array_weights import Weights
 from simulator.graph.ops import Op
 from simulator.lowering.layer import Layer
 from simulator.records.channel_ledger import ChannelLedger
@@ -26,6 +27,8 @@ class ExecutionContext:
     """Seed of stochastic rounding."""
     step: int = 0
     """Step counter of stochastic rounding."""
+    weights: dict[Hashable, Weights] = field(default_factory=dict, compare=False, repr=False)
+    """Constant weights in kernel layout, kept from run to run."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def run_layer_on_all(
 def _run_array_on_all(
     layers: Sequence[Layer], arrays: Sequence[NDArray[Any] | None], context: ExecutionContext, on_step: OnStep
 ) -> list[LayerResult]:
-    operands, bounds = prove(layers[0], arrays)
+    operands, bounds = prove(layers[0], arrays, context)
     orders = [_order(layer) for layer in layers]
     results: dict[int, LayerResult] = {}
     eventless: dict[object, LayerResult] = {}  # by output format: a raw accumulator's follows the register

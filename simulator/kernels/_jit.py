@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 import numba
@@ -57,3 +58,17 @@ def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Callabl
         options["forceinline"] = True
     decorate: Callable[[Callable[P, R]], Callable[P, R]] = numba.njit(**options)
     return decorate
+
+
+def specialized(template: Callable[P, R], name: str, **names: Any) -> Callable[P, R]:
+    """Return a function with the body of `template` in which the given globals mean something else.
+
+    So one text serves several instruction sets: kernels take what they call (intrinsics above all) from their globals,
+    since Numba keeps no compiled code of a closure over an intrinsic. `name` tells the instances apart in the cache.
+    """
+    assert isinstance(template, FunctionType)
+    function = FunctionType(template.__code__, {**template.__globals__, **names}, name, template.__defaults__)
+    function.__qualname__ = name
+    function.__module__ = template.__module__
+    function.__doc__ = template.__doc__
+    return function  # type: ignore[return-value]

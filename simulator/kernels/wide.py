@@ -184,13 +184,15 @@ def depthwise_wide(x: Any, weights: Any, start: Any, geometry: Any, out: Any) ->
 
 
 @kernel(parallel=True)
-def fold_sums(weights: Any, fold: Any, positive: Any, negative: Any) -> None:
+def fold_sums(weights: Any, zero_points: Any, fold: Any, positive: Any, negative: Any) -> None:
     """Sum the positive and the negative weights of each fold of each filter.
 
     Parameters
     ----------
     weights
-        int32 or int16 [filters, K].
+        [filters, K], as stored.
+    zero_points
+        int64 [filters], subtracted.
     fold
         k of a fold.
     positive, negative
@@ -199,12 +201,12 @@ def fold_sums(weights: Any, fold: Any, positive: Any, negative: Any) -> None:
     """
     for index in numba.prange(weights.shape[0]):
         j = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
-        row = weights[j]
+        row, zero = weights[j], zero_points[j]
         for f in range(positive.shape[1]):
             up = np.int64(0)
             total = np.int64(0)
             for k in range(f * fold, min((f + 1) * fold, row.shape[0])):
-                w = np.int64(row[k])
+                w = np.int64(row[k]) - zero
                 total += w
                 up += max(w, np.int64(0))
             positive[j, f] = up

@@ -166,11 +166,13 @@ def roundings() -> None:
 
 def weight_sums() -> None:
     """Sums of positive and of negative weights of each fold."""
-    weights = np.random.default_rng(4).integers(-300, 300, (3, 11)).astype(np.int32)
+    rng = np.random.default_rng(4)
+    stored, zero_points = rng.integers(-300, 300, (3, 11)).astype(np.int16), rng.integers(-300, 300, 3)
+    weights = stored.astype(np.int64) - zero_points[:, None]
     for fold in (1, 4, 11, 50):
         folds = range(0, 11, fold)
         positive, negative = np.empty((3, len(folds)), np.int64), np.empty((3, len(folds)), np.int64)
-        fold_sums(weights, fold, positive, negative)
+        fold_sums(stored, zero_points, fold, positive, negative)
         parts = [weights[:, begin : begin + fold] for begin in folds]
         np.testing.assert_array_equal(positive, np.stack([np.maximum(p, 0).sum(axis=1) for p in parts], axis=1))
         np.testing.assert_array_equal(negative, np.stack([np.minimum(p, 0).sum(axis=1) for p in parts], axis=1))

@@ -1,0 +1,291 @@
+"""Run a layer without events on the register tiles of an instruction set, requantized on the way where that is coded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.execution.array_operands import Operands
+from simulator.execution.array_weights import Weights
+from simulator.kernels import convolve as plan_of
+from simulator.kernels import isa as instruction_sets
+from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
+from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
+from simulator.kernels.packing import fill_image, pack_weights
+from simulator.lowering.layer import ConvGeometry
+from simulator.numerics.formats import IntFormat
+from simulator.numerics.modes import RequantizerKind, RoundingMode
+from simulator.numerics.quant import RequantParams
+
+_TASK_PIXELS = 192
+_TASKS_PER_THREAD = 8
+_ALIGNMENT_BYTES = 64
+_TAKEN = {BYTES: 4, PAIRS: 2}
+"""Numbers of K that a lane takes at once."""
+_DTYPES: dict[str, tuple[type[Any], type[Any]]] = {BYTES: (np.uint8, np.int8), PAIRS: (np.int16, np.int16)}
+"""Of activations and weights."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Which kernel convolves a layer."""
+
+    isa: InstructionSet
+    operands: str
+    """BYTES or PAIRS."""
+    emulated: bool = False
+    """Instructions spelled out in plain IR, for tests on machines that lack them."""
+
+    @property
+    def taken(self) -> int:
+        """Numbers of K that a lane takes at once."""
+        return _TAKEN[self.operands]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A requantizer in the form that the tiles take."""
+
+    kind: int
+    first: NDArray[np.int32]
+    """[filters], as is `second`: constants, see `simulator.kernels.requantize_tile`."""
+    second: NDArray[np.int32]
+    limits: tuple[int, int, int]
+    """Least and greatest stored output, zero point."""
+    format: IntFormat
+
+
+def choose_tiles(operands: Operands, *, name: str | None = None, emulated: bool = False) -> Tiles | None:
+    """Return the kernel for a layer whose sums fit int32, or None where none takes its operands.
+
+    Parameters
+    ----------
+    operands
+        The layer's.
+    name
+        Instruction set; None = the one in force.
+    emulated
+        For tests: run it spelled out in plain IR.
+
+    """
+    isa = INSTRUCTION_SETS.get(name or instruction_sets.chosen())
+    if isa is None or len(operands.start) > 1 or operands.is_depthwise:
+        return None
+    least, greatest = operands.weights.range
+    zero, form = operands.x_zero_point, operands.x_format
+    if isa.has_byte_dot and form.bits <= 8 and 0 <= zero - form.min < 256 and -128 <= least and greatest < 128:
+        return Tiles(isa, BYTES, emulated)
+    int16 = IntFormat(16)
+    inside = min(least, form.min - zero) >= int16.min and max(greatest, form.max - zero) <= int16.max
+    return Tiles(isa, PAIRS, emulated) if inside else None
+
+
+def fuse(params: RequantParams, format: IntFormat) -> Fused | None:
+    """Return a layer's requantizer for the tiles, or None where it is not coded there."""
+    if format.bits > 8:
+        return None
+    limits = (params.minimum, params.maximum, params.zero_point)
+    exponent, multiplier = params.exponent.astype(np.int32), params.multiplier.astype(np.int32)
+    least, greatest = int(exponent.min()), int(exponent.max())
+    ties_up = params.rounding is RoundingMode.TIES_POS and -31 <= least and greatest <= 0
+    match params.kind:
+        case RequantizerKind.FIXED_POINT_DOUBLE if -31 <= least and greatest <= 31:
+            return Fused(plan_of.DOUBLE, multiplier, exponent, limits, format)
+        case RequantizerKind.FIXED_POINT_SINGLE if ties_up:
+            return Fused(plan_of.SINGLE, multiplier, 31 - exponent, limits, format)
+        case RequantizerKind.POWER_OF_TWO if ties_up:
+            return Fused(plan_of.POWER_OF_TWO, -exponent, -exponent, limits, format)
+        case RequantizerKind.FLOAT32:
+            scale = params.scale.view(np.int32)
+            return Fused(plan_of.FLOAT32, scale, scale, limits, format)
+    return None
+
+
+def run_tiles(
+    operands: Operands, geometry: ConvGeometry, weights: Weights, tiles: Tiles, fused: Fused | None
+) -> tuple[NDArray[Any], int]:
+    """Convolve.
+
+    Parameters
+    ----------
+    operands
+        Activations and start values.
+    geometry, weights
+        The layer's, or those of one phase of a transposed convolution.
+    tiles
+        From `choose_tiles`.
+    fused
+        From `fuse`; None = the sums themselves, int32.
+
+    Returns
+    -------
+    output : ndarray
+        [pixels, filters of all groups].
+    saturations : int
+        Outputs that were clipped.
+
+    """
+    image, border = _image(operands, geometry, tiles)
+    pieces, packed = _packed(geometry, weights, image, tiles)
+    filters = geometry.filters * geometry.groups
+    panels = -(-geometry.filters // tiles.isa.channels)
+    start = operands.start[0].astype(np.int64)
+    if border:
+        # The kernel sums (q - least) * w; less border * w, with border = zero point - least, it is (q - zero point) * w.
+        start = start - border * weights.sums
+    per_channel = [
+        _by_panel(values, geometry, panels, tiles)
+        for values in (
+            _wrapped(start),
+            *((fused.first, fused.second) if fused else (np.zeros(filters, np.int32),) * 2),
+        )
+    ]
+    plan = _plan(geometry, image, pieces, packed, tiles)
+    dtype: Any = np.int32
+    if fused:
+        plan[plan_of.KIND] = fused.kind
+        plan[[plan_of.LOW, plan_of.HIGH, plan_of.ZERO_POINT]] = fused.limits
+        dtype = fused.format.dtype
+    out = np.empty((geometry.m, filters), dtype)
+    raw = out.reshape(-1) if fused is None else out.reshape(-1).view(np.uint8)
+    clipped = np.zeros(numba.get_num_threads(), np.int64)
+    kernel = plan_of.make_convolve(tiles.isa.name, tiles.operands, emulated=tiles.emulated)
+    kernel(image.reshape(-1), packed, pieces, plan, *per_channel, raw, clipped, np.zeros(1, np.int64))
+    return out, int(clipped.sum())
+
+
+def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Low 32 bits: sums are exact modulo 2^32, and the results fit."""
+    return values.astype(np.uint64).astype(np.uint32).view(np.int32)
+
+
+def _by_panel(values: NDArray[np.int32], geometry: ConvGeometry, panels: int, tiles: Tiles) -> NDArray[np.int32]:
+    padded = np.zeros((geometry.groups, panels * tiles.isa.channels), np.int32)
+    padded[:, : geometry.filters] = values.reshape(geometry.groups, geometry.filters)
+    return padded.reshape(-1)
+
+
+# ---------------------------------------------------------------- activations
+
+
+def _image(operands: Operands, geometry: ConvGeometry, tiles: Tiles) -> tuple[NDArray[Any], int]:
+    """Return the filled-in image [batch, height, width, channels of all groups], and what stands in its border."""
+    dtype = _DTYPES[tiles.operands][0]
+    less = operands.x_format.min if tiles.operands == BYTES else operands.x_zero_point
+    border = operands.x_zero_point - less
+    height, width = (
+        (outputs - 1) * stride + (taps - 1) * dilation + 1
+        for outputs, stride, taps, dilation in zip(
+            (geometry.out_height, geometry.out_width),
+            geometry.stride,
+            geometry.kernel,
+            geometry.dilation,
+            strict=True,
+        )
+    )
+    channels = geometry.channels * geometry.groups
+    # The last pieces of the last pixel may read past its end: their weights there are 0.
+    cuts, piece = _cut(geometry.k, tiles)
+    slack = cuts * piece
+    flat = np.empty(geometry.batch * height * width * channels + slack, dtype)
+    flat[-slack:] = 0
+    image = flat[:-slack].reshape(geometry.batch, height, width, channels)
+    x = operands.x.reshape(geometry.batch, geometry.in_height, geometry.in_width, channels)
+    fill_image(x, geometry.padding.top, geometry.padding.left, less, border, image)
+    return image, border
+
+
+# ---------------------------------------------------------------- weights
+
+
+def _packed(
+    geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: Tiles
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return byte offsets of the pieces of K into the image, and the weights in their order."""
+    key = (tiles, geometry.kernel, geometry.dilation, image.shape[2:], geometry.groups)
+    if key not in weights.kept:
+        weights.kept[key] = _pack(geometry, weights, image, tiles)
+    found: tuple[NDArray[np.int64], NDArray[Any]] = weights.kept[key]
+    return found
+
+
+def _pack(
+    geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: Tiles
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    runs, source = _runs(geometry, image)
+    length = source.shape[1]
+    cuts, piece = _cut(length, tiles)
+    padded = np.full((len(runs), cuts * piece), -1, np.int64)
+    padded[:, :length] = source
+    pieces = (runs[:, None] + np.arange(cuts) * piece).reshape(-1) * image.itemsize
+    panels = -(-geometry.filters // tiles.isa.channels)
+    shape = (geometry.groups * panels, padded.size // tiles.taken, tiles.isa.channels, tiles.taken)
+    packed = _aligned_zeros(shape, _DTYPES[tiles.operands][1])
+    stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
+    zeros = weights.zero_points.reshape(geometry.groups, geometry.filters)
+    pack_weights(stored, zeros, padded.reshape(-1), panels, packed)
+    return np.ascontiguousarray(pieces), packed
+
+
+def _cut(length: int, tiles: Tiles) -> tuple[int, int]:
+    """Number and length of the pieces of a run: short enough for the cache, whole rounds of the kernel's loop."""
+    per_round = tiles.taken * UNROLLED
+    longest = tiles.isa.weight_bytes // (GROUP_BYTES * tiles.isa.channels) * tiles.taken
+    cuts = -(-length // longest)
+    return cuts, -(-length // (cuts * per_round)) * per_round
+
+
+def _runs(geometry: ConvGeometry, image: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where each contiguous run of K starts in the image (elements), and the k of its elements [runs, length].
+
+    A run is the channels under one tap; the taps of a filter row join to one where nothing lies between them.
+    """
+    kernel_h, kernel_w = geometry.kernel
+    row = image.shape[2] * image.shape[3] * geometry.dilation[0]
+    column = image.shape[3] * geometry.dilation[1]
+    starts = np.arange(kernel_h)[:, None] * row + np.arange(kernel_w) * column
+    k = np.arange(geometry.k).reshape(kernel_h, kernel_w, geometry.channels)
+    if geometry.groups == 1 and (geometry.dilation[1] == 1 or kernel_w == 1):
+        return starts[:, 0].astype(np.int64), k.reshape(kernel_h, -1)
+    return starts.reshape(-1).astype(np.int64), k.reshape(kernel_h * kernel_w, -1)
+
+
+def _aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
+    """Zeros that start on a cache line, so that no vector of weights straddles two."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + _ALIGNMENT_BYTES, np.uint8)
+    begin = -raw.ctypes.data % _ALIGNMENT_BYTES
+    return raw[begin : begin + size].view(dtype).reshape(shape)
+
+
+# ---------------------------------------------------------------- the plan
+
+
+def _plan(
+    geometry: ConvGeometry, image: NDArray[Any], pieces: NDArray[np.int64], packed: NDArray[Any], tiles: Tiles
+) -> NDArray[np.int64]:
+    batch_bytes, row_bytes, column_bytes, _ = image.strides
+    panels = -(-geometry.filters // tiles.isa.channels)
+    groups_of_bytes = packed.shape[1] // len(pieces)
+    piece_bytes = groups_of_bytes * GROUP_BYTES * tiles.isa.channels
+    pixels = geometry.m if geometry.m <= plan_of.PIXELS else _TASK_PIXELS
+    pixels = -(-pixels // TILE_ROWS) * TILE_ROWS
+    blocks, all_panels = -(-geometry.m // pixels), panels * geometry.groups
+    shares = min(all_panels, -(-_TASKS_PER_THREAD * numba.get_num_threads() // blocks))
+    plan = np.zeros(plan_of.PLAN_LENGTH, np.int64)
+    plan[plan_of.PIXEL_COUNT] = geometry.m
+    plan[[plan_of.OUT_HEIGHT, plan_of.OUT_WIDTH]] = geometry.out_height, geometry.out_width
+    plan[plan_of.BATCH_BYTES] = batch_bytes
+    plan[plan_of.ROW_BYTES] = row_bytes * geometry.stride[0]
+    plan[plan_of.COLUMN_BYTES] = column_bytes * geometry.stride[1]
+    plan[plan_of.GROUP_OFFSET_BYTES] = geometry.channels * image.itemsize
+    plan[[plan_of.FILTERS, plan_of.GROUPS, plan_of.PANELS]] = geometry.filters, geometry.groups, panels
+    plan[[plan_of.PIECES, plan_of.PIECE_GROUPS]] = len(pieces), groups_of_bytes
+    plan[plan_of.CHUNK_PIECES] = max(1, tiles.isa.weight_bytes // piece_bytes)
+    plan[plan_of.TASK_PIXELS] = pixels
+    plan[plan_of.TASK_PANELS] = -(-all_panels // shares)
+    return plan

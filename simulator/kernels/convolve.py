@@ -1,0 +1,222 @@
+"""Convolution on register tiles: every output as one exact sum, requantized straight out of the tile's scratch.
+
+The work is cut into tasks of PIXELS output pixels and some panels of channels. For each panel the weights are taken in
+chunks that stay in the cache while all pixels of the task pass over them. The image is convolved in place: rows of the
+tile and pieces of K are byte offsets into it (see `dot_tile`); borders and gaps are filled in beforehand.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from simulator.kernels import requantize_tile
+from simulator.kernels._jit import kernel, specialized
+from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
+from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS
+from simulator.kernels.tickets import take_ticket
+
+PIXELS = 384
+"""Output pixels of a task, at most; a multiple of TILE_ROWS."""
+
+RAW = 0
+"""No requantizer: int32 sums are the output."""
+DOUBLE = 1
+SINGLE = 2
+POWER_OF_TWO = 3
+FLOAT32 = 4
+
+PIXEL_COUNT = 0
+"""Output pixels, M."""
+OUT_HEIGHT = 1
+OUT_WIDTH = 2
+BATCH_BYTES = 3
+"""From one image to the next."""
+ROW_BYTES = 4
+"""From what one output row reads to what the next reads."""
+COLUMN_BYTES = 5
+GROUP_OFFSET_BYTES = 6
+"""From one group's channels to the next group's."""
+FILTERS = 7
+"""Output channels of a group."""
+GROUPS = 8
+PANELS = 9
+"""Panels of a group."""
+PIECES = 10
+PIECE_GROUPS = 11
+"""Groups of 4 bytes in a piece."""
+CHUNK_PIECES = 12
+"""Pieces of weights that stay in the cache."""
+TASK_PIXELS = 13
+TASK_PANELS = 14
+"""Panels (of all groups) of a task."""
+KIND = 15
+"""RAW or a requantizer."""
+LOW = 16
+HIGH = 17
+ZERO_POINT = 18
+PLAN_LENGTH = 19
+
+# What an instruction set puts in place of these: see `make_convolve`.
+dot_tile: Any = None
+double_tile: Any = None
+single_tile: Any = None
+power_of_two_tile: Any = None
+float32_tile: Any = None
+CHANNELS = 0
+
+
+@kernel(inline=True)
+def row_offsets(plan: Any, first: Any, count: Any, table: Any) -> None:
+    """Write the byte offsets of what `count` output pixels from `first` on read; the tile's spare rows read the last."""
+    width, height = plan[OUT_WIDTH], plan[OUT_HEIGHT]
+    for i in range(count):
+        pixel = first + i
+        line = pixel // width
+        column = pixel - line * width
+        image = line // height
+        row = line - image * height
+        table[i] = image * plan[BATCH_BYTES] + row * plan[ROW_BYTES] + column * plan[COLUMN_BYTES]
+    for i in range(count, min(count + TILE_ROWS, table.shape[0])):
+        table[i] = table[count - 1]
+
+
+def _convolve(
+    image: Any,
+    weights: Any,
+    pieces: Any,
+    plan: Any,
+    start: Any,
+    first: Any,
+    second: Any,
+    out: Any,
+    clipped: Any,
+    counter: Any,
+) -> None:
+    """Convolve.
+
+    Parameters
+    ----------
+    image
+        uint8 or int16, flat: filled-in activations.
+    weights
+        int8 or int16 [panels of all groups, ...], packed.
+    pieces
+        int64 [PIECES], byte offsets of the pieces of K.
+    plan
+        int64 [PLAN_LENGTH].
+    start, first, second
+        int32 [panels of all groups * CHANNELS]: start values, constants of the requantizer.
+    out
+        Flat, [pixels, filters of all groups], written: int32 (RAW) or bytes.
+    clipped
+        int64 [threads], zeros: each adds the number of outputs that it clipped.
+    counter
+        int64 [1], 0: the next task.
+
+    """
+    pixel_count, filters, panels = plan[PIXEL_COUNT], plan[FILTERS], plan[PANELS]
+    row_filters = filters * plan[GROUPS]
+    all_panels = panels * plan[GROUPS]
+    shares = -(-all_panels // plan[TASK_PANELS])
+    tasks = -(-pixel_count // plan[TASK_PIXELS]) * shares
+    panel_bytes = plan[PIECES] * plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
+    for thread in numba.prange(clipped.shape[0]):
+        table = np.empty(PIXELS + TILE_ROWS, np.int64)
+        sums = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+        spare = np.empty((PIXELS, CHANNELS), np.uint8)
+        task = take_ticket(counter.ctypes.data)
+        while task < tasks:
+            block = task // shares
+            share = task - block * shares
+            begin = block * plan[TASK_PIXELS]
+            count = min(plan[TASK_PIXELS], pixel_count - begin)
+            row_offsets(plan, begin, count, table)
+            for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
+                group = panel // panels
+                number = panel - group * panels
+                base = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
+                packed = weights.ctypes.data + panel * panel_bytes
+                for piece in range(0, plan[PIECES], plan[CHUNK_PIECES]):
+                    chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
+                    chunk_at = packed + piece * plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
+                    for i in range(0, count, TILE_ROWS):
+                        dot_tile(
+                            base,
+                            table.ctypes.data + 8 * i,
+                            pieces.ctypes.data + 8 * piece,
+                            chunk,
+                            plan[PIECE_GROUPS],
+                            chunk_at,
+                            sums.ctypes.data + 4 * CHANNELS * i,
+                            piece,
+                        )
+                width = min(CHANNELS, filters - number * CHANNELS)
+                channel = group * filters + number * CHANNELS
+                at = panel * CHANNELS
+                if plan[KIND] == RAW:
+                    for i in range(count):
+                        for c in range(width):
+                            out[(begin + i) * row_filters + channel + c] = np.int32(sums[i, c] + start[at + c])
+                else:
+                    whole = width == CHANNELS
+                    target = out.ctypes.data + begin * row_filters + channel if whole else spare.ctypes.data
+                    clipped[thread] += requantize_panel(
+                        plan, sums, count, width, start, first, second, at, target, row_filters if whole else CHANNELS
+                    )
+                    if not whole:
+                        for i in range(count):
+                            for c in range(width):
+                                out[(begin + i) * row_filters + channel + c] = spare[i, c]
+            task = take_ticket(counter.ctypes.data)
+
+
+requantize_panel: Any = None
+
+
+def _requantize_panel(
+    plan: Any, sums: Any, rows: Any, width: Any, start: Any, first: Any, second: Any, at: Any, target: Any, stride: Any
+) -> int:
+    """Requantize the sums of a panel by the plan's kind; return the number of clipped outputs."""
+    sums_at, start_at = sums.ctypes.data, start.ctypes.data + 4 * at
+    first_at, second_at = first.ctypes.data + 4 * at, second.ctypes.data + 4 * at
+    low, high, zero_point = plan[LOW], plan[HIGH], plan[ZERO_POINT]
+    if plan[KIND] == DOUBLE:
+        return double_tile(sums_at, rows, width, start_at, first_at, second_at, low, high, zero_point, target, stride)
+    if plan[KIND] == SINGLE:
+        return single_tile(sums_at, rows, width, start_at, first_at, second_at, low, high, zero_point, target, stride)
+    if plan[KIND] == POWER_OF_TWO:
+        return power_of_two_tile(
+            sums_at, rows, width, start_at, first_at, second_at, low, high, zero_point, target, stride
+        )
+    return float32_tile(sums_at, rows, width, start_at, first_at, second_at, low, high, zero_point, target, stride)
+
+
+@cache
+def make_requantize_panel(name: str) -> Any:
+    """Return `_requantize_panel` for an instruction set."""
+    isa = INSTRUCTION_SETS[name]
+    tiles = {
+        "double_tile": requantize_tile.make_requantize_tile(isa, requantize_tile.fixed_point_double),
+        "single_tile": requantize_tile.make_requantize_tile(isa, requantize_tile.fixed_point_single),
+        "power_of_two_tile": requantize_tile.make_requantize_tile(isa, requantize_tile.power_of_two),
+        "float32_tile": requantize_tile.make_requantize_tile(isa, requantize_tile.float32),
+    }
+    return kernel()(specialized(_requantize_panel, f"requantize_panel_{name}", **tiles))
+
+
+@cache
+def make_convolve(name: str, operands: str, *, emulated: bool = False) -> Any:
+    """Return `_convolve` for an instruction set, operands BYTES or PAIRS."""
+    isa = INSTRUCTION_SETS[name]
+    template = specialized(
+        _convolve,
+        f"convolve_{name}_{operands}{'_emulated' if emulated else ''}",
+        dot_tile=make_dot_tile(isa, operands, emulated=emulated),
+        requantize_panel=make_requantize_panel(name),
+        CHANNELS=isa.channels,
+    )
+    return kernel(parallel=True)(template)

@@ -1,0 +1,111 @@
+"""The innermost kernel of the wide path: a register tile of exact sums, TILE_ROWS pixels by a panel of channels.
+
+Each int32 lane holds one output. A group of K, 4 bytes of each operand, is one instruction a vector: four products of
+uint8 and int8 (`bytes`), or two of int16 (`pairs`). Sums are exact modulo 2^32, whatever the order.
+
+Operands: activations lie anywhere, a row of the tile at `row`, its K cut into `pieces` of `groups` groups, each
+contiguous, at row + piece offset: an image convolved in place needs no copy of its patches. Weights are packed
+[piece][group][vector][lane][4 bytes].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from simulator.kernels.isa import TILE_ROWS, InstructionSet
+from simulator.kernels.vector_ir import I32, I64, Lanes, constant64, load_scalar, offset
+
+GROUP_BYTES = 4
+"""Bytes of one operand that a lane takes at once."""
+UNROLLED = 2
+"""Groups of one round of the loop: a piece has a multiple of them, filled up with weights of 0."""
+BYTES = "bytes"
+PAIRS = "pairs"
+
+
+def tile_rows(builder: Any, activations: Any, rows: Any) -> list[Any]:
+    """Addresses of the tile's rows, from a table of int64 byte offsets."""
+    return [
+        builder.add(activations, load_scalar(builder, offset(builder, rows, 8 * row), I64)) for row in range(TILE_ROWS)
+    ]
+
+
+def make_dot_tile(isa: InstructionSet, operands: str, *, emulated: bool = False) -> Any:
+    """Return the intrinsic ``tile(activations, rows, pieces, count, groups, weights, sums, resume)`` for Numba code.
+
+    Parameters
+    ----------
+    isa
+        Whose instructions.
+    operands
+        BYTES or PAIRS.
+    emulated
+        Spell them out in plain IR.
+
+    The intrinsic takes addresses and numbers, all int64: base of the activations; tables of int64 byte offsets of the
+    TILE_ROWS rows and of the pieces; how many pieces, groups in each (one at least); packed weights; int32 sums
+    [TILE_ROWS, channels], written, or added to where `resume` is not 0.
+    """
+
+    def add(lanes: Lanes, total: Any, a: Any, b: Any) -> Any:
+        if operands == BYTES:
+            return lanes.add_byte_products(total, a, b)
+        return lanes.add_pair_products(total, a, b, fused=isa.has_pair_dot)
+
+    def emit(builder: Any, args: Any) -> None:
+        activations, rows, pieces, count, groups, weights, sums, resume = args
+        lanes = Lanes(builder, isa.lanes, emulated=emulated)
+        row_at = tile_rows(builder, activations, rows)
+        cells = [(row, vector) for row in range(TILE_ROWS) for vector in range(isa.vectors)]
+        sum_at = {(r, v): offset(builder, sums, (r * isa.vectors + v) * lanes.bytes) for r, v in cells}
+        totals = {cell: lanes.variable(lanes.constant(0)) for cell in cells}
+        for cell in cells:
+            builder.store(lanes.constant(0), totals[cell])
+        with builder.if_then(builder.icmp_signed("!=", resume, constant64(0))):
+            for cell in cells:
+                builder.store(lanes.load(sum_at[cell]), totals[cell])
+        packed = cgutils.alloca_once_value(builder, weights)
+        builder.store(weights, packed)
+        with cgutils.for_range(builder, count) as piece:
+            piece_offset = load_scalar(builder, builder.add(pieces, builder.shl(piece.index, constant64(3))), I64)
+            with cgutils.for_range(builder, builder.sdiv(groups, constant64(UNROLLED))) as loop:
+                at = builder.add(piece_offset, builder.mul(loop.index, constant64(UNROLLED * GROUP_BYTES)))
+                b_at = builder.load(packed)
+                for group in range(UNROLLED):
+                    b = [
+                        lanes.load(offset(builder, b_at, (group * isa.vectors + v) * lanes.bytes))
+                        for v in range(isa.vectors)
+                    ]
+                    for row in range(TILE_ROWS):
+                        a_at = offset(builder, builder.add(row_at[row], at), group * GROUP_BYTES)
+                        a = lanes.splat(load_scalar(builder, a_at, I32))
+                        for vector in range(isa.vectors):
+                            total = totals[row, vector]
+                            builder.store(add(lanes, builder.load(total), a, b[vector]), total)
+                builder.store(offset(builder, b_at, UNROLLED * isa.vectors * lanes.bytes), packed)
+        for cell in cells:
+            lanes.store(builder.load(totals[cell]), sum_at[cell])
+
+    @intrinsic
+    def dot_tile(
+        context: Any,
+        activations: Any,
+        rows: Any,
+        pieces: Any,
+        count: Any,
+        groups: Any,
+        weights: Any,
+        sums: Any,
+        resume: Any,
+    ) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            emit(builder, args)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 8), codegen
+
+    return dot_tile

@@ -1,0 +1,96 @@
+"""Instruction sets that vector kernels are written for, and which of them this machine has.
+
+An instruction that the CPU lacks is a fatal error inside LLVM, no exception: so a set is used only where Numba's code
+generator lists its features. `BITTRUE_ISA` forces one; the bits never depend on it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from numba import config
+
+PLAIN = "plain"
+"""Loops that run wherever Numba does."""
+VARIABLE = "BITTRUE_ISA"
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """Vector instructions, and the register tile that suits their register file."""
+
+    name: str
+    features: tuple[str, ...]
+    """What LLVM calls them."""
+    lanes: int
+    """int32 lanes of a vector."""
+    vectors: int
+    """Vectors side by side in the register tile: lanes * vectors output channels."""
+    weight_bytes: int
+    """Weights of a panel that are kept in the cache while pixels pass over them."""
+    has_byte_dot: bool
+    """Whether four products of bytes are added to a lane in one instruction (vpdpbusd)."""
+    has_pair_dot: bool
+    """Whether two products of int16 are added to a lane in one instruction, saturating or not (vpdpwssd, vpdpwssds)."""
+
+    @property
+    def channels(self) -> int:
+        """Output channels of a panel."""
+        return self.lanes * self.vectors
+
+
+TILE_ROWS = 6
+"""Output pixels of the register tile: with 2 vectors of 16 registers, or 4 of 32, no accumulator leaves the registers."""
+
+INSTRUCTION_SETS = {
+    isa.name: isa
+    for isa in (
+        InstructionSet(
+            "avx512vnni", ("avx512vnni", "avx512bw"), 16, 4, 192 << 10, has_byte_dot=True, has_pair_dot=True
+        ),
+        InstructionSet("avxvnni", ("avxvnni", "avx2"), 8, 2, 16 << 10, has_byte_dot=True, has_pair_dot=True),
+        InstructionSet("avx512bw", ("avx512bw",), 16, 4, 192 << 10, has_byte_dot=False, has_pair_dot=False),
+        InstructionSet("avx2", ("avx2",), 8, 2, 16 << 10, has_byte_dot=False, has_pair_dot=False),
+    )
+}
+"""Fastest first."""
+
+
+@cache
+def _features() -> frozenset[str]:
+    from numba.core.registry import cpu_target
+
+    # (triple, CPU name, features): what the cache of compiled code is keyed by; NUMBA_CPU_FEATURES is honoured.
+    magic: Any = cpu_target.target_context.codegen().magic_tuple()
+    return frozenset(feature[1:] for feature in magic[2].split(",") if feature.startswith("+"))
+
+
+def available() -> tuple[str, ...]:
+    """Names of the sets that this machine has, fastest first; `plain` always, and alone where nothing is compiled."""
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return (PLAIN,)
+    usable = [isa.name for isa in INSTRUCTION_SETS.values() if _features().issuperset(isa.features)]
+    return (*usable, PLAIN)
+
+
+def chosen() -> str:
+    """Name of the set in force: what BITTRUE_ISA names, else the fastest.
+
+    Raises
+    ------
+    ValueError
+        BITTRUE_ISA names a set that does not exist or that this machine lacks.
+
+    """
+    usable = available()
+    wanted = os.environ.get(VARIABLE)
+    if not wanted:
+        return usable[0]
+    if wanted not in usable:
+        known = wanted in INSTRUCTION_SETS
+        why = "this machine lacks it" if known else "there is no such instruction set"
+        raise ValueError(f"{VARIABLE}={wanted}: {why}; usable here: {', '.join(usable)}")
+    return wanted

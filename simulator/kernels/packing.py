@@ -1,0 +1,88 @@
+"""Operands of the register tiles: images with their borders filled in, and weights in the order of the tile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from simulator.kernels._jit import kernel
+
+
+@kernel(parallel=True)
+def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any) -> None:
+    """Copy images into larger (or cropped) ones.
+
+    Parameters
+    ----------
+    x
+        [batch, height, width, channels], as stored.
+    top, left
+        Where pixel (0, 0) comes to lie; negative where rows or columns are cut off.
+    less
+        Subtracted from every value.
+    border
+        What stands in the border.
+    image
+        [batch, filled height, filled width, channels], written; its dtype holds the differences.
+
+    """
+    batch, height, width, channels = image.shape
+    begin, end = max(left, 0), max(min(left + x.shape[2], width), max(left, 0))
+    for index in numba.prange(batch * height):
+        line = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
+        picture = line // height
+        row = line - picture * height
+        target = image[picture, row]
+        y = row - top
+        if y < 0 or y >= x.shape[1]:
+            for column in range(width):
+                for c in range(channels):
+                    target[column, c] = border
+            continue
+        source = x[picture, y]
+        for column in range(begin):
+            for c in range(channels):
+                target[column, c] = border
+        for column in range(begin, end):
+            for c in range(channels):
+                target[column, c] = np.int64(source[column - left, c]) - less
+        for column in range(end, width):
+            for c in range(channels):
+                target[column, c] = border
+
+
+@kernel(parallel=True)
+def pack_weights(weights: Any, zero_points: Any, source: Any, panels: Any, out: Any) -> None:
+    """Bring weights into the order in which a register tile reads them.
+
+    Parameters
+    ----------
+    weights
+        [groups, filters of a group, K], as stored.
+    zero_points
+        int64 [groups, filters of a group], subtracted.
+    source
+        int64 [positions]: the k that stands at each position of the packed K; -1 = filled up with 0.
+    panels
+        Panels of a group.
+    out
+        int8 or int16 [groups * panels, positions / taken, channels, taken], zeros, written; holds the differences.
+
+    """
+    filters, channels, taken = weights.shape[1], out.shape[2], out.shape[3]
+    for index in numba.prange(out.shape[0] * channels):
+        task = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
+        panel = task // channels
+        lane = task - panel * channels
+        group = panel // panels
+        number = (panel - group * panels) * channels + lane
+        if number >= filters:
+            continue
+        row, zero = weights[group, number], zero_points[group, number]
+        target = out[panel]
+        for position in range(source.shape[0]):
+            k = source[position]
+            if k >= 0:
+                target[position // taken, lane, position % taken] = np.int64(row[k]) - zero

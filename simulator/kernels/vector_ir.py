@@ -1,0 +1,149 @@
+"""Emission of vector instructions into Numba functions: the vocabulary of the register-tiled kernels.
+
+A `Lanes` writes LLVM IR for vectors of int32 lanes. Loops and mutable state are Numba's (`cgutils.for_range`,
+`alloca`): LLVM promotes the state to registers. Instructions that only some CPUs have come in two spellings: their own,
+and, `emulated`, plain IR of the same meaning, so that kernels for any instruction set can be tested on any machine.
+
+Sources: Intel Intrinsics Guide (pmaddwd, vpdpbusd, vpdpwssd, vpdpwssds).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+F32 = ir.FloatType()
+
+_PAIR_PRODUCTS = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
+
+
+def constant64(value: int) -> Any:
+    """Return an int64 constant."""
+    return ir.Constant(I64, value)
+
+
+def offset(builder: Any, address: Any, size: int) -> Any:
+    """Address `size` bytes on."""
+    return builder.add(address, constant64(size))
+
+
+def load_scalar(builder: Any, address: Any, type_: Any) -> Any:
+    """Load one number from an address, aligned or not."""
+    return builder.load(builder.inttoptr(address, type_.as_pointer()), align=1)
+
+
+class Lanes:
+    """Writes instructions on vectors of `count` int32 lanes."""
+
+    def __init__(self, builder: Any, count: int, *, emulated: bool = False) -> None:
+        self.builder = builder
+        self.count = count
+        self.emulated = emulated
+        self.type = ir.VectorType(I32, count)
+        self.bytes = 4 * count
+
+    # ---------------------------------------------------------------- constants, memory, state
+
+    def constant(self, value: int) -> Any:
+        """Return a vector of one value."""
+        return ir.Constant(self.type, [value] * self.count)
+
+    def splat(self, scalar: Any) -> Any:
+        """Return a vector of one scalar of any type."""
+        kind = ir.VectorType(scalar.type, self.count)
+        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(I32, 0))
+        return self.builder.shuffle_vector(
+            first, ir.Constant(kind, ir.Undefined), ir.Constant(self.type, [0] * self.count)
+        )
+
+    def load(self, address: Any, type_: Any = None) -> Any:
+        """Load a vector (of int32 unless `type_` says otherwise) from an address, aligned or not."""
+        return load_scalar(self.builder, address, type_ or self.type)
+
+    def store(self, vector: Any, address: Any) -> None:
+        """Store a vector of any type at an address, aligned or not."""
+        self.builder.store(vector, self.builder.inttoptr(address, vector.type.as_pointer()), align=1)
+
+    def variable(self, value: Any) -> Any:
+        """Return a mutable vector; LLVM keeps it in a register."""
+        return cgutils.alloca_once_value(self.builder, value)
+
+    # ---------------------------------------------------------------- arithmetic
+
+    def call(self, name: str, *operands: Any, result: Any = None) -> Any:
+        """Call an LLVM intrinsic."""
+        function_type = ir.FunctionType(result or operands[0].type, [operand.type for operand in operands])
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, function_type, name), operands)
+
+    def minimum(self, a: Any, b: Any) -> Any:
+        """Lesser of each pair of signed lanes."""
+        return self.call(f"llvm.smin.v{self.count}i32", a, b)
+
+    def maximum(self, a: Any, b: Any) -> Any:
+        """Greater of each pair of signed lanes."""
+        return self.call(f"llvm.smax.v{self.count}i32", a, b)
+
+    def clamp(self, value: Any, low: Any, high: Any) -> Any:
+        """Nearest value in [low, high]."""
+        return self.minimum(self.maximum(value, low), high)
+
+    def where_different(self, a: Any, b: Any) -> Any:
+        """-1 in each lane where a and b differ, else 0."""
+        return self.builder.sext(self.builder.icmp_unsigned("!=", a, b), self.type)
+
+    # ---------------------------------------------------------------- dot products within a lane
+
+    def pair_products(self, a: Any, b: Any) -> Any:
+        """Sum of two products of int16 in each lane (pmaddwd). Exact but for two times (-2^15)^2."""
+        if self.emulated:
+            return self._sum_of_products(a, b, 16, signed=True)
+        halves = ir.VectorType(I16, 2 * self.count)
+        operands = self.builder.bitcast(a, halves), self.builder.bitcast(b, halves)
+        return self.call(_PAIR_PRODUCTS[self.count], *operands, result=self.type)
+
+    def add_pair_products(self, total: Any, a: Any, b: Any, *, fused: bool) -> Any:
+        """Add two products of int16 to each lane, modulo 2^32; `fused` where the CPU does it at once (vpdpwssd)."""
+        if fused and not self.emulated:
+            return self.call(self._vnni("vpdpwssd"), total, a, b)
+        return self.builder.add(total, self.pair_products(a, b))
+
+    def add_pair_products_saturating(self, total: Any, a: Any, b: Any) -> Any:
+        """Add two products of int16 to each lane, saturating the exact sum to int32 (vpdpwssds)."""
+        if not self.emulated:
+            return self.call(self._vnni("vpdpwssds"), total, a, b)
+        wide = ir.VectorType(I64, self.count)
+        sums = [self.builder.sext(total, wide)]
+        for low in (0, 16):
+            product = self.builder.mul(self._part(a, low, 16, signed=True), self._part(b, low, 16, signed=True))
+            sums.append(self.builder.sext(product, wide))
+        exact = self.builder.add(self.builder.add(sums[0], sums[1]), sums[2])
+        rails = [ir.Constant(wide, [rail] * self.count) for rail in (-(1 << 31), (1 << 31) - 1)]
+        held = self.call(f"llvm.smax.v{self.count}i64", exact, rails[0])
+        held = self.call(f"llvm.smin.v{self.count}i64", held, rails[1])
+        return self.builder.trunc(held, self.type)
+
+    def add_byte_products(self, total: Any, a: Any, b: Any) -> Any:
+        """Add four products of a uint8 (of a) and an int8 (of b) to each lane, modulo 2^32 (vpdpbusd)."""
+        if not self.emulated:
+            # The spelling with int32 operands: LLVM 15 to 20 know no other, later ones upgrade it.
+            return self.call(self._vnni("vpdpbusd"), total, a, b)
+        return self.builder.add(total, self._sum_of_products(a, b, 8, signed=False))
+
+    def _vnni(self, name: str) -> str:
+        return f"llvm.x86.avx512.{name}.{32 * self.count}"
+
+    def _part(self, vector: Any, low: int, bits: int, *, signed: bool) -> Any:
+        """Bits low .. low + bits of each lane as a number."""
+        raised = self.builder.shl(vector, self.constant(32 - bits - low))
+        lower = self.builder.ashr if signed else self.builder.lshr
+        return lower(raised, self.constant(32 - bits))
+
+    def _sum_of_products(self, a: Any, b: Any, bits: int, *, signed: bool) -> Any:
+        total = self.constant(0)
+        for low in range(0, 32, bits):
+            product = self.builder.mul(self._part(a, low, bits, signed=signed), self._part(b, low, bits, signed=True))
+            total = self.builder.add(total, product)
+        return total
