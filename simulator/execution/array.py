@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.array_guarded import Guarded, run_guarded
+from simulator.execution.array_ledger import check_traps, first_event
 from simulator.execution.array_operands import Operands, array_operands, layer_weights
-from simulator.execution.array_proof import Bounds, bound_sums
+from simulator.execution.array_proof import Bounds, Proof
 from simulator.execution.array_steps import run_steps
-from simulator.execution.array_tiles import fuse
+from simulator.execution.array_tiles import Fused, fuse
 from simulator.execution.array_wide import run_wide
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.execution.requantize import random_key, requantize
@@ -21,7 +23,7 @@ from simulator.lowering.array import ArrayConstants
 from simulator.lowering.layer import FoldOrder, Layer
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.scalar import needed_bits
-from simulator.records.overflow import OverflowRecord
+from simulator.records.overflow import GUARDED, OverflowRecord
 
 
 def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> LayerResult:
@@ -42,26 +44,29 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
         The first event in a register whose mode is TRAP.
 
     """
-    order = layer.fold_order
-    assert order is not None
-    operands, bounds = prove(layer, arrays, context)
-    if context.exact_ledger or context.channel_ledger or not bounds.clears(order):
-        return run_stepped(layer, operands, bounds, context)
-    return run_eventless(layer, operands, bounds, context)
+    operands, proof = prove(layer, arrays, context)
+    if context.exact_ledger or context.channel_ledger or not proof.clears(fold_order_of(layer)):
+        return run_stepped(layer, operands, proof, context)
+    return run_eventless(layer, operands, proof, context)
 
 
-def prove(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> tuple[Operands, Bounds]:
+def fold_order_of(layer: Layer) -> FoldOrder:
+    """Return the fold order of an array layer."""
+    assert layer.fold_order is not None
+    return layer.fold_order
+
+
+def prove(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> tuple[Operands, Proof]:
     """Bring the arrays of a layer into kernel layout and bound its sums; neither depends on the registers' widths."""
     x, weights, bias = (*arrays, None)[:3]
     assert x is not None
     assert weights is not None
-    assert layer.fold_order is not None
     operands = array_operands(layer, x, layer_weights(layer, weights, context.weights), bias)
-    return operands, bound_sums(operands, layer.fold_order)
+    return operands, Proof(operands, fold_order_of(layer))
 
 
-def run_stepped(layer: Layer, operands: Operands, bounds: Bounds, context: ExecutionContext) -> LayerResult:
-    """Run a layer addition by addition; its ledger is measured.
+def run_stepped(layer: Layer, operands: Operands, proof: Proof, context: ExecutionContext) -> LayerResult:
+    """Run a layer in its order of additions; its ledger is measured, exactly where the context asks for that.
 
     Raises
     ------
@@ -69,44 +74,78 @@ def run_stepped(layer: Layer, operands: Operands, bounds: Bounds, context: Execu
         The first event in a register whose mode is TRAP.
 
     """
-    assert layer.fold_order is not None
-    stepped = run_steps(layer.name, operands, layer.fold_order, bounds, by_channel=context.channel_ledger)
-    return replace(_result(layer, stepped.accumulators, stepped.record, context), channels=stepped.channels)
+    order = fold_order_of(layer)
+    if not (context.exact_ledger or context.channel_ledger):
+        guarded = run_guarded(operands, proof.bounds(order), order, _fused(layer))
+        if guarded is not None:
+            check_traps(layer.name, operands, order, guarded.first_outputs)
+            record = guarded_ledger(operands, order, proof.bounds(order), guarded)
+            return _result(layer, guarded.values, guarded.saturations, record, context)
+    stepped = run_steps(layer.name, operands, order, proof.bounds(order), by_channel=context.channel_ledger)
+    return replace(_result(layer, stepped.accumulators, None, stepped.record, context), channels=stepped.channels)
 
 
-def run_eventless(layer: Layer, operands: Operands, bounds: Bounds, context: ExecutionContext) -> LayerResult:
+def run_eventless(layer: Layer, operands: Operands, proof: Proof, context: ExecutionContext) -> LayerResult:
     """Run a layer that is known to have no event, as one wide sum; its ledger holds the bounds."""
-    assert layer.fold_order is not None
+    order = fold_order_of(layer)
+    sums = run_wide(operands, proof.bounds(order), _fused(layer))
+    return _result(layer, sums.values, sums.saturations, proved_ledger(order, proof), context)
+
+
+def _fused(layer: Layer) -> Fused | None:
     constants, y = layer.constants, layer.outputs[0]
     assert isinstance(constants, ArrayConstants)
     assert isinstance(y.format, IntFormat)
-    record = proved_ledger(layer.fold_order, bounds)
-    fused = fuse(constants.requantizer, y.format) if constants.requantizer else None
-    sums = run_wide(operands, bounds, fused)
-    if sums.saturations is None:
-        return _result(layer, sums.values, record, context)
-    return LayerResult((sums.values.reshape(y.shape),), replace(record, saturations=sums.saturations))
+    return fuse(constants.requantizer, y.format) if constants.requantizer else None
 
 
-def _result(layer: Layer, accumulators: NDArray[Any], record: OverflowRecord, context: ExecutionContext) -> LayerResult:
-    assert layer.fold_order is not None
-    bits = layer.fold_order.accumulator.bits
-    if bits <= 32:
-        accumulators = accumulators.astype(np.int32, copy=False)
-    output, saturations = _output(layer, accumulators, bits, context)
-    return LayerResult((output.reshape(layer.outputs[0].shape),), replace(record, saturations=saturations))
+def _result(
+    layer: Layer, values: NDArray[Any], saturations: int | None, record: OverflowRecord, context: ExecutionContext
+) -> LayerResult:
+    """Return a layer's result from its outputs, or from its accumulators (`saturations` is None), to be requantized."""
+    bits = fold_order_of(layer).accumulator.bits
+    if saturations is None:
+        accumulators = values.astype(np.int32, copy=False) if bits <= 32 else values
+        values, saturations = _output(layer, accumulators, bits, context)
+    return LayerResult((values.reshape(layer.outputs[0].shape),), replace(record, saturations=saturations))
 
 
-def proved_ledger(order: FoldOrder, bounds: Bounds) -> OverflowRecord:
+def proved_ledger(order: FoldOrder, proof: Proof) -> OverflowRecord:
     """Ledger of a layer that its bounds clear, without saturations."""
+    bounds = proof.bounds(order)
+    p_bits = needed_bits(*bounds.partial_sum) if order.partial_sum else None
+    return _ledger(order, p_bits, needed_bits(*bounds.accumulator), method=proof.method(order))
+
+
+def guarded_ledger(operands: Operands, order: FoldOrder, bounds: Bounds, found: Guarded) -> OverflowRecord:
+    """Ledger of a layer run on guarded tiles, without saturations.
+
+    Its needed widths are bounds: where no addition was an event, the register's own width is one.
+    """
     p_bits = needed_bits(*bounds.partial_sum) if order.partial_sum else None
     a_bits = needed_bits(*bounds.accumulator)
+    if order.partial_sum and p_bits is not None and not found.partial_sum_events:
+        p_bits = min(p_bits, order.partial_sum.bits)
+    if not (found.partial_sum_events or found.accumulator_events):
+        a_bits = min(a_bits, order.accumulator.bits)
+    return replace(
+        _ledger(order, p_bits, a_bits, method=GUARDED),
+        events=found.partial_sum_events + found.accumulator_events,
+        partial_sum_events=found.partial_sum_events,
+        accumulator_events=found.accumulator_events,
+        affected_outputs=found.affected_outputs,
+        first_event=first_event(operands, order, found.first_outputs),
+    )
+
+
+def _ledger(order: FoldOrder, p_bits: int | None, a_bits: int, *, method: str) -> OverflowRecord:
     return OverflowRecord(
         needed_bits=max(a_bits, p_bits or 0),
         partial_sum_needed_bits=p_bits,
         accumulator_needed_bits=a_bits,
         partial_sum_bits=order.partial_sum.bits if order.partial_sum else None,
         accumulator_bits=order.accumulator.bits,
+        method=method,
     )
 
 

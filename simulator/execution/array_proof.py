@@ -1,17 +1,28 @@
-"""The static proof: bounds of every running sum from the actual weights and the range of the actual activations.
+"""Proofs that a layer has no event: bounds of every running sum from its actual weights and activations.
 
-Each product lies between two bounds, one <= 0 and one >= 0 (an activation of 0 is always allowed for). So the sums of
+From the range of the activations: each product lies between two bounds, one <= 0 and one >= 0 (an activation of 0 is always allowed for). So the sums of
 these bounds over a fold hold every prefix of the partial sum, and over all k, with the start value, every accumulator
-value, in any order. A layer whose bounds fit its registers has no event.
+value, in any order.
+
+From norms, where that does not suffice: by Cauchy-Schwarz no running sum is greater than the Euclidean norm of what the
+output reads times that of its filter, for the norm of any part is no greater than that of the whole.
+
+A layer whose bounds fit its registers has no event.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from math import isqrt
 
-from simulator.execution.array_operands import Operands
+import numpy as np
+
+from simulator.execution.array_operands import Operands, geometry_vector
+from simulator.kernels.norms import add_windows, pixel_squares
 from simulator.lowering.layer import FoldOrder, RegisterSpec
 from simulator.numerics.scalar import needed_bits
+from simulator.records.overflow import BOUNDS, NORMS
 
 Range = tuple[int, int]
 
@@ -34,6 +45,16 @@ class Bounds:
         partial_sums_fit = order.partial_sum is None or _holds(order.partial_sum, self.partial_sum)
         return partial_sums_fit and _holds(order.accumulator, self.accumulator)
 
+    def within(self, magnitude: int, start: Range) -> Bounds:
+        """Return the bounds narrowed by one of every running sum, start value excluded: [-magnitude, magnitude]."""
+        total = (start[0] - magnitude, start[1] + magnitude)
+        return Bounds(
+            products=self.products,
+            partial_sum=_both(self.partial_sum, (-magnitude, magnitude)),
+            output=_both(self.output, (-magnitude, magnitude)),
+            accumulator=_both(self.accumulator, total),
+        )
+
     def allow_int32(self, order: FoldOrder) -> bool:
         """Whether the inner registers can be stepped on int32 lanes without losing a bit of any exact sum."""
         inner = order.partial_sum or order.accumulator
@@ -50,6 +71,47 @@ class Bounds:
 
 def _holds(register: RegisterSpec, values: Range) -> bool:
     return needed_bits(*values) <= register.bits
+
+
+def _both(a: Range, b: Range) -> Range:
+    return max(a[0], b[0]), min(a[1], b[1])
+
+
+class Proof:
+    """What is proved of a layer's sums, each step of it worked out when a register asks for it."""
+
+    def __init__(self, operands: Operands, order: FoldOrder) -> None:
+        self._operands = operands
+        self._of_ranges = bound_sums(operands, order)
+
+    @cached_property
+    def _of_norms(self) -> Bounds:
+        return bound_by_norms(self._operands, self._of_ranges)
+
+    def bounds(self, order: FoldOrder) -> Bounds:
+        """Return the loosest bounds that clear the registers, else the tightest."""
+        return self._of_ranges if self._of_ranges.clears(order) else self._of_norms
+
+    def clears(self, order: FoldOrder) -> bool:
+        """Whether no register of the layer can overflow."""
+        return self.bounds(order).clears(order)
+
+    def method(self, order: FoldOrder) -> str:
+        """By which step of the proof."""
+        return BOUNDS if self._of_ranges.clears(order) else NORMS
+
+
+def bound_by_norms(operands: Operands, bounds: Bounds) -> Bounds:
+    """Narrow the bounds of a layer by the greatest norm of what any output reads, and that of any filter."""
+    geometry = operands.geometry
+    squares = np.empty((len(operands.x), geometry.groups), np.int64)
+    pixel_squares(operands.x, operands.x_zero_point, geometry.groups, squares)
+    read = np.zeros((geometry.m, geometry.groups), np.int64)
+    add_windows(squares, geometry_vector(geometry), read)
+    # An integer above the root of the product of both squares, on Python ints: it may be beyond 2^63.
+    magnitude = isqrt(int(read.max()) * operands.weights.greatest_square) + 1
+    start = int(operands.start.min()), int(operands.start.max())
+    return bounds.within(magnitude, (min(start[0], 0), max(start[1], 0)))
 
 
 def bound_sums(operands: Operands, order: FoldOrder) -> Bounds:

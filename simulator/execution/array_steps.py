@@ -7,25 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import OverflowTrap
+from simulator.execution.array_ledger import FirstOutputs, check_traps, first_event
 from simulator.execution.array_operands import Operands, geometry_vector
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_wide import spread
-from simulator.kernels import geometry as geo
 from simulator.kernels import parallel, steps
 from simulator.kernels.registers import LANES
-from simulator.lowering.layer import FoldOrder, RegisterSpec
+from simulator.lowering.layer import FoldOrder
 from simulator.numerics.modes import OverflowMode
-from simulator.numerics.scalar import (
-    ACCUMULATOR,
-    PARTIAL_SUM,
-    Accumulation,
-    accumulate_output_stationary,
-    accumulate_weight_stationary,
-    needed_bits,
-)
+from simulator.numerics.scalar import needed_bits
 from simulator.records.channel_ledger import BEYOND_INT64_BITS, ChannelLedger, RegisterChannels
-from simulator.records.overflow import FirstEvent, OverflowRecord
+from simulator.records.overflow import STEPS, OverflowRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +36,10 @@ class _Run:
     def range(self, index: int) -> tuple[int, int]:
         return int(self.stats[:, index].min()), int(self.stats[:, index + 1].max())
 
-    def first_output(self, index: int) -> int | None:
-        first = int(self.stats[:, index].min())
-        return None if first == steps.NONE else first
+    @property
+    def first_outputs(self) -> FirstOutputs:
+        first_p, first_a = (int(self.stats[:, index].min()) for index in (steps.STAT_FIRST_P, steps.STAT_FIRST_A))
+        return None if first_p == steps.NONE else first_p, None if first_a == steps.NONE else first_a
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +76,7 @@ def run_steps(
     else:
         _run_conv(operands, plan, out, stats, channels)
     run = _Run(operands, order, out.reshape(geometry.m, operands.filters), stats, channels)
-    _trap(layer_name, run)
+    check_traps(layer_name, operands, order, run.first_outputs)
     return Stepped(run.accumulators, _record(run), _channel_ledger(run) if by_channel else None)
 
 
@@ -139,57 +132,6 @@ def _run_depthwise(
     )
 
 
-# ---------------------------------------------------------------- the ledger
-
-
-def replay(operands: Operands, order: FoldOrder, output: int) -> Accumulation:
-    """Account of one output (flat NHWC index), by the specification."""
-    pixel, channel = divmod(output, operands.filters)
-    row = np.empty(operands.geometry.k, np.int32)
-    group = channel // operands.geometry.filters
-    geo.gather_row(operands.centred_x(), geometry_vector(operands.geometry), pixel, group, 0, row)
-    activations, weights = row.tolist(), operands.weights.centred[channel].tolist()
-    start = int(operands.start[pixel if len(operands.start) > 1 else 0, channel])
-    accumulator = (order.accumulator.bits, order.accumulator.mode)
-    if order.partial_sum is None:
-        return accumulate_output_stationary(activations, weights, start, *accumulator)
-    partial_sum = (order.partial_sum.bits, order.partial_sum.mode)
-    return accumulate_weight_stationary(activations, weights, start, order.fold_length, partial_sum, accumulator)
-
-
-def _trap(layer_name: str, run: _Run) -> None:
-    """Raise the first event in a trapping register, if there is one.
-
-    A register that traps is stepped as one that wraps: up to its first event that makes no difference.
-    """
-    found: list[tuple[int, int, int, str, RegisterSpec]] = []
-    sides = (
-        (PARTIAL_SUM, run.order.partial_sum, steps.STAT_FIRST_P),
-        (ACCUMULATOR, run.order.accumulator, steps.STAT_FIRST_A),
-    )
-    for place, (name, register, index) in enumerate(sides):
-        output = run.first_output(index)
-        if register is None or register.mode is not OverflowMode.TRAP or output is None:
-            continue
-        account = replay(run.operands, run.order, output)
-        k = account.first_partial_sum_event if name == PARTIAL_SUM else account.first_accumulator_event
-        assert k is not None, f"{layer_name}: kernel and specification disagree on output {output}"
-        found.append((output, k, place, name, register))
-    if found:
-        output, k, _, name, register = min(found, key=lambda event: event[:3])
-        raise OverflowTrap(layer_name, output, k, name, register.bits)
-
-
-def _first_event(run: _Run) -> FirstEvent | None:
-    outputs = [run.first_output(steps.STAT_FIRST_P), run.first_output(steps.STAT_FIRST_A)]
-    known = [output for output in outputs if output is not None]
-    if not known:
-        return None
-    event = replay(run.operands, run.order, min(known)).first_event
-    assert event is not None, f"kernel and specification disagree on output {min(known)}"
-    return FirstEvent(min(known), *event)
-
-
 def _record(run: _Run) -> OverflowRecord:
     order = run.order
     p_events, a_events = run.total(steps.STAT_P_EVENTS), run.total(steps.STAT_A_EVENTS)
@@ -201,9 +143,10 @@ def _record(run: _Run) -> OverflowRecord:
         partial_sum_events=p_events,
         accumulator_events=a_events,
         affected_outputs=run.total(steps.STAT_AFFECTED),
-        first_event=_first_event(run),
+        first_event=first_event(run.operands, order, run.first_outputs),
         needed_bits=max(a_bits, p_bits or 0),
         needed_bits_is_exact=True,
+        method=STEPS,
         partial_sum_needed_bits=p_bits,
         accumulator_needed_bits=a_bits,
         partial_sum_bits=order.partial_sum.bits if order.partial_sum else None,

@@ -59,7 +59,9 @@ class Fused:
     format: IntFormat
 
 
-def choose_tiles(operands: Operands, *, name: str | None = None, emulated: bool = False) -> Tiles | None:
+def choose_tiles(
+    operands: Operands, *, name: str | None = None, emulated: bool = False, operand_kind: str = BYTES
+) -> Tiles | None:
     """Return the kernel for a layer whose sums fit int32, or None where none takes its operands.
 
     Parameters
@@ -70,6 +72,8 @@ def choose_tiles(operands: Operands, *, name: str | None = None, emulated: bool 
         Instruction set; None = the one in force.
     emulated
         For tests: run it spelled out in plain IR.
+    operand_kind
+        PAIRS to have those although bytes would do.
 
     """
     isa = INSTRUCTION_SETS.get(name or instruction_sets.chosen())
@@ -77,7 +81,14 @@ def choose_tiles(operands: Operands, *, name: str | None = None, emulated: bool 
         return None
     least, greatest = operands.weights.range
     zero, form = operands.x_zero_point, operands.x_format
-    if isa.has_byte_dot and form.bits <= 8 and 0 <= zero - form.min < 256 and -128 <= least and greatest < 128:
+    if (
+        operand_kind == BYTES
+        and isa.has_byte_dot
+        and form.bits <= 8
+        and 0 <= zero - form.min < 256
+        and least >= -128
+        and greatest < 128
+    ):
         return Tiles(isa, BYTES, emulated)
     int16 = IntFormat(16)
     inside = min(least, form.min - zero) >= int16.min and max(greatest, form.max - zero) <= int16.max
@@ -91,9 +102,9 @@ def fuse(params: RequantParams, format: IntFormat) -> Fused | None:
     limits = (params.minimum, params.maximum, params.zero_point)
     exponent, multiplier = params.exponent.astype(np.int32), params.multiplier.astype(np.int32)
     least, greatest = int(exponent.min()), int(exponent.max())
-    ties_up = params.rounding is RoundingMode.TIES_POS and -31 <= least and greatest <= 0
+    ties_up = params.rounding is RoundingMode.TIES_POS and least >= -31 and greatest <= 0
     match params.kind:
-        case RequantizerKind.FIXED_POINT_DOUBLE if -31 <= least and greatest <= 31:
+        case RequantizerKind.FIXED_POINT_DOUBLE if least >= -31 and greatest <= 31:
             return Fused(plan_of.DOUBLE, multiplier, exponent, limits, format)
         case RequantizerKind.FIXED_POINT_SINGLE if ties_up:
             return Fused(plan_of.SINGLE, multiplier, 31 - exponent, limits, format)
@@ -129,7 +140,7 @@ def run_tiles(
         Outputs that were clipped.
 
     """
-    image, border = _image(operands, geometry, tiles)
+    image, border = filled_image(operands, geometry, tiles)
     pieces, packed = _packed(geometry, weights, image, tiles)
     filters = geometry.filters * geometry.groups
     panels = -(-geometry.filters // tiles.isa.channels)
@@ -138,7 +149,7 @@ def run_tiles(
         # The kernel sums (q - least) * w; less border * w, with border = zero point - least, it is (q - zero point) * w.
         start = start - border * weights.sums
     per_channel = [
-        _by_panel(values, geometry, panels, tiles)
+        by_panel(values, geometry, panels, tiles)
         for values in (
             _wrapped(start),
             *((fused.first, fused.second) if fused else (np.zeros(filters, np.int32),) * 2),
@@ -163,7 +174,7 @@ def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:
     return values.astype(np.uint64).astype(np.uint32).view(np.int32)
 
 
-def _by_panel(values: NDArray[np.int32], geometry: ConvGeometry, panels: int, tiles: Tiles) -> NDArray[np.int32]:
+def by_panel(values: NDArray[np.int32], geometry: ConvGeometry, panels: int, tiles: Tiles) -> NDArray[np.int32]:
     padded = np.zeros((geometry.groups, panels * tiles.isa.channels), np.int32)
     padded[:, : geometry.filters] = values.reshape(geometry.groups, geometry.filters)
     return padded.reshape(-1)
@@ -172,7 +183,7 @@ def _by_panel(values: NDArray[np.int32], geometry: ConvGeometry, panels: int, ti
 # ---------------------------------------------------------------- activations
 
 
-def _image(operands: Operands, geometry: ConvGeometry, tiles: Tiles) -> tuple[NDArray[Any], int]:
+def filled_image(operands: Operands, geometry: ConvGeometry, tiles: Tiles) -> tuple[NDArray[Any], int]:
     """Return the filled-in image [batch, height, width, channels of all groups], and what stands in its border."""
     dtype = _DTYPES[tiles.operands][0]
     less = operands.x_format.min if tiles.operands == BYTES else operands.x_zero_point
@@ -216,7 +227,7 @@ def _packed(
 def _pack(
     geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: Tiles
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    runs, source = _runs(geometry, image)
+    runs, source = runs_of_k(geometry, image, joined=True)
     length = source.shape[1]
     cuts, piece = _cut(length, tiles)
     padded = np.full((len(runs), cuts * piece), -1, np.int64)
@@ -224,7 +235,7 @@ def _pack(
     pieces = (runs[:, None] + np.arange(cuts) * piece).reshape(-1) * image.itemsize
     panels = -(-geometry.filters // tiles.isa.channels)
     shape = (geometry.groups * panels, padded.size // tiles.taken, tiles.isa.channels, tiles.taken)
-    packed = _aligned_zeros(shape, _DTYPES[tiles.operands][1])
+    packed = aligned_zeros(shape, _DTYPES[tiles.operands][1])
     stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
     zeros = weights.zero_points.reshape(geometry.groups, geometry.filters)
     pack_weights(stored, zeros, padded.reshape(-1), panels, packed)
@@ -239,22 +250,24 @@ def _cut(length: int, tiles: Tiles) -> tuple[int, int]:
     return cuts, -(-length // (cuts * per_round)) * per_round
 
 
-def _runs(geometry: ConvGeometry, image: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where each contiguous run of K starts in the image (elements), and the k of its elements [runs, length].
+def runs_of_k(
+    geometry: ConvGeometry, image: NDArray[Any], *, joined: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where each contiguous run of K starts in the image (numbers), and the k of what it holds [runs, length].
 
-    A run is the channels under one tap; the taps of a filter row join to one where nothing lies between them.
+    A run is the channels under one tap; `joined`, the taps of a filter row are one where nothing lies between them.
     """
     kernel_h, kernel_w = geometry.kernel
     row = image.shape[2] * image.shape[3] * geometry.dilation[0]
     column = image.shape[3] * geometry.dilation[1]
     starts = np.arange(kernel_h)[:, None] * row + np.arange(kernel_w) * column
     k = np.arange(geometry.k).reshape(kernel_h, kernel_w, geometry.channels)
-    if geometry.groups == 1 and (geometry.dilation[1] == 1 or kernel_w == 1):
+    if joined and geometry.groups == 1 and (geometry.dilation[1] == 1 or kernel_w == 1):
         return starts[:, 0].astype(np.int64), k.reshape(kernel_h, -1)
     return starts.reshape(-1).astype(np.int64), k.reshape(kernel_h * kernel_w, -1)
 
 
-def _aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
+def aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
     """Zeros that start on a cache line, so that no vector of weights straddles two."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + _ALIGNMENT_BYTES, np.uint8)
@@ -268,11 +281,21 @@ def _aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
 def _plan(
     geometry: ConvGeometry, image: NDArray[Any], pieces: NDArray[np.int64], packed: NDArray[Any], tiles: Tiles
 ) -> NDArray[np.int64]:
-    batch_bytes, row_bytes, column_bytes, _ = image.strides
-    panels = -(-geometry.filters // tiles.isa.channels)
+    plan = tile_plan(geometry, image, tiles)
     groups_of_bytes = packed.shape[1] // len(pieces)
     piece_bytes = groups_of_bytes * GROUP_BYTES * tiles.isa.channels
-    pixels = geometry.m if geometry.m <= plan_of.PIXELS else _TASK_PIXELS
+    plan[[plan_of.PIECES, plan_of.PIECE_GROUPS]] = len(pieces), groups_of_bytes
+    plan[plan_of.CHUNK_PIECES] = max(1, tiles.isa.weight_bytes // piece_bytes)
+    return plan
+
+
+def tile_plan(
+    geometry: ConvGeometry, image: NDArray[Any], tiles: Tiles, *, most_pixels: int = plan_of.PIXELS
+) -> NDArray[np.int64]:
+    """Return the plan of a convolution but for its K and its requantizer: shapes, steps through the image, tasks."""
+    batch_bytes, row_bytes, column_bytes, _ = image.strides
+    panels = -(-geometry.filters // tiles.isa.channels)
+    pixels = geometry.m if geometry.m <= most_pixels else _TASK_PIXELS
     pixels = -(-pixels // TILE_ROWS) * TILE_ROWS
     blocks, all_panels = -(-geometry.m // pixels), panels * geometry.groups
     shares = min(all_panels, -(-_TASKS_PER_THREAD * numba.get_num_threads() // blocks))
@@ -284,8 +307,6 @@ def _plan(
     plan[plan_of.COLUMN_BYTES] = column_bytes * geometry.stride[1]
     plan[plan_of.GROUP_OFFSET_BYTES] = geometry.channels * image.itemsize
     plan[[plan_of.FILTERS, plan_of.GROUPS, plan_of.PANELS]] = geometry.filters, geometry.groups, panels
-    plan[[plan_of.PIECES, plan_of.PIECE_GROUPS]] = len(pieces), groups_of_bytes
-    plan[plan_of.CHUNK_PIECES] = max(1, tiles.isa.weight_bytes // piece_bytes)
     plan[plan_of.TASK_PIXELS] = pixels
     plan[plan_of.TASK_PANELS] = -(-all_panels // shares)
     return plan

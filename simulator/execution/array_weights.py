@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.kernels.norms import filter_squares
 from simulator.kernels.wide import fold_sums
 
 
@@ -43,6 +44,10 @@ class Weights:
         """[filters, K], zero points subtracted."""
         return np.ascontiguousarray(self.stored.astype(np.int32) - self.zero_points.astype(np.int32)[:, None])
 
+    def filter(self, number: int) -> NDArray[np.int64]:
+        """[K]: one filter, zero point subtracted."""
+        return np.asarray(self.stored[number].astype(np.int64) - self.zero_points[number])
+
     @cached_property
     def range(self) -> tuple[int, int]:
         """Least and greatest, zero points subtracted."""
@@ -55,6 +60,13 @@ class Weights:
         """[filters]: sum over K, zero points subtracted."""
         positive, negative = self.fold_sums(self.stored.shape[1])
         return np.asarray((positive + negative)[:, 0])
+
+    @cached_property
+    def greatest_square(self) -> int:
+        """Greatest sum of squares of a filter, zero points subtracted."""
+        squares = np.empty(len(self.stored), np.int64)
+        filter_squares(self.stored, self.zero_points, squares)
+        return int(squares.max())
 
     def fold_sums(self, fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Sums of the positive and of the negative weights of each fold of `fold` k, [filters, folds]."""

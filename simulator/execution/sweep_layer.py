@@ -68,7 +68,7 @@ def run_layer_on_all(
 def _run_array_on_all(
     layers: Sequence[Layer], arrays: Sequence[NDArray[Any] | None], context: ExecutionContext, on_step: OnStep
 ) -> list[LayerResult]:
-    operands, bounds = prove(layers[0], arrays, context)
+    operands, proof = prove(layers[0], arrays, context)
     orders = [_order(layer) for layer in layers]
     results: dict[int, LayerResult] = {}
     eventless: dict[object, LayerResult] = {}  # by output format: a raw accumulator's follows the register
@@ -77,15 +77,15 @@ def _run_array_on_all(
         layer, order = layers[machine], orders[machine]
         form = layer.outputs[0].format
         asked = context if machine == 0 else replace(context, exact_ledger=False, channel_ledger=False)
-        proved = bounds.clears(order) and not asked.exact_ledger
+        proved = proof.clears(order) and not asked.exact_ledger
         if not asked.channel_ledger and (proved or (measured is not None and _fits(measured, order))):
             if form not in eventless:
-                eventless[form] = run_eventless(layer, operands, bounds, asked)
-            ledger = proved_ledger(order, bounds) if proved or measured is None else _eventless_ledger(measured, order)
+                eventless[form] = run_eventless(layer, operands, proof, asked)
+            ledger = proved_ledger(order, proof) if proved or measured is None else _eventless_ledger(measured, order)
             results[machine] = _with_ledger(eventless[form], ledger)
             continue
         on_step(layer)
-        results[machine] = run_stepped(layer, operands, bounds, asked)
+        results[machine] = run_stepped(layer, operands, proof, asked)
         measured = results[machine].overflow
         if not measured.events:
             eventless.setdefault(form, results[machine])
@@ -113,7 +113,8 @@ def _eventless_ledger(measured: OverflowRecord, order: FoldOrder) -> OverflowRec
     """Ledger of registers that hold all that was measured on others."""
     return OverflowRecord(
         needed_bits=measured.needed_bits,
-        needed_bits_is_exact=True,
+        needed_bits_is_exact=measured.needed_bits_is_exact,
+        method=measured.method,
         partial_sum_needed_bits=measured.partial_sum_needed_bits,
         accumulator_needed_bits=measured.accumulator_needed_bits,
         partial_sum_bits=order.partial_sum.bits if order.partial_sum else None,

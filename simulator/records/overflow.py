@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+BOUNDS = "bounds"
+"""Cleared by the range of the activations and the sums of the weights: no running sum can reach a rail."""
+NORMS = "norms"
+"""Cleared by Cauchy-Schwarz: the greatest norm of what an output reads times the greatest of a filter."""
+GUARDED = "guarded steps"
+"""Stepped where the norms of a block did not clear it, leapt over elsewhere."""
+STEPS = "steps"
+"""Stepped, every addition."""
+
 
 class FirstEvent(NamedTuple):
     """Where the first overflow happened."""
@@ -45,6 +54,10 @@ class OverflowRecord:
     """Width of the partial-sum register; None where the dataflow has none."""
     accumulator_bits: int | None = None
     """Width of the accumulator; None for layers off the array."""
+    method: str | None = None
+    """How the ledger was found out: `bounds` or `norms` (proved free of events, run as one exact sum), `guarded steps`
+    (each addition, but for blocks of k that their norms prove free of events) or `steps` (each addition). None off the
+    array. Values and counts do not depend on it."""
     saturations: int = 0
     """Outputs clipped on purpose at requantize (rail of the output format or of the fused activation). Not overflow."""
 

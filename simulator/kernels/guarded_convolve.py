@@ -1,0 +1,235 @@
+"""Convolution in the order and width of the device's registers, with the count of events, on guarded tiles.
+
+Tasks are pixels times panels as in `convolve`; the blocks of K are taken in chunks whose weights stay in the cache,
+each output's registers and counts waiting in the thread's scratch meanwhile.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from simulator.kernels import convolve, guarded_tile
+from simulator.kernels._jit import kernel, specialized
+from simulator.kernels.convolve import (
+    FILTERS,
+    GROUP_OFFSET_BYTES,
+    GROUPS,
+    KIND,
+    PANELS,
+    PIXEL_COUNT,
+    RAW,
+    TASK_PANELS,
+    TASK_PIXELS,
+    row_offsets,
+)
+from simulator.kernels.dot_tile import GROUP_BYTES
+from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS
+from simulator.kernels.tickets import take_ticket
+
+PIXELS = 192
+"""Output pixels of a task, at most; a multiple of TILE_ROWS."""
+
+# The plan goes on where that of `convolve` ends.
+UNITS = convolve.PLAN_LENGTH
+"""Folds (weight stationary) or blocks (output stationary) of K."""
+UNIT_BLOCKS = UNITS + 1
+"""Blocks of a fold; 1 for output stationary."""
+BLOCK_GROUPS = UNITS + 2
+CHUNK_UNITS = UNITS + 3
+"""Units whose weights stay in the cache."""
+PIXEL_BYTES = UNITS + 4
+"""From one pixel of the image to the next."""
+NORM_PIXEL_BYTES = UNITS + 5
+"""From the norms of one pixel to those of the next."""
+NORM_GROUP_BYTES = UNITS + 6
+REGISTERS = UNITS + 7
+"""Six entries: low end, high end, whether it saturates, of the inner and the outer register."""
+PLAN_LENGTH = REGISTERS + 6
+
+STAT_INNER_EVENTS = 0
+STAT_OUTER_EVENTS = 1
+STAT_AFFECTED = 2
+STAT_FIRST_INNER = 3
+"""Lowest output with an event in an inner register; NONE without."""
+STAT_FIRST_OUTER = 4
+STATS_LENGTH = 5
+NONE = np.iinfo(np.int64).max
+
+# What an instruction set puts in place of these: see `make_guarded_convolve`.
+tile: Any = None
+requantize_panel: Any = None
+CHANNELS = 0
+TWO_LEVEL = False
+
+
+@kernel(inline=True)
+def account_row(inner: Any, outer: Any, width: Any, index: Any, stats: Any) -> None:
+    """Add the counts of one pixel's outputs, whose flat indices start at `index`, to the statistics of a thread."""
+    found = np.int64(0)
+    for c in range(width):
+        found += inner[c] + outer[c]
+    if found == 0:
+        return
+    for c in range(width):
+        stats[STAT_INNER_EVENTS] += inner[c]
+        stats[STAT_OUTER_EVENTS] += outer[c]
+        if inner[c] + outer[c] > 0:
+            stats[STAT_AFFECTED] += 1
+        if inner[c] > 0:
+            stats[STAT_FIRST_INNER] = min(stats[STAT_FIRST_INNER], index + c)
+        if outer[c] > 0:
+            stats[STAT_FIRST_OUTER] = min(stats[STAT_FIRST_OUTER], index + c)
+
+
+@kernel(inline=True)
+def fill_frame(plan: Any, frame: Any) -> None:
+    """Write what all tiles of a task share."""
+    frame[guarded_tile.FOLD_BLOCKS] = plan[UNIT_BLOCKS]
+    frame[guarded_tile.BLOCK_GROUPS] = plan[BLOCK_GROUPS]
+    for i in range(6):
+        frame[guarded_tile.INNER_LOW + i] = plan[REGISTERS + i]
+
+
+def _guarded_convolve(
+    image: Any,
+    norms: Any,
+    weights: Any,
+    weight_norms: Any,
+    pieces: Any,
+    norm_pieces: Any,
+    plan: Any,
+    start: Any,
+    start_events: Any,
+    no_start: Any,
+    first: Any,
+    second: Any,
+    out: Any,
+    clipped: Any,
+    stats: Any,
+    counter: Any,
+) -> None:
+    """Convolve.
+
+    Parameters
+    ----------
+    image
+        int16, flat: filled-in activations, zero point subtracted.
+    norms
+        int32, flat: norms of the blocks of activations at each pixel.
+    weights, weight_norms
+        int16 [panels of all groups, ...] and int32 [panels of all groups, blocks, CHANNELS], packed.
+    pieces, norm_pieces
+        int64 [blocks], byte offsets of the blocks into `image` and `norms`.
+    plan
+        int64 [PLAN_LENGTH].
+    start, start_events
+        int32 [panels of all groups * CHANNELS]: accumulators after their start values were loaded, and the events of it.
+    no_start, first, second
+        int32 likewise: zeros; constants of the requantizer.
+    out
+        Flat, [pixels, filters of all groups], written: int32 (RAW) or bytes.
+    clipped
+        int64 [threads], zeros: each adds the number of outputs that it clipped.
+    stats
+        int64 [threads, STATS_LENGTH], updated.
+    counter
+        int64 [1], 0: the next task.
+
+    """
+    pixel_count, filters, panels = plan[PIXEL_COUNT], plan[FILTERS], plan[PANELS]
+    row_filters = filters * plan[GROUPS]
+    all_panels = panels * plan[GROUPS]
+    shares = -(-all_panels // plan[TASK_PANELS])
+    tasks = -(-pixel_count // plan[TASK_PIXELS]) * shares
+    block_bytes = plan[BLOCK_GROUPS] * GROUP_BYTES * CHANNELS
+    blocks = plan[UNITS] * plan[UNIT_BLOCKS]
+    for thread in numba.prange(clipped.shape[0]):
+        table = np.empty(PIXELS + TILE_ROWS, np.int64)
+        norm_table = np.empty(PIXELS + TILE_ROWS, np.int64)
+        registers = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+        register_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+        partial_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+        partial_sums = np.zeros((TILE_ROWS, CHANNELS), np.int32)
+        spare = np.empty((PIXELS, CHANNELS), np.uint8)
+        frame = np.empty(guarded_tile.FRAME_LENGTH, np.int64)
+        fill_frame(plan, frame)
+        task = take_ticket(counter.ctypes.data)
+        while task < tasks:
+            block = task // shares
+            share = task - block * shares
+            begin = block * plan[TASK_PIXELS]
+            count = min(plan[TASK_PIXELS], pixel_count - begin)
+            row_offsets(plan, begin, count, table)
+            for i in range(min(count + TILE_ROWS, PIXELS + TILE_ROWS)):
+                norm_table[i] = table[i] // plan[PIXEL_BYTES] * plan[NORM_PIXEL_BYTES]
+            for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
+                group = panel // panels
+                number = panel - group * panels
+                at = panel * CHANNELS
+                for i in range(-(-count // TILE_ROWS) * TILE_ROWS):
+                    for c in range(CHANNELS):
+                        registers[i, c] = start[at + c]
+                        register_events[i, c] = start_events[at + c]
+                        partial_events[i, c] = 0
+                frame[guarded_tile.ACTIVATIONS] = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
+                frame[guarded_tile.NORMS] = norms.ctypes.data + group * plan[NORM_GROUP_BYTES]
+                for unit in range(0, plan[UNITS], plan[CHUNK_UNITS]):
+                    done = unit * plan[UNIT_BLOCKS]
+                    frame[guarded_tile.FOLDS] = min(plan[CHUNK_UNITS], plan[UNITS] - unit)
+                    frame[guarded_tile.PIECES] = pieces.ctypes.data + 8 * done
+                    frame[guarded_tile.NORM_PIECES] = norm_pieces.ctypes.data + 8 * done
+                    frame[guarded_tile.WEIGHTS] = weights.ctypes.data + (panel * blocks + done) * block_bytes
+                    frame[guarded_tile.WEIGHT_NORMS] = weight_norms.ctypes.data + (panel * blocks + done) * 4 * CHANNELS
+                    for i in range(0, count, TILE_ROWS):
+                        frame[guarded_tile.ROWS] = table.ctypes.data + 8 * i
+                        frame[guarded_tile.NORM_ROWS] = norm_table.ctypes.data + 8 * i
+                        here = 4 * CHANNELS * i
+                        if TWO_LEVEL:
+                            frame[guarded_tile.INNER] = partial_sums.ctypes.data
+                            frame[guarded_tile.INNER_EVENTS] = partial_events.ctypes.data + here
+                            frame[guarded_tile.OUTER] = registers.ctypes.data + here
+                            frame[guarded_tile.OUTER_EVENTS] = register_events.ctypes.data + here
+                        else:
+                            frame[guarded_tile.INNER] = registers.ctypes.data + here
+                            frame[guarded_tile.INNER_EVENTS] = register_events.ctypes.data + here
+                        tile(frame.ctypes.data)
+                width = min(CHANNELS, filters - number * CHANNELS)
+                channel = group * filters + number * CHANNELS
+                for i in range(count):
+                    index = (begin + i) * row_filters + channel
+                    account_row(partial_events[i], register_events[i], width, index, stats[thread])
+                if plan[KIND] == RAW:
+                    for i in range(count):
+                        for c in range(width):
+                            out[(begin + i) * row_filters + channel + c] = registers[i, c]
+                else:
+                    whole = width == CHANNELS
+                    target = out.ctypes.data + begin * row_filters + channel if whole else spare.ctypes.data
+                    stride = row_filters if whole else CHANNELS
+                    clipped[thread] += requantize_panel(
+                        plan, registers, count, width, no_start, first, second, at, target, stride
+                    )
+                    if not whole:
+                        for i in range(count):
+                            for c in range(width):
+                                out[(begin + i) * row_filters + channel + c] = spare[i, c]
+            task = take_ticket(counter.ctypes.data)
+
+
+@cache
+def make_guarded_convolve(name: str, *, two_level: bool, emulated: bool = False) -> Any:
+    """Return `_guarded_convolve` for an instruction set and a dataflow (two-level: weight stationary)."""
+    isa = INSTRUCTION_SETS[name]
+    template = specialized(
+        _guarded_convolve,
+        f"guarded_convolve_{name}_{'folds' if two_level else 'steps'}{'_emulated' if emulated else ''}",
+        tile=guarded_tile.make_guarded_tile(isa, two_level=two_level, emulated=emulated),
+        requantize_panel=convolve.make_requantize_panel(name),
+        CHANNELS=isa.channels,
+        TWO_LEVEL=two_level,
+    )
+    return kernel(parallel=True)(template)
