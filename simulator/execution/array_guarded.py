@@ -29,9 +29,12 @@ from simulator.kernels.norms import block_norms, segment_norms
 from simulator.kernels.packing import pack_weights
 from simulator.lowering.layer import ConvGeometry, FoldOrder, RegisterSpec
 from simulator.numerics.modes import OverflowMode
+from simulator.numerics.scalar import needed_bits
 
 _BLOCK = 32
-"""Longest block of K: long enough to pay for its guard, short enough to be clear of the rails."""
+"""Longest block of K with a guard: long enough to pay for it, short enough to be clear of the rails."""
+_PROVED_BLOCK = 512
+"""Longest block without."""
 _WEIGHT_BYTES = 1 << 16
 """Weights of a panel that are kept in the cache while pixels pass over them."""
 _INT31 = (1 << 31) - 1
@@ -104,13 +107,16 @@ def run_guarded(
     operands = _woven(operands)
     geometry, weights = operands.geometry, operands.weights
     image, _ = filled_image(operands, geometry, chosen)
-    blocks = _blocks(geometry, image, order, weights)
-    packed = _packed(geometry, weights, blocks, chosen, order)
+    proved = order.partial_sum is not None and needed_bits(*bounds.partial_sum) <= order.partial_sum.bits
+    longest = _PROVED_BLOCK if proved else _BLOCK
+    blocks = _blocks(geometry, image, order, weights, longest)
+    packed = _packed(geometry, weights, blocks, chosen, order, longest)
     norms = _image_norms(image, geometry, blocks)
     inner = order.partial_sum or order.accumulator
-    if inner.max + int(norms.max()) * int(packed.norms.max()) > _INT31:
+    if not proved and inner.max + int(norms.max()) * int(packed.norms.max()) > _INT31:
         return None
     plan = _plan(operands, image, blocks, order, chosen)
+    plan[plan_of.INNER_IS_PROVED] = proved
     start, start_events = _loaded(operands.start[0], order.accumulator)
     filters = geometry.filters * geometry.groups
     nothing = np.zeros(filters, np.int32)
@@ -194,19 +200,19 @@ def _loaded(start: NDArray[np.int64], register: RegisterSpec) -> tuple[NDArray[n
 # ---------------------------------------------------------------- K
 
 
-def _blocks(geometry: ConvGeometry, image: NDArray[Any], order: FoldOrder, weights: Weights) -> _Blocks:
-    key = ("blocks", order.fold_length, geometry.kernel, geometry.dilation, image.shape[2:], geometry.groups)
+def _blocks(geometry: ConvGeometry, image: NDArray[Any], order: FoldOrder, weights: Weights, longest: int) -> _Blocks:
+    key = ("blocks", longest, order.fold_length, geometry.kernel, geometry.dilation, image.shape[2:], geometry.groups)
     if key not in weights.kept:
-        weights.kept[key] = _cut_blocks(geometry, image, order.fold_length)
+        weights.kept[key] = _cut_blocks(geometry, image, order.fold_length, longest)
     found: _Blocks = weights.kept[key]
     return found
 
 
-def _cut_blocks(geometry: ConvGeometry, image: NDArray[Any], fold: int) -> _Blocks:
+def _cut_blocks(geometry: ConvGeometry, image: NDArray[Any], fold: int, longest: int) -> _Blocks:
     joined = geometry.channels < _BLOCK
     runs, source = runs_of_k(geometry, image, joined=joined)
     folds = [
-        list(_segments(source.shape[1], begin, min(begin + (fold or geometry.k), geometry.k)))
+        list(_segments(source.shape[1], begin, min(begin + (fold or geometry.k), geometry.k), longest))
         for begin in range(0, geometry.k, fold or geometry.k)
     ]
     kinds: dict[tuple[int, int], int] = {}
@@ -233,17 +239,19 @@ def _cut_blocks(geometry: ConvGeometry, image: NDArray[Any], fold: int) -> _Bloc
     return _Blocks(pieces, norm_pieces, positions.reshape(-1), width // 2, fold_blocks, begins.copy(), lengths.copy())
 
 
-def _segments(run_length: int, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _segments(run_length: int, begin: int, end: int, longest: int) -> Iterator[tuple[int, int, int]]:
     """Cut flat k from `begin` to `end` into (run, begin within it, length): no longer than a block, within one run."""
     while begin < end:
         run, within = divmod(begin, run_length)
-        length = min(_BLOCK, run_length - within, end - begin)
+        length = min(longest, run_length - within, end - begin)
         yield run, within, length
         begin += length
 
 
-def _packed(geometry: ConvGeometry, weights: Weights, blocks: _Blocks, tiles: Tiles, order: FoldOrder) -> _Packed:
-    key = ("guarded", tiles, order.fold_length, geometry.kernel, geometry.dilation, geometry.groups)
+def _packed(
+    geometry: ConvGeometry, weights: Weights, blocks: _Blocks, tiles: Tiles, order: FoldOrder, longest: int
+) -> _Packed:
+    key = ("guarded", longest, tiles, order.fold_length, geometry.kernel, geometry.dilation, geometry.groups)
     if key not in weights.kept:
         panels = -(-geometry.filters // tiles.isa.channels)
         shape = (geometry.groups * panels, blocks.source.size // 2, tiles.isa.channels, 2)

@@ -48,7 +48,9 @@ NORM_PIXEL_BYTES = UNITS + 5
 NORM_GROUP_BYTES = UNITS + 6
 REGISTERS = UNITS + 7
 """Six entries: low end, high end, whether it saturates, of the inner and the outer register."""
-PLAN_LENGTH = REGISTERS + 6
+INNER_IS_PROVED = REGISTERS + 6
+"""Whether no partial sum can overflow (weight stationary)."""
+PLAN_LENGTH = REGISTERS + 7
 
 STAT_INNER_EVENTS = 0
 STAT_OUTER_EVENTS = 1
@@ -90,6 +92,7 @@ def fill_frame(plan: Any, frame: Any) -> None:
     """Write what all tiles of a task share."""
     frame[guarded_tile.FOLD_BLOCKS] = plan[UNIT_BLOCKS]
     frame[guarded_tile.BLOCK_GROUPS] = plan[BLOCK_GROUPS]
+    frame[guarded_tile.INNER_IS_PROVED] = plan[INNER_IS_PROVED]
     for i in range(6):
         frame[guarded_tile.INNER_LOW + i] = plan[REGISTERS + i]
 

@@ -7,11 +7,13 @@ products an instruction. A row of the tile where that is not so, in any channel,
 wrapped or saturated, its events counted. Values and counts are those of the device, whatever the bound decides.
 
 Weight stationary (`two_level`): blocks form folds; the register is a partial sum that starts at 0 in each fold and is
-then added to the accumulator. Output stationary: one fold, whose register is the accumulator.
+then added to the accumulator. Where no partial sum of the layer can overflow, each is one exact sum, without guards.
+Output stationary: the register is the accumulator itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -55,7 +57,9 @@ INNER_SATURATES = 17
 OUTER_LOW = 18
 OUTER_HIGH = 19
 OUTER_SATURATES = 20
-FRAME_LENGTH = 21
+INNER_IS_PROVED = 21
+"""Whether no inner register can overflow (two-level)."""
+FRAME_LENGTH = 22
 
 
 class _Register:
@@ -102,21 +106,66 @@ class _Emitter:
     # ---------------------------------------------------------------- blocks
 
     def emit(self) -> None:
-        """Write the loops over folds and blocks."""
-        builder, field = self.builder, self.field
-        block_bytes = builder.mul(field[BLOCK_GROUPS], constant64(self.row_bytes))
-        with cgutils.for_range(builder, field[FOLDS]) as fold:
-            with cgutils.for_range(builder, field[FOLD_BLOCKS]) as within:
-                block = builder.add(builder.mul(fold.index, field[FOLD_BLOCKS]), within.index)
-                entry = builder.shl(block, constant64(3))
-                piece = load_scalar(builder, builder.add(field[PIECES], entry), I64)
-                weights = builder.add(field[WEIGHTS], builder.mul(block, block_bytes))
-                self._block(block, piece, load_scalar(builder, builder.add(field[NORM_PIECES], entry), I64), weights)
+        """Write the kernel."""
+        if not self.two_level:
+            self._guarded_folds()
+            return
+        is_proved = self.builder.icmp_unsigned("!=", self.field[INNER_IS_PROVED], constant64(0))
+        with self.builder.if_else(is_proved) as (proved, open_):
+            with proved:
+                self._proved_folds()
+            with open_:
+                self._guarded_folds()
+
+    def _guarded_folds(self) -> None:
+        with cgutils.for_range(self.builder, self.field[FOLDS]) as fold:
+            with cgutils.for_range(self.builder, self.field[FOLD_BLOCKS]) as within:
+                self._block(self._block_number(fold, within))
             if self.two_level:
                 self._add_partial_sums()
 
-    def _block(self, block: Any, piece: Any, norm_piece: Any, weights: Any) -> None:
+    def _proved_folds(self) -> None:
+        """Sum each fold exactly, in registers, and add it to the accumulators."""
+        builder, lanes, vectors = self.builder, self.lanes, range(self.isa.vectors)
+        row_numbers = [constant64(row) for row in range(TILE_ROWS)]
+        row_at = [self.row_address(self.field[ACTIVATIONS], ROWS, row) for row in row_numbers]
+        totals = {(r, v): lanes.variable(lanes.constant(0)) for r in range(TILE_ROWS) for v in vectors}
+        with cgutils.for_range(builder, self.field[FOLDS]) as fold:
+            for total in totals.values():
+                builder.store(lanes.constant(0), total)
+            with cgutils.for_range(builder, self.field[FOLD_BLOCKS]) as within:
+                block = self._block_number(fold, within)
+                piece = self._entry(PIECES, block)
+                self._add_products([builder.add(at, piece) for at in row_at], self._weights(block), totals)
+            self._in_mode(
+                OUTER_SATURATES,
+                lambda saturates: self._add_to_outer(lambda row, v: builder.load(totals[row, v]), saturates=saturates),
+            )
+
+    def _block_number(self, fold: Any, within: Any) -> Any:
+        builder = self.builder
+        return builder.add(builder.mul(fold.index, self.field[FOLD_BLOCKS]), within.index)
+
+    def _entry(self, table: int, block: Any) -> Any:
+        entry = self.builder.add(self.field[table], self.builder.shl(block, constant64(3)))
+        return load_scalar(self.builder, entry, I64)
+
+    def _weights(self, block: Any) -> Any:
+        block_bytes = self.builder.mul(self.field[BLOCK_GROUPS], constant64(self.row_bytes))
+        return self.builder.add(self.field[WEIGHTS], self.builder.mul(block, block_bytes))
+
+    def _in_mode(self, field: int, emit: Callable[[bool], None]) -> None:
+        """Write both modes of a register, and the choice between them."""
+        saturates = self.builder.icmp_unsigned("!=", self.field[field], constant64(0))
+        with self.builder.if_else(saturates) as (then, otherwise):
+            with then:
+                emit(True)
+            with otherwise:
+                emit(False)
+
+    def _block(self, block: Any) -> None:
         builder, lanes, isa = self.builder, self.lanes, self.isa
+        piece, norm_piece, weights = self._entry(PIECES, block), self._entry(NORM_PIECES, block), self._weights(block)
         row_numbers = [constant64(row) for row in range(TILE_ROWS)]
         registers = [[lanes.load(self.cell(INNER, row, v)) for v in range(isa.vectors)] for row in row_numbers]
         near = cgutils.alloca_once(builder, I64, size=TILE_ROWS)
@@ -165,6 +214,13 @@ class _Emitter:
         totals = {(r, v): lanes.variable(lanes.constant(0)) for r, v in cells}
         for r, v in cells:
             builder.store(registers[r][v], totals[r, v])
+        self._add_products(row_at, weights, totals)
+        for r, v in cells:
+            lanes.store(builder.load(totals[r, v]), self.cell(INNER, rows[r], v))
+
+    def _add_products(self, row_at: list[Any], weights: Any, totals: dict[tuple[int, int], Any]) -> None:
+        """Add the products of a block to exact sums."""
+        builder, lanes, isa = self.builder, self.lanes, self.isa
         with cgutils.for_range(builder, builder.sdiv(self.field[BLOCK_GROUPS], constant64(UNROLLED))) as loop:
             at = builder.mul(loop.index, constant64(UNROLLED * GROUP_BYTES))
             b_at = builder.add(weights, builder.mul(loop.index, constant64(UNROLLED * self.row_bytes)))
@@ -173,23 +229,18 @@ class _Emitter:
                     lanes.load(offset(builder, b_at, group * self.row_bytes + v * lanes.bytes))
                     for v in range(isa.vectors)
                 ]
-                for r in range(len(rows)):
+                for r in range(len(row_at)):
                     a_at = offset(builder, builder.add(row_at[r], at), group * GROUP_BYTES)
                     a = lanes.splat(load_scalar(builder, a_at, I32))
                     for v in range(isa.vectors):
                         total = lanes.add_pair_products(builder.load(totals[r, v]), a, b[v], fused=isa.has_pair_dot)
                         builder.store(total, totals[r, v])
-        for r, v in cells:
-            lanes.store(builder.load(totals[r, v]), self.cell(INNER, rows[r], v))
 
     def _step_row(self, row: Any, row_at: Any, weights: Any) -> None:
         """Add a block to one row product by product."""
-        saturates = self.builder.icmp_unsigned("!=", self.field[INNER_SATURATES], constant64(0))
-        with self.builder.if_else(saturates) as (then, otherwise):
-            with then:
-                self._step_row_in_mode(row, row_at, weights, saturates=True)
-            with otherwise:
-                self._step_row_in_mode(row, row_at, weights, saturates=False)
+        self._in_mode(
+            INNER_SATURATES, lambda saturates: self._step_row_in_mode(row, row_at, weights, saturates=saturates)
+        )
 
     def _step_row_in_mode(self, row: Any, row_at: Any, weights: Any, *, saturates: bool) -> None:
         builder, lanes, vectors = self.builder, self.lanes, range(self.isa.vectors)
@@ -218,26 +269,28 @@ class _Emitter:
     # ---------------------------------------------------------------- folds
 
     def _add_partial_sums(self) -> None:
-        """Add the partial sums of a fold to the accumulators, A <- add(A, P), and set them to 0."""
-        builder = self.builder
-        saturates = builder.icmp_unsigned("!=", self.field[OUTER_SATURATES], constant64(0))
-        with builder.if_else(saturates) as (then, otherwise):
-            with then:
-                self._add_partial_sums_in_mode(saturates=True)
-            with otherwise:
-                self._add_partial_sums_in_mode(saturates=False)
+        """Add the partial sums of a fold to the accumulators, and set them to 0."""
+        lanes = self.lanes
 
-    def _add_partial_sums_in_mode(self, *, saturates: bool) -> None:
+        def partial_sum(row: int, v: int) -> Any:
+            at = self.cell(INNER, constant64(row), v)
+            held = lanes.load(at)
+            lanes.store(lanes.constant(0), at)
+            return held
+
+        self._in_mode(OUTER_SATURATES, lambda saturates: self._add_to_outer(partial_sum, saturates=saturates))
+
+    def _add_to_outer(self, addend: Callable[[int, int], Any], *, saturates: bool) -> None:
+        """A <- add(A, P) for every output of the tile, and count the events."""
         builder, lanes = self.builder, self.lanes
-        for row in map(constant64, range(TILE_ROWS)):
+        for row in range(TILE_ROWS):
             for v in range(self.isa.vectors):
-                partial_at, outer_at = self.cell(INNER, row, v), self.cell(OUTER, row, v)
-                events_at = self.cell(OUTER_EVENTS, row, v)
-                total = builder.add(lanes.load(outer_at), lanes.load(partial_at))
+                outer_at = self.cell(OUTER, constant64(row), v)
+                events_at = self.cell(OUTER_EVENTS, constant64(row), v)
+                total = builder.add(lanes.load(outer_at), addend(row, v))
                 held = self.outer.settle(total, saturates=saturates)
                 lanes.store(held, outer_at)
                 lanes.store(builder.sub(lanes.load(events_at), lanes.where_different(held, total)), events_at)
-                lanes.store(lanes.constant(0), partial_at)
 
 
 def make_guarded_tile(isa: InstructionSet, *, two_level: bool, emulated: bool = False) -> Any:
