@@ -130,14 +130,15 @@ def bound_sums(operands: Operands, order: FoldOrder) -> Bounds:
     least_weight, greatest_weight = operands.weights.range
     low = greatest * negative + least * positive
     high = greatest * positive + least * negative
-    # Python ints: an int64 start value near its end plus a sum may need 65 bits.
     starts = operands.start.min(axis=0), operands.start.max(axis=0)
     low_total, high_total = low.sum(axis=1), high.sum(axis=1)
-    a_low = min(int(start) + int(total) for start, total in zip(starts[0], low_total, strict=True))
-    a_high = max(int(start) + int(total) for start, total in zip(starts[1], high_total, strict=True))
+    if max(-int(starts[0].min()), int(starts[1].max())) >= 1 << 62:
+        starts = starts[0].astype(object), starts[1].astype(object)  # with a sum, it may need 65 bits
+    a_low = min(int((starts[0] + low_total).min()), int(starts[0].min()))
+    a_high = max(int((starts[1] + high_total).max()), int(starts[1].max()))
     return Bounds(
         products=max(-least, greatest) * max(-least_weight, greatest_weight),
         partial_sum=(int(low.min()), int(high.max())),
         output=(int(low_total.min()), int(high_total.max())),
-        accumulator=(min(a_low, *map(int, starts[0])), max(a_high, *map(int, starts[1]))),
+        accumulator=(a_low, a_high),
     )

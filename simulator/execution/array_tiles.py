@@ -14,6 +14,7 @@ from simulator.execution.array_weights import Weights
 from simulator.kernels import convolve as plan_of
 from simulator.kernels import isa as instruction_sets
 from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
+from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
 from simulator.kernels.packing import fill_image, pack_weights
 from simulator.lowering.layer import ConvGeometry
@@ -24,6 +25,9 @@ from simulator.numerics.quant import RequantParams
 _TASK_PIXELS = 192
 _TASKS_PER_THREAD = 8
 _ALIGNMENT_BYTES = 64
+_LIMIT_STEP = 8
+_MOST_HEAVY = 0.3
+"""Share of vectors with an extra above which pairs of int16 are faster."""
 _TAKEN = {BYTES: 4, PAIRS: 2}
 """Numbers of K that a lane takes at once."""
 _DTYPES: dict[str, tuple[type[Any], type[Any]]] = {BYTES: (np.uint8, np.int8), PAIRS: (np.int16, np.int16)}
@@ -39,6 +43,8 @@ class Tiles:
     """BYTES or PAIRS."""
     emulated: bool = False
     """Instructions spelled out in plain IR, for tests on machines that lack them."""
+    pair_limit: int = 0
+    """Greatest sum of two weights of one sign whose products int16 holds, for sets without vpdpbusd; 0 = no limit."""
 
     @property
     def taken(self) -> int:
@@ -81,18 +87,30 @@ def choose_tiles(
         return None
     least, greatest = operands.weights.range
     zero, form = operands.x_zero_point, operands.x_format
-    if (
-        operand_kind == BYTES
-        and isa.has_byte_dot
-        and form.bits <= 8
-        and 0 <= zero - form.min < 256
-        and least >= -128
-        and greatest < 128
-    ):
-        return Tiles(isa, BYTES, emulated)
+    on_bytes = form.bits <= 8 and 0 <= zero - form.min < 256 and least >= -128 and greatest < 128
+    if operand_kind == BYTES and on_bytes:
+        if isa.has_byte_dot:
+            return Tiles(isa, BYTES, emulated)
+        tiles = Tiles(isa, BYTES, emulated, _pair_limit(operands))
+        if _share_of_heavy_groups(operands.weights, tiles) <= _MOST_HEAVY:
+            return tiles
     int16 = IntFormat(16)
     inside = min(least, form.min - zero) >= int16.min and max(greatest, form.max - zero) <= int16.max
     return Tiles(isa, PAIRS, emulated) if inside else None
+
+
+def _pair_limit(operands: Operands) -> int:
+    """Greatest sum of a light pair of weights, in steps, so that weights are seldom packed anew; see `heavy_pairs`."""
+    greatest = max(operands.x_range[1] + operands.x_zero_point, operands.x_zero_point) - operands.x_format.min
+    return min(32767 // max(greatest, 1), 256) // _LIMIT_STEP * _LIMIT_STEP
+
+
+def _share_of_heavy_groups(weights: Weights, tiles: Tiles) -> float:
+    """Share of vectors of groups that would have an extra, from neighbours in flat order: an estimate."""
+    key = ("heavy", tiles.pair_limit, tiles.isa.lanes)
+    if key not in weights.kept:
+        weights.kept[key] = heavy_share(weights.stored, weights.zero_points, tiles.pair_limit, tiles.isa.lanes)
+    return float(weights.kept[key])
 
 
 def fuse(params: RequantParams, format: IntFormat) -> Fused | None:
@@ -141,7 +159,7 @@ def run_tiles(
 
     """
     image, border = filled_image(operands, geometry, tiles)
-    pieces, packed = _packed(geometry, weights, image, tiles)
+    packed = _packed(geometry, weights, image, tiles)
     filters = geometry.filters * geometry.groups
     panels = -(-geometry.filters // tiles.isa.channels)
     start = operands.start[0].astype(np.int64)
@@ -155,7 +173,7 @@ def run_tiles(
             *((fused.first, fused.second) if fused else (np.zeros(filters, np.int32),) * 2),
         )
     ]
-    plan = _plan(geometry, image, pieces, packed, tiles)
+    plan = _plan(geometry, image, packed, tiles)
     dtype: Any = np.int32
     if fused:
         plan[plan_of.KIND] = fused.kind
@@ -165,7 +183,7 @@ def run_tiles(
     raw = out.reshape(-1) if fused is None else out.reshape(-1).view(np.uint8)
     clipped = np.zeros(numba.get_num_threads(), np.int64)
     kernel = plan_of.make_convolve(tiles.isa.name, tiles.operands, emulated=tiles.emulated)
-    kernel(image.reshape(-1), packed, pieces, plan, *per_channel, raw, clipped, np.zeros(1, np.int64))
+    kernel(image.reshape(-1), *packed.arrays, plan, *per_channel, raw, clipped, np.zeros(1, np.int64))
     return out, int(clipped.sum())
 
 
@@ -213,20 +231,32 @@ def filled_image(operands: Operands, geometry: ConvGeometry, tiles: Tiles) -> tu
 # ---------------------------------------------------------------- weights
 
 
-def _packed(
-    geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: Tiles
-) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return byte offsets of the pieces of K into the image, and the weights in their order."""
+@dataclass(frozen=True, eq=False)
+class _Packed:
+    weights: NDArray[Any]
+    """[panels of all groups, groups of K, channels, numbers of a group]."""
+    pieces: NDArray[np.int64]
+    """[pieces of K], byte offsets into the image."""
+    extra_begins: NDArray[np.int64]
+    """[panels of all groups, vectors + 1], as the two that follow see `heavy_pairs`; empty where there are none."""
+    extra_offsets: NDArray[np.int64]
+    extra_weights: NDArray[np.int8]
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """In the order in which the kernel takes them."""
+        return self.weights, self.pieces, self.extra_begins, self.extra_offsets, self.extra_weights
+
+
+def _packed(geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: Tiles) -> _Packed:
     key = (tiles, geometry.kernel, geometry.dilation, image.shape[2:], geometry.groups)
     if key not in weights.kept:
         weights.kept[key] = _pack(geometry, weights, image, tiles)
-    found: tuple[NDArray[np.int64], NDArray[Any]] = weights.kept[key]
+    found: _Packed = weights.kept[key]
     return found
 
 
-def _pack(
-    geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: Tiles
-) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def _pack(geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: Tiles) -> _Packed:
     runs, source = runs_of_k(geometry, image, joined=True)
     length = source.shape[1]
     cuts, piece = _cut(length, tiles)
@@ -239,7 +269,25 @@ def _pack(
     stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
     zeros = weights.zero_points.reshape(geometry.groups, geometry.filters)
     pack_weights(stored, zeros, padded.reshape(-1), panels, packed)
-    return np.ascontiguousarray(pieces), packed
+    pieces = np.ascontiguousarray(pieces)
+    if not tiles.pair_limit:
+        return _Packed(packed, pieces, np.empty((0, 0), np.int64), np.empty(0, np.int64), np.empty((0, 0, 0), np.int8))
+    places = pieces[:, None] + np.arange(0, piece * image.itemsize, GROUP_BYTES)
+    return _Packed(packed, pieces, *_extras(packed, places.reshape(-1), tiles))
+
+
+def _extras(
+    packed: NDArray[np.int8], places: NDArray[np.int64], tiles: Tiles
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
+    """Take what is too heavy off the packed weights, and return it: first of each vector, offsets, weights."""
+    lanes, vectors = tiles.isa.lanes, tiles.isa.vectors
+    counts = np.empty((len(packed), vectors), np.int64)
+    count_heavy(packed, lanes, tiles.pair_limit, counts)
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    begins = np.stack([bounds[i : i + vectors + 1] for i in range(0, counts.size, vectors)])
+    offsets, extras = np.empty(bounds[-1], np.int64), aligned_zeros((int(bounds[-1]), lanes, 4), np.int8)
+    split_heavy(packed, lanes, tiles.pair_limit, places, begins, offsets, extras)
+    return begins, offsets, extras
 
 
 def _cut(length: int, tiles: Tiles) -> tuple[int, int]:
@@ -278,11 +326,10 @@ def aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
 # ---------------------------------------------------------------- the plan
 
 
-def _plan(
-    geometry: ConvGeometry, image: NDArray[Any], pieces: NDArray[np.int64], packed: NDArray[Any], tiles: Tiles
-) -> NDArray[np.int64]:
+def _plan(geometry: ConvGeometry, image: NDArray[Any], packed: _Packed, tiles: Tiles) -> NDArray[np.int64]:
     plan = tile_plan(geometry, image, tiles)
-    groups_of_bytes = packed.shape[1] // len(pieces)
+    pieces = packed.pieces
+    groups_of_bytes = packed.weights.shape[1] // len(pieces)
     piece_bytes = groups_of_bytes * GROUP_BYTES * tiles.isa.channels
     plan[[plan_of.PIECES, plan_of.PIECE_GROUPS]] = len(pieces), groups_of_bytes
     plan[plan_of.CHUNK_PIECES] = max(1, tiles.isa.weight_bytes // piece_bytes)

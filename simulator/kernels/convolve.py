@@ -88,6 +88,9 @@ def _convolve(
     image: Any,
     weights: Any,
     pieces: Any,
+    extra_begins: Any,
+    extra_offsets: Any,
+    extra_weights: Any,
     plan: Any,
     start: Any,
     first: Any,
@@ -106,6 +109,9 @@ def _convolve(
         int8 or int16 [panels of all groups, ...], packed.
     pieces
         int64 [PIECES], byte offsets of the pieces of K.
+    extra_begins, extra_offsets, extra_weights
+        int64 [panels of all groups, vectors + 1], int64 [extras] and int8 [extras, lanes, 4], see `heavy_pairs`; or
+        empty.
     plan
         int64 [PLAN_LENGTH].
     start, first, second
@@ -142,6 +148,8 @@ def _convolve(
                 packed = weights.ctypes.data + panel * panel_bytes
                 for piece in range(0, plan[PIECES], plan[CHUNK_PIECES]):
                     chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
+                    is_last = piece + chunk == plan[PIECES] and extra_begins.shape[0] > 0
+                    extras_at = extra_begins[panel].ctypes.data if is_last else 0
                     chunk_at = packed + piece * plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
                     for i in range(0, count, TILE_ROWS):
                         dot_tile(
@@ -153,6 +161,9 @@ def _convolve(
                             chunk_at,
                             sums.ctypes.data + 4 * CHANNELS * i,
                             piece,
+                            extras_at,
+                            extra_offsets.ctypes.data,
+                            extra_weights.ctypes.data,
                         )
                 width = min(CHANNELS, filters - number * CHANNELS)
                 channel = group * filters + number * CHANNELS

@@ -6,6 +6,10 @@ uint8 and int8 (`bytes`), or two of int16 (`pairs`). Sums are exact modulo 2^32,
 Operands: activations lie anywhere, a row of the tile at `row`, its K cut into `pieces` of `groups` groups, each
 contiguous, at row + piece offset: an image convolved in place needs no copy of its patches. Weights are packed
 [piece][group][vector][lane][4 bytes].
+
+Sets without vpdpbusd form two products of bytes as int16, saturating, and then add those. No such sum saturates where
+both weights of a pair together are at most 32767 / (greatest activation) in size: weights are split so that it holds,
+what is left of the few pairs that are heavier coming as `extras`, groups by themselves (see `heavy_pairs`).
 """
 
 from __future__ import annotations
@@ -35,7 +39,9 @@ def tile_rows(builder: Any, activations: Any, rows: Any) -> list[Any]:
 
 
 def make_dot_tile(isa: InstructionSet, operands: str, *, emulated: bool = False) -> Any:
-    """Return the intrinsic ``tile(activations, rows, pieces, count, groups, weights, sums, resume)`` for Numba code.
+    """Return the intrinsic for Numba code that adds the products of a tile.
+
+    ``tile(activations, rows, pieces, count, groups, weights, sums, resume, extra_begins, extra_offsets, extra_weights)``
 
     Parameters
     ----------
@@ -48,16 +54,18 @@ def make_dot_tile(isa: InstructionSet, operands: str, *, emulated: bool = False)
 
     The intrinsic takes addresses and numbers, all int64: base of the activations; tables of int64 byte offsets of the
     TILE_ROWS rows and of the pieces; how many pieces, groups in each (one at least); packed weights; int32 sums
-    [TILE_ROWS, channels], written, or added to where `resume` is not 0.
+    [TILE_ROWS, channels], written, or added to where `resume` is not 0; extras, where their first address is not 0:
+    table of int64 [vectors + 1], where those of each vector begin, their byte offsets from a row, their weights.
     """
+    splits = operands == BYTES and not isa.has_byte_dot
 
     def add(lanes: Lanes, total: Any, a: Any, b: Any) -> Any:
         if operands == BYTES:
-            return lanes.add_byte_products(total, a, b)
+            return lanes.add_byte_products(total, a, b, fused=isa.has_byte_dot)
         return lanes.add_pair_products(total, a, b, fused=isa.has_pair_dot)
 
     def emit(builder: Any, args: Any) -> None:
-        activations, rows, pieces, count, groups, weights, sums, resume = args
+        activations, rows, pieces, count, groups, weights, sums, resume, *extras = args
         lanes = Lanes(builder, isa.lanes, emulated=emulated)
         row_at = tile_rows(builder, activations, rows)
         cells = [(row, vector) for row in range(TILE_ROWS) for vector in range(isa.vectors)]
@@ -87,8 +95,24 @@ def make_dot_tile(isa: InstructionSet, operands: str, *, emulated: bool = False)
                             total = totals[row, vector]
                             builder.store(add(lanes, builder.load(total), a, b[vector]), total)
                 builder.store(offset(builder, b_at, UNROLLED * isa.vectors * lanes.bytes), packed)
+        if splits:
+            with builder.if_then(builder.icmp_unsigned("!=", extras[0], constant64(0))):
+                emit_extras(lanes, row_at, totals, *extras)
         for cell in cells:
             lanes.store(builder.load(totals[cell]), sum_at[cell])
+
+    def emit_extras(lanes: Lanes, row_at: list[Any], totals: Any, begins: Any, offsets: Any, weights: Any) -> None:
+        builder = lanes.builder
+        for vector in range(isa.vectors):
+            begin = load_scalar(builder, offset(builder, begins, 8 * vector), I64)
+            end = load_scalar(builder, offset(builder, begins, 8 * (vector + 1)), I64)
+            with cgutils.for_range(builder, end, start=begin) as extra:
+                at = load_scalar(builder, builder.add(offsets, builder.shl(extra.index, constant64(3))), I64)
+                b = lanes.load(builder.add(weights, builder.mul(extra.index, constant64(lanes.bytes))))
+                for row in range(TILE_ROWS):
+                    a = lanes.splat(load_scalar(builder, builder.add(row_at[row], at), I32))
+                    total = totals[row, vector]
+                    builder.store(add(lanes, builder.load(total), a, b), total)
 
     @intrinsic
     def dot_tile(
@@ -101,11 +125,14 @@ def make_dot_tile(isa: InstructionSet, operands: str, *, emulated: bool = False)
         weights: Any,
         sums: Any,
         resume: Any,
+        extra_begins: Any,
+        extra_offsets: Any,
+        extra_weights: Any,
     ) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             emit(builder, args)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 8), codegen
+        return types.void(*[types.int64] * 11), codegen
 
     return dot_tile

@@ -4,7 +4,7 @@ A `Lanes` writes LLVM IR for vectors of int32 lanes. Loops and mutable state are
 `alloca`): LLVM promotes the state to registers. Instructions that only some CPUs have come in two spellings: their own,
 and, `emulated`, plain IR of the same meaning, so that kernels for any instruction set can be tested on any machine.
 
-Sources: Intel Intrinsics Guide (pmaddwd, vpdpbusd, vpdpwssd, vpdpwssds).
+Sources: Intel Intrinsics Guide (pmaddwd, pmaddubsw, vpdpbusd, vpdpwssd, vpdpwssds).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 F32 = ir.FloatType()
 
 _PAIR_PRODUCTS = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
+
+_BYTE_PAIR_PRODUCTS = {8: "llvm.x86.avx2.pmadd.ub.sw", 16: "llvm.x86.avx512.pmaddubs.w.512"}
 
 
 def constant64(value: int) -> Any:
@@ -99,7 +101,7 @@ class Lanes:
     def pair_products(self, a: Any, b: Any) -> Any:
         """Sum of two products of int16 in each lane (pmaddwd). Exact but for two times (-2^15)^2."""
         if self.emulated:
-            return self._sum_of_products(a, b, 16, signed=True)
+            return self._sum_of_products(a, b, range(0, 32, 16), 16, signed=True)
         halves = ir.VectorType(I16, 2 * self.count)
         operands = self.builder.bitcast(a, halves), self.builder.bitcast(b, halves)
         return self.call(_PAIR_PRODUCTS[self.count], *operands, result=self.type)
@@ -125,12 +127,28 @@ class Lanes:
         held = self.call(f"llvm.smin.v{self.count}i64", held, rails[1])
         return self.builder.trunc(held, self.type)
 
-    def add_byte_products(self, total: Any, a: Any, b: Any) -> Any:
-        """Add four products of a uint8 (of a) and an int8 (of b) to each lane, modulo 2^32 (vpdpbusd)."""
-        if not self.emulated:
+    def add_byte_products(self, total: Any, a: Any, b: Any, *, fused: bool) -> Any:
+        """Add four products of a uint8 (of a) and an int8 (of b) to each lane, modulo 2^32.
+
+        `fused`: at once (vpdpbusd). Else by way of sums of two products that saturate to int16 (pmaddubsw), which the
+        caller has to rule out.
+        """
+        if fused and not self.emulated:
             # The spelling with int32 operands: LLVM 15 to 20 know no other, later ones upgrade it.
             return self.call(self._vnni("vpdpbusd"), total, a, b)
-        return self.builder.add(total, self._sum_of_products(a, b, 8, signed=False))
+        if fused:
+            return self.builder.add(total, self._sum_of_products(a, b, range(0, 32, 8), 8, signed=False))
+        if self.emulated:
+            for begin in (0, 16):
+                pair = self._sum_of_products(a, b, range(begin, begin + 16, 8), 8, signed=False)
+                held = self.clamp(pair, self.constant(-(1 << 15)), self.constant((1 << 15) - 1))
+                total = self.builder.add(total, held)
+            return total
+        bytes_, halves = ir.VectorType(I8, 4 * self.count), ir.VectorType(I16, 2 * self.count)
+        operands = self.builder.bitcast(a, bytes_), self.builder.bitcast(b, bytes_)
+        pairs = self.call(_BYTE_PAIR_PRODUCTS[self.count], *operands, result=halves)
+        ones = ir.Constant(halves, [1] * halves.count)
+        return self.builder.add(total, self.call(_PAIR_PRODUCTS[self.count], pairs, ones, result=self.type))
 
     def _vnni(self, name: str) -> str:
         return f"llvm.x86.avx512.{name}.{32 * self.count}"
@@ -141,9 +159,9 @@ class Lanes:
         lower = self.builder.ashr if signed else self.builder.lshr
         return lower(raised, self.constant(32 - bits))
 
-    def _sum_of_products(self, a: Any, b: Any, bits: int, *, signed: bool) -> Any:
+    def _sum_of_products(self, a: Any, b: Any, lows: range, bits: int, *, signed: bool) -> Any:
         total = self.constant(0)
-        for low in range(0, 32, bits):
+        for low in lows:
             product = self.builder.mul(self._part(a, low, bits, signed=signed), self._part(b, low, bits, signed=True))
             total = self.builder.add(total, product)
         return total
