@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 
-from benchmarks.machine import has_vnni
+from benchmarks.machine import has_vnni, instruction_sets
 
 _FLOAT_CONVOLUTIONS = ("Conv", "FusedConv", "NhwcFusedConv")
 
@@ -32,8 +32,9 @@ class NotFused(Exception):
 
 
 def settings() -> tuple[Setting, ...]:
-    """Return the settings worth measuring on this processor: with VNNI the default is exact already."""
-    return (Setting.DEFAULT,) if has_vnni() else (Setting.DEFAULT, Setting.PRECISE)
+    """Return the settings worth measuring on this processor: only x86 without VNNI is inexact by default."""
+    inexact = "sse4.1" in instruction_sets() and not has_vnni()
+    return (Setting.DEFAULT, Setting.PRECISE) if inexact else (Setting.DEFAULT,)
 
 
 def open_session(
