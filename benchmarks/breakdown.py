@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from benchmarks.timing import clock
+from benchmarks.timing import Statistic, clock
 from simulator.execution import execute
 from simulator.execution.context import ExecutionContext, LayerResult
 from simulator.lowering.layer import Engine, Layer
@@ -40,8 +39,10 @@ def executor_times(now: Callable[[], float]) -> Iterator[dict[str, float]]:
         execute.run_layer = original
 
 
-def break_down(run: Callable[[], object], repeats: int, threads: int) -> dict[str, float]:
-    """Return the median time of each part of a run, seconds; RuntimeError where no layer was seen."""
+def break_down(
+    run: Callable[[], object], repeats: int, threads: int, statistic: Statistic = Statistic.MEDIAN
+) -> dict[str, float]:
+    """Return the time of each part of a run, seconds; RuntimeError where no layer was seen."""
     now = clock(threads)
     samples: dict[str, list[float]] = defaultdict(list)
     run()
@@ -55,4 +56,4 @@ def break_down(run: Callable[[], object], repeats: int, threads: int) -> dict[st
         for part in PARTS.values():
             samples[part].append(seconds[part])
         samples[BOOKKEEPING].append(total - sum(seconds.values()))
-    return {part: statistics.median(values) for part, values in samples.items()}
+    return {part: statistic.of(values) for part, values in samples.items()}

@@ -1,6 +1,7 @@
 """Time single convolutions against ONNX Runtime and XNNPACK, by turns in one process.
 
-    python -m benchmarks.layers [--threads 1,2] [--repeats 15] [--shapes 3x3] [--requantizer fixed_point_double,float32]
+    python -m benchmarks.layers [--threads 1,2] [--repeats 15] [--statistic median]
+                                [--shapes 3x3] [--requantizer fixed_point_double,float32]
 
 Ours is what a user waits for: `run` of a prepared one-layer network, values only, checks and record included. Theirs is
 one inference from array to array: ONNX Runtime's QLinearConv on NHWC (uint8 activations, int8 weights per filter), and
@@ -23,7 +24,7 @@ from benchmarks.litert import default_interpreter, invoke
 from benchmarks.machine import describe_machine
 from benchmarks.onnx_runtime import Setting, open_session, settings
 from benchmarks.plain_table import PlainTable, positive_integers, words
-from benchmarks.timing import clock_name, interleave
+from benchmarks.timing import Statistic, caption, interleave
 from simulator.numerics.modes import RequantizerKind
 
 ACCELERATOR = "edge_16x16_os"
@@ -50,7 +51,7 @@ class Measurement:
 
     case: ConvCase
     seconds: dict[str, float]
-    """Median time by contender: requantizers of ours, settings of ONNX Runtime, XNNPACK."""
+    """Time by contender: requantizers of ours, settings of ONNX Runtime, XNNPACK."""
     differing: dict[str, int]
     """Outputs that are not ours with the float32 requantizer, by rival."""
 
@@ -78,7 +79,13 @@ def xnnpack_run(case: ConvCase, threads: int) -> Callable[[], NDArray[np.int8]]:
     return lambda: invoke(interpreter, x)
 
 
-def measure(case: ConvCase, requantizers: Sequence[str], threads: int, repeats: int) -> Measurement:
+def measure(
+    case: ConvCase,
+    requantizers: Sequence[str],
+    threads: int,
+    repeats: int,
+    statistic: Statistic = Statistic.MEDIAN,
+) -> Measurement:
     """Time all contenders on one shape, and count in how many outputs the rivals differ from us."""
     contenders: dict[str, Callable[[], NDArray[np.int8] | NDArray[np.uint8]]] = {
         **{setting: onnx_run(case, setting, threads) for setting in settings()},
@@ -91,7 +98,7 @@ def measure(case: ConvCase, requantizers: Sequence[str], threads: int, repeats: 
         for name, run in contenders.items()
     }
     ours = {requantizer: our_run(case, requantizer, threads) for requantizer in requantizers}
-    return Measurement(case, interleave({**ours, **contenders}, repeats, threads), differing)
+    return Measurement(case, interleave({**ours, **contenders}, repeats, threads, statistic), differing)
 
 
 def table() -> PlainTable:
@@ -129,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--threads", type=positive_integers, default=(1, 2), help="numbers of threads: 1,2")
     parser.add_argument("--repeats", type=int, default=15, help="timed runs of each contender")
+    parser.add_argument("--statistic", type=Statistic, default=Statistic.MEDIAN, help="median, or least")
     parser.add_argument("--shapes", default="", help="only shapes whose name holds this text")
     parser.add_argument("--requantizer", type=words, default=("fixed_point_double", "float32"), help="ours, by commas")
     options = parser.parse_args()
@@ -141,9 +149,9 @@ def main() -> None:
     columns = table()
     shapes = [shape for shape in SHAPES if options.shapes in shape.name]
     for threads in options.threads:
-        print(f"\nthreads: {threads}, median of {options.repeats} runs, {clock_name(threads)}\n{columns.header()}")
+        print(f"\n{caption(threads, options.repeats, options.statistic)}\n{columns.header()}")
         for shape in shapes:
-            measured = measure(random_case(shape), options.requantizer, threads, options.repeats)
+            measured = measure(random_case(shape), options.requantizer, threads, options.repeats, options.statistic)
             for row in rows(measured, options.requantizer):
                 print(columns.row(row), flush=True)
 

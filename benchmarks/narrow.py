@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import bittrue
 from benchmarks.plain_table import PlainTable
-from benchmarks.timing import clock_name, interleave
+from benchmarks.timing import Statistic, caption, interleave
 from bittrue import Network, Run
 from simulator.numerics.modes import OverflowMode
 
@@ -67,7 +67,14 @@ def narrow_points(os_bits: Sequence[int], ws_bits: Sequence[int], rows: Sequence
                 yield NarrowPoint(accelerator, bits, mode, f"ws R={fold}", target)
 
 
-def print_narrow(network: Network, inputs: Inputs, points: Sequence[NarrowPoint], threads: int, repeats: int) -> None:
+def print_narrow(
+    network: Network,
+    inputs: Inputs,
+    points: Sequence[NarrowPoint],
+    threads: int,
+    repeats: int,
+    statistic: Statistic = Statistic.MEDIAN,
+) -> None:
     """Print a row for each accelerator, the wide one timed by turns with it."""
     table = PlainTable(
         ("bits", 4),
@@ -75,7 +82,7 @@ def print_narrow(network: Network, inputs: Inputs, points: Sequence[NarrowPoint]
         *(("events", 14), ("affected", 12), ("stepped", 9), ("labels differ", 8)),
     )
     print(f"\nnarrow accumulators: {network.name}, {network.macs / 1e9:.1f} GMAC")
-    print(f"threads: {threads}, median of {repeats} runs, {clock_name(threads)}; wide: os, 32 bits, wrap")
+    print(f"{caption(threads, repeats, statistic)}; wide: os, 32 bits, wrap")
     print(
         f"ws: partial sums of {PARTIAL_SUM_BITS} bits; stepped: array layers run step by step, of all\n{table.header()}"
     )
@@ -83,7 +90,7 @@ def print_narrow(network: Network, inputs: Inputs, points: Sequence[NarrowPoint]
     reference = wide()
     for point in points:
         run = _runner(network, inputs, point.accelerator, threads)
-        seconds = interleave({"wide": wide, "narrow": run}, repeats, threads)
+        seconds = interleave({"wide": wide, "narrow": run}, repeats, threads, statistic)
         print(table.row(_row(point, seconds, run(), reference)), flush=True)
 
 

@@ -1,6 +1,6 @@
 """Time whole networks against ONNX Runtime and XNNPACK, and narrow accumulators against wide ones.
 
-    python -m benchmarks.networks [--threads 1,2] [--repeats 7] [--size 513]
+    python -m benchmarks.networks [--threads 1,2] [--repeats 7] [--statistic median] [--size 513]
                                   [--networks deeplabv3_resnet50,fcn_vgg16,mnv2] [--narrow]
 
 DeepLabv3-ResNet50 and FCN-VGG16 (32s) have seeded weights and are calibrated on a photograph. Ours is `run` of the
@@ -27,7 +27,7 @@ from benchmarks.narrow import OUTPUT_STATIONARY_BITS, ROWS, WEIGHT_STATIONARY_BI
 from benchmarks.peak_memory import MEBIBYTE, PeakMemory, measure_apart
 from benchmarks.plain_table import PlainTable, positive_integers, words
 from benchmarks.rivals import NetworkCase, calibrated_network, differing_share, mnv2_case, seeded_case
-from benchmarks.timing import clock_name, interleave
+from benchmarks.timing import Statistic, clock_name, interleave
 from simulator.numerics.modes import RequantizerKind
 from workloads.images import demo_photo, prepare_image
 
@@ -69,7 +69,7 @@ def print_case(case: NetworkCase, options: argparse.Namespace) -> None:
     for threads in options.threads:
         runners = {rival.name: rival.start(threads) for rival in case.rivals}
         contenders = {_OURS: case.our_runner(accelerator, threads), **runners}
-        seconds = interleave(contenders, options.repeats, threads)
+        seconds = interleave(contenders, options.repeats, threads, options.statistic)
         memory = measure_apart(case.source, options.accelerator, options.requantizer, threads)
         for rival in case.rivals:
             print(table.row(_row(case, threads, seconds, rival.name, memory)), flush=True)
@@ -111,7 +111,7 @@ def _print_breakdown(case: NetworkCase, accelerator: bittrue.Accelerator, option
     table = PlainTable(("threads", 7), *((f"{part} ms", 10) for part in (*PARTS.values(), BOOKKEEPING)))
     print(f"where our time goes\n{table.header()}")
     for threads in options.threads:
-        parts = break_down(case.our_runner(accelerator, threads), options.repeats, threads)
+        parts = break_down(case.our_runner(accelerator, threads), options.repeats, threads, options.statistic)
         cells = [f"{parts[part] * 1e3:.2f}" for part in (*PARTS.values(), BOOKKEEPING)]
         print(table.row([str(threads), *cells]), flush=True)
 
@@ -121,13 +121,14 @@ def _print_narrow_section(options: argparse.Namespace) -> None:
     inputs = prepare_image(network, demo_photo())
     points = list(narrow_points(options.bits, options.ws_bits, options.ws_rows))
     for threads in options.threads:
-        print_narrow(network, inputs, points, threads, options.repeats)
+        print_narrow(network, inputs, points, threads, options.repeats, options.statistic)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--threads", type=positive_integers, default=(1, 2), help="numbers of threads: 1,2")
     parser.add_argument("--repeats", type=int, default=7, help="timed runs of each contender")
+    parser.add_argument("--statistic", type=Statistic, default=Statistic.MEDIAN, help="median, or least")
     parser.add_argument("--size", type=int, default=513, help="side of the image of the seeded networks")
     parser.add_argument("--networks", type=words, default=(*_SEEDED, _MNV2), help=f"by commas, or {_NONE}")
     parser.add_argument("--accelerator", default="edge_16x16_os", help="preset or YAML file")
@@ -148,6 +149,7 @@ def main() -> None:
     options = _options()
     print(describe_machine())
     print(f"ours on       {options.accelerator}, requantizer {options.requantizer}")
+    print(f"times         {options.statistic} of {options.repeats} runs, by turns")
     with tempfile.TemporaryDirectory() as folder:
         for case in cases(options.networks, options.size, Path(folder)):
             print_case(case, options)
