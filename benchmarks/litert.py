@@ -1,8 +1,11 @@
-"""The oracle of TFLite networks: ai-edge-litert on its reference kernels."""
+"""TFLite networks on ai-edge-litert: its reference kernels are the oracle, its default kernels the rival."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from numpy.typing import NDArray
 
 
 def reference_interpreter(model: bytes) -> Interpreter:
@@ -15,3 +18,19 @@ def reference_interpreter(model: bytes) -> Interpreter:
     )
     interpreter.allocate_tensors()
     return interpreter
+
+
+def default_interpreter(model: bytes, threads: int) -> Interpreter:
+    """Interpreter as its users get it: XNNPACK for what that can do; tensors allocated."""
+    interpreter = Interpreter(
+        model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN, num_threads=threads
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def invoke(interpreter: Interpreter, x: NDArray[Any]) -> NDArray[Any]:
+    """Run a model of one input and return its first output."""
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
