@@ -14,9 +14,9 @@ from simulator.execution.array_ledger import check_traps, first_event
 from simulator.execution.array_operands import Operands, array_operands, layer_weights
 from simulator.execution.array_proof import Bounds, Proof
 from simulator.execution.array_steps import run_steps
-from simulator.execution.array_tiles import Fused, fuse
 from simulator.execution.array_wide import run_wide
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
+from simulator.execution.fused import Fused, fuse
 from simulator.execution.requantize import random_key, requantize
 from simulator.graph.ops import Conv2D, FullyConnected, TransposeConv2D
 from simulator.lowering.array import ArrayConstants

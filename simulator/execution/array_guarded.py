@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import (
-    Fused,
     Tiles,
     aligned_zeros,
     by_panel,
@@ -23,10 +22,12 @@ from simulator.execution.array_tiles import (
     tile_plan,
 )
 from simulator.execution.array_weights import Weights
+from simulator.execution.fused import Fused
 from simulator.kernels import guarded_convolve as plan_of
 from simulator.kernels.dot_tile import GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.norms import block_norms, segment_norms
 from simulator.kernels.packing import pack_weights
+from simulator.kernels.requantize_panels import PLAN_LENGTH
 from simulator.lowering.layer import ConvGeometry, FoldOrder, RegisterSpec
 from simulator.numerics.modes import OverflowMode
 from simulator.numerics.scalar import needed_bits
@@ -126,8 +127,7 @@ def run_guarded(
     out = np.empty((geometry.m, filters), fused.format.dtype if fused else np.int32)
     raw = out.reshape(-1) if fused is None else out.reshape(-1).view(np.uint8)
     if fused:
-        plan[plan_of.KIND] = fused.kind
-        plan[plan_of.convolve.LOW : plan_of.convolve.ZERO_POINT + 1] = fused.limits
+        plan[:PLAN_LENGTH] = fused.plan
     threads = numba.get_num_threads()
     clipped, stats = np.zeros(threads, np.int64), np.zeros((threads, plan_of.STATS_LENGTH), np.int64)
     stats[:, [plan_of.STAT_FIRST_INNER, plan_of.STAT_FIRST_OUTER]] = plan_of.NONE

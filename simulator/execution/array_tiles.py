@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_weights import Weights
+from simulator.execution.fused import Fused
 from simulator.kernels import convolve as plan_of
 from simulator.kernels import isa as instruction_sets
 from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
 from simulator.kernels.packing import fill_image, pack_weights
+from simulator.kernels.requantize_panels import PLAN_LENGTH
 from simulator.lowering.layer import ConvGeometry
 from simulator.numerics.formats import IntFormat
-from simulator.numerics.modes import RequantizerKind, RoundingMode
-from simulator.numerics.quant import RequantParams
 
 _TASK_PIXELS = 192
 _TASKS_PER_THREAD = 8
@@ -50,19 +50,6 @@ class Tiles:
     def taken(self) -> int:
         """Numbers of K that a lane takes at once."""
         return _TAKEN[self.operands]
-
-
-@dataclass(frozen=True)
-class Fused:
-    """A requantizer in the form that the tiles take."""
-
-    kind: int
-    first: NDArray[np.int32]
-    """[filters], as is `second`: constants, see `simulator.kernels.requantize_tile`."""
-    second: NDArray[np.int32]
-    limits: tuple[int, int, int]
-    """Least and greatest stored output, zero point."""
-    format: IntFormat
 
 
 def choose_tiles(
@@ -113,27 +100,6 @@ def _share_of_heavy_groups(weights: Weights, tiles: Tiles) -> float:
     return float(weights.kept[key])
 
 
-def fuse(params: RequantParams, format: IntFormat) -> Fused | None:
-    """Return a layer's requantizer for the tiles, or None where it is not coded there."""
-    if format.bits > 8:
-        return None
-    limits = (params.minimum, params.maximum, params.zero_point)
-    exponent, multiplier = params.exponent.astype(np.int32), params.multiplier.astype(np.int32)
-    least, greatest = int(exponent.min()), int(exponent.max())
-    ties_up = params.rounding is RoundingMode.TIES_POS and least >= -31 and greatest <= 0
-    match params.kind:
-        case RequantizerKind.FIXED_POINT_DOUBLE if least >= -31 and greatest <= 31:
-            return Fused(plan_of.DOUBLE, multiplier, exponent, limits, format)
-        case RequantizerKind.FIXED_POINT_SINGLE if ties_up:
-            return Fused(plan_of.SINGLE, multiplier, 31 - exponent, limits, format)
-        case RequantizerKind.POWER_OF_TWO if ties_up:
-            return Fused(plan_of.POWER_OF_TWO, -exponent, -exponent, limits, format)
-        case RequantizerKind.FLOAT32:
-            scale = params.scale.view(np.int32)
-            return Fused(plan_of.FLOAT32, scale, scale, limits, format)
-    return None
-
-
 def run_tiles(
     operands: Operands, geometry: ConvGeometry, weights: Weights, tiles: Tiles, fused: Fused | None
 ) -> tuple[NDArray[Any], int]:
@@ -176,8 +142,7 @@ def run_tiles(
     plan = _plan(geometry, image, packed, tiles)
     dtype: Any = np.int32
     if fused:
-        plan[plan_of.KIND] = fused.kind
-        plan[[plan_of.LOW, plan_of.HIGH, plan_of.ZERO_POINT]] = fused.limits
+        plan[:PLAN_LENGTH] = fused.plan
         dtype = fused.format.dtype
     out = np.empty((geometry.m, filters), dtype)
     raw = out.reshape(-1) if fused is None else out.reshape(-1).view(np.uint8)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.execution.context import ExecutionContext
+from simulator.execution.fused import Fused, fuse
+from simulator.kernels import isa, requantize_panels
 from simulator.kernels import requantize as kernels
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.modes import RequantizerKind, RoundingMode
@@ -59,6 +61,10 @@ def requantize(
         Outputs that were clipped.
 
     """
+    fused = fuse(params, format) if accumulators.dtype == np.int32 else None
+    name = isa.chosen()
+    if fused is not None and name != isa.PLAIN:
+        return _requantize_on_vectors(accumulators, fused, name)
     out = np.empty(accumulators.shape, format.dtype)
     raw = out.view(np.uint8 if out.itemsize == 1 else np.uint16)
     clipped = np.empty(len(accumulators), np.int64)
@@ -76,4 +82,16 @@ def requantize(
             kernels.shifted(accumulators, whole, *constants, *limits, rounding, key, raw, clipped)
         case RequantizerKind.FLOAT32:
             kernels.float32(accumulators, bits, params.scale, *limits, raw, clipped)
+    return out, int(clipped.sum())
+
+
+def _requantize_on_vectors(accumulators: NDArray[Any], fused: Fused, name: str) -> tuple[NDArray[Any], int]:
+    channels = isa.INSTRUCTION_SETS[name].channels
+    padded = np.zeros((3, -(-accumulators.shape[1] // channels) * channels), np.int32)
+    padded[1:, : accumulators.shape[1]] = fused.first, fused.second
+    out = np.empty(accumulators.shape, fused.format.dtype)
+    clipped = np.zeros(-(-len(accumulators) // requantize_panels.ROWS), np.int64)
+    plan = np.array(fused.plan, np.int64)
+    run = requantize_panels.make_requantize_matrix(name)
+    run(plan, np.ascontiguousarray(accumulators), *padded, out.reshape(-1).view(np.uint8), clipped)
     return out, int(clipped.sum())

@@ -13,59 +13,46 @@ from typing import Any
 import numba
 import numpy as np
 
-from simulator.kernels import requantize_tile
+from simulator.kernels import requantize_panels
 from simulator.kernels._jit import kernel, specialized
 from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS
+from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
 from simulator.kernels.tickets import take_ticket
 
 PIXELS = 384
 """Output pixels of a task, at most; a multiple of TILE_ROWS."""
 
-RAW = 0
-"""No requantizer: int32 sums are the output."""
-DOUBLE = 1
-SINGLE = 2
-POWER_OF_TWO = 3
-FLOAT32 = 4
-
-PIXEL_COUNT = 0
+# A plan begins as that of `requantize_panels`.
+PIXEL_COUNT = requantize_panels.PLAN_LENGTH
 """Output pixels, M."""
-OUT_HEIGHT = 1
-OUT_WIDTH = 2
-BATCH_BYTES = 3
+OUT_HEIGHT = requantize_panels.PLAN_LENGTH + 1
+OUT_WIDTH = requantize_panels.PLAN_LENGTH + 2
+BATCH_BYTES = requantize_panels.PLAN_LENGTH + 3
 """From one image to the next."""
-ROW_BYTES = 4
+ROW_BYTES = requantize_panels.PLAN_LENGTH + 4
 """From what one output row reads to what the next reads."""
-COLUMN_BYTES = 5
-GROUP_OFFSET_BYTES = 6
+COLUMN_BYTES = requantize_panels.PLAN_LENGTH + 5
+GROUP_OFFSET_BYTES = requantize_panels.PLAN_LENGTH + 6
 """From one group's channels to the next group's."""
-FILTERS = 7
+FILTERS = requantize_panels.PLAN_LENGTH + 7
 """Output channels of a group."""
-GROUPS = 8
-PANELS = 9
+GROUPS = requantize_panels.PLAN_LENGTH + 8
+PANELS = requantize_panels.PLAN_LENGTH + 9
 """Panels of a group."""
-PIECES = 10
-PIECE_GROUPS = 11
+PIECES = requantize_panels.PLAN_LENGTH + 10
+PIECE_GROUPS = requantize_panels.PLAN_LENGTH + 11
 """Groups of 4 bytes in a piece."""
-CHUNK_PIECES = 12
+CHUNK_PIECES = requantize_panels.PLAN_LENGTH + 12
 """Pieces of weights that stay in the cache."""
-TASK_PIXELS = 13
-TASK_PANELS = 14
+TASK_PIXELS = requantize_panels.PLAN_LENGTH + 13
+TASK_PANELS = requantize_panels.PLAN_LENGTH + 14
 """Panels (of all groups) of a task."""
-KIND = 15
-"""RAW or a requantizer."""
-LOW = 16
-HIGH = 17
-ZERO_POINT = 18
-PLAN_LENGTH = 19
+PLAN_LENGTH = requantize_panels.PLAN_LENGTH + 15
 
 # What an instruction set puts in place of these: see `make_convolve`.
 dot_tile: Any = None
-double_tile: Any = None
-single_tile: Any = None
-power_of_two_tile: Any = None
-float32_tile: Any = None
+requantize_block: Any = None
 CHANNELS = 0
 
 
@@ -173,50 +160,22 @@ def _convolve(
                         for c in range(width):
                             out[(begin + i) * row_filters + channel + c] = np.int32(sums[i, c] + start[at + c])
                 else:
-                    whole = width == CHANNELS
-                    target = out.ctypes.data + begin * row_filters + channel if whole else spare.ctypes.data
-                    clipped[thread] += requantize_panel(
-                        plan, sums, count, width, start, first, second, at, target, row_filters if whole else CHANNELS
+                    clipped[thread] += requantize_block(
+                        plan,
+                        sums.ctypes.data,
+                        4 * CHANNELS,
+                        count,
+                        width,
+                        start,
+                        first,
+                        second,
+                        at,
+                        out,
+                        begin * row_filters + channel,
+                        row_filters,
+                        spare,
                     )
-                    if not whole:
-                        for i in range(count):
-                            for c in range(width):
-                                out[(begin + i) * row_filters + channel + c] = spare[i, c]
             task = take_ticket(counter.ctypes.data)
-
-
-requantize_panel: Any = None
-
-
-def _requantize_panel(
-    plan: Any, sums: Any, rows: Any, width: Any, start: Any, first: Any, second: Any, at: Any, target: Any, stride: Any
-) -> int:
-    """Requantize the sums of a panel by the plan's kind; return the number of clipped outputs."""
-    sums_at, start_at = sums.ctypes.data, start.ctypes.data + 4 * at
-    first_at, second_at = first.ctypes.data + 4 * at, second.ctypes.data + 4 * at
-    low, high, zero_point = plan[LOW], plan[HIGH], plan[ZERO_POINT]
-    if plan[KIND] == DOUBLE:
-        return double_tile(sums_at, rows, width, start_at, first_at, second_at, low, high, zero_point, target, stride)
-    if plan[KIND] == SINGLE:
-        return single_tile(sums_at, rows, width, start_at, first_at, second_at, low, high, zero_point, target, stride)
-    if plan[KIND] == POWER_OF_TWO:
-        return power_of_two_tile(
-            sums_at, rows, width, start_at, first_at, second_at, low, high, zero_point, target, stride
-        )
-    return float32_tile(sums_at, rows, width, start_at, first_at, second_at, low, high, zero_point, target, stride)
-
-
-@cache
-def make_requantize_panel(name: str) -> Any:
-    """Return `_requantize_panel` for an instruction set."""
-    isa = INSTRUCTION_SETS[name]
-    tiles = {
-        "double_tile": requantize_tile.make_requantize_tile(isa, requantize_tile.fixed_point_double),
-        "single_tile": requantize_tile.make_requantize_tile(isa, requantize_tile.fixed_point_single),
-        "power_of_two_tile": requantize_tile.make_requantize_tile(isa, requantize_tile.power_of_two),
-        "float32_tile": requantize_tile.make_requantize_tile(isa, requantize_tile.float32),
-    }
-    return kernel()(specialized(_requantize_panel, f"requantize_panel_{name}", **tiles))
 
 
 @cache
@@ -227,7 +186,7 @@ def make_convolve(name: str, operands: str, *, emulated: bool = False) -> Any:
         _convolve,
         f"convolve_{name}_{operands}{'_emulated' if emulated else ''}",
         dot_tile=make_dot_tile(isa, operands, emulated=emulated),
-        requantize_panel=make_requantize_panel(name),
+        requantize_block=make_requantize_block(name),
         CHANNELS=isa.channels,
     )
     return kernel(parallel=True)(template)

@@ -18,16 +18,15 @@ from simulator.kernels.convolve import (
     FILTERS,
     GROUP_OFFSET_BYTES,
     GROUPS,
-    KIND,
     PANELS,
     PIXEL_COUNT,
-    RAW,
     TASK_PANELS,
     TASK_PIXELS,
     row_offsets,
 )
 from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS
+from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
 from simulator.kernels.tickets import take_ticket
 
 PIXELS = 192
@@ -63,7 +62,7 @@ NONE = np.iinfo(np.int64).max
 
 # What an instruction set puts in place of these: see `make_guarded_convolve`.
 tile: Any = None
-requantize_panel: Any = None
+requantize_block: Any = None
 CHANNELS = 0
 TWO_LEVEL = False
 
@@ -210,16 +209,21 @@ def _guarded_convolve(
                         for c in range(width):
                             out[(begin + i) * row_filters + channel + c] = registers[i, c]
                 else:
-                    whole = width == CHANNELS
-                    target = out.ctypes.data + begin * row_filters + channel if whole else spare.ctypes.data
-                    stride = row_filters if whole else CHANNELS
-                    clipped[thread] += requantize_panel(
-                        plan, registers, count, width, no_start, first, second, at, target, stride
+                    clipped[thread] += requantize_block(
+                        plan,
+                        registers.ctypes.data,
+                        4 * CHANNELS,
+                        count,
+                        width,
+                        no_start,
+                        first,
+                        second,
+                        at,
+                        out,
+                        begin * row_filters + channel,
+                        row_filters,
+                        spare,
                     )
-                    if not whole:
-                        for i in range(count):
-                            for c in range(width):
-                                out[(begin + i) * row_filters + channel + c] = spare[i, c]
             task = take_ticket(counter.ctypes.data)
 
 
@@ -231,7 +235,7 @@ def make_guarded_convolve(name: str, *, two_level: bool, emulated: bool = False)
         _guarded_convolve,
         f"guarded_convolve_{name}_{'folds' if two_level else 'steps'}{'_emulated' if emulated else ''}",
         tile=guarded_tile.make_guarded_tile(isa, two_level=two_level, emulated=emulated),
-        requantize_panel=convolve.make_requantize_panel(name),
+        requantize_block=make_requantize_block(name),
         CHANNELS=isa.channels,
         TWO_LEVEL=two_level,
     )

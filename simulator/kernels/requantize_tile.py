@@ -150,14 +150,14 @@ def float32(lanes: Lanes, scales: Any, _: Any, limits: _Limits) -> Any:
 def make_requantize_tile(isa: InstructionSet, requantizer: Requantizer) -> Any:
     """Return the intrinsic for Numba code that takes a panel of sums to bytes.
 
-    ``requantize(sums, rows, width, start, first, second, low, high, zero_point, out, stride)`` returns the number of
-    clipped outputs. All int64: address of int32 sums [rows, channels]; rows; channels that count, the rest is padding;
-    addresses of int32 [channels] start values and of both constants; limits; address and row stride in bytes of the
-    output, whose rows are written whole, padding included.
+    ``requantize(sums, sums_stride, rows, width, start, first, second, low, high, zero_point, out, out_stride)`` returns
+    the number of clipped outputs. All int64: address and row stride in bytes of int32 sums; rows; channels that count,
+    the rest is padding; addresses of int32 [channels] start values and of both constants; limits; address and row
+    stride in bytes of the output. Rows are read and written whole, padding included.
     """
 
     def emit(builder: Any, args: Any) -> Any:
-        sums, rows, width, start, first, second, low, high, zero_point, out, stride = args
+        sums, sums_stride, rows, width, start, first, second, low, high, zero_point, out, out_stride = args
         lanes = Lanes(builder, isa.lanes)
         narrow = [lanes.splat(builder.trunc(value, I32)) for value in (low, high, zero_point)]
         limits = _Limits(builder.sub(narrow[0], narrow[2]), builder.sub(narrow[1], narrow[2]), narrow[2])
@@ -173,10 +173,10 @@ def make_requantize_tile(isa: InstructionSet, requantizer: Requantizer) -> Any:
             left = lanes.splat(builder.trunc(builder.sub(width, constant64(vector * lanes.count)), I32))
             counts = builder.icmp_signed("<", numbers, left)
             with cgutils.for_range(builder, rows) as row:
-                row_at = builder.mul(row.index, constant64(isa.channels * 4))
+                row_at = builder.mul(row.index, sums_stride)
                 accumulators = builder.add(lanes.load(offset(builder, builder.add(sums, row_at), at)), begin)
                 values, clips = scale(accumulators)
-                target = offset(builder, builder.add(out, builder.mul(row.index, stride)), vector * lanes.count)
+                target = offset(builder, builder.add(out, builder.mul(row.index, out_stride)), vector * lanes.count)
                 lanes.store(builder.trunc(values, ir.VectorType(I8, lanes.count)), target)
                 found = builder.sext(builder.and_(clips, counts), lanes.type)
                 builder.store(builder.sub(builder.load(clipped), found), clipped)
@@ -187,6 +187,7 @@ def make_requantize_tile(isa: InstructionSet, requantizer: Requantizer) -> Any:
     def requantize_tile(
         context: Any,
         sums: Any,
+        sums_stride: Any,
         rows: Any,
         width: Any,
         start: Any,
@@ -196,11 +197,11 @@ def make_requantize_tile(isa: InstructionSet, requantizer: Requantizer) -> Any:
         high: Any,
         zero_point: Any,
         out: Any,
-        stride: Any,
+        out_stride: Any,
     ) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return emit(builder, args)
 
-        return types.int64(*[types.int64] * 11), codegen
+        return types.int64(*[types.int64] * 12), codegen
 
     return requantize_tile

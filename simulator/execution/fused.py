@@ -1,0 +1,52 @@
+"""A layer's requantizer in the form that vector kernels take, where they have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.kernels import requantize_panels as kinds
+from simulator.numerics.formats import IntFormat
+from simulator.numerics.modes import RequantizerKind, RoundingMode
+from simulator.numerics.quant import RequantParams
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A requantizer in the form that the tiles take."""
+
+    kind: int
+    first: NDArray[np.int32]
+    """[filters], as is `second`: constants, see `simulator.kernels.requantize_tile`."""
+    second: NDArray[np.int32]
+    limits: tuple[int, int, int]
+    """Least and greatest stored output, zero point."""
+    format: IntFormat
+
+    @property
+    def plan(self) -> tuple[int, ...]:
+        """As a plan of `requantize_panels` begins."""
+        return self.kind, *self.limits
+
+
+def fuse(params: RequantParams, format: IntFormat) -> Fused | None:
+    """Return a layer's requantizer for vector kernels, or None where they do not have it."""
+    if format.bits > 8:
+        return None
+    limits = (params.minimum, params.maximum, params.zero_point)
+    exponent, multiplier = params.exponent.astype(np.int32), params.multiplier.astype(np.int32)
+    least, greatest = int(exponent.min()), int(exponent.max())
+    ties_up = params.rounding is RoundingMode.TIES_POS and least >= -31 and greatest <= 0
+    match params.kind:
+        case RequantizerKind.FIXED_POINT_DOUBLE if least >= -31 and greatest <= 31:
+            return Fused(kinds.DOUBLE, multiplier, exponent, limits, format)
+        case RequantizerKind.FIXED_POINT_SINGLE if ties_up:
+            return Fused(kinds.SINGLE, multiplier, 31 - exponent, limits, format)
+        case RequantizerKind.POWER_OF_TWO if ties_up:
+            return Fused(kinds.POWER_OF_TWO, -exponent, -exponent, limits, format)
+        case RequantizerKind.FLOAT32:
+            scale = params.scale.view(np.int32)
+            return Fused(kinds.FLOAT32, scale, scale, limits, format)
+    return None
