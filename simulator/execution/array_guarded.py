@@ -28,6 +28,7 @@ from simulator.kernels.dot_tile import GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.norms import block_norms, segment_norms
 from simulator.kernels.packing import pack_weights
 from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry, FoldOrder, RegisterSpec
 from simulator.numerics.modes import OverflowMode
 from simulator.numerics.scalar import needed_bits
@@ -125,14 +126,13 @@ def run_guarded(
     panels = -(-geometry.filters // chosen.isa.channels)
     per_channel = [by_panel(v, geometry, panels, chosen) for v in (start, start_events, nothing, *constants)]
     out = np.empty((geometry.m, filters), fused.format.dtype if fused else np.int32)
-    raw = out.reshape(-1) if fused is None else out.reshape(-1).view(np.uint8)
+    raw = out.reshape(-1).view(np.uint8)
     if fused:
         plan[:PLAN_LENGTH] = fused.plan
-    threads = numba.get_num_threads()
-    clipped, stats = np.zeros(threads, np.int64), np.zeros((threads, plan_of.STATS_LENGTH), np.int64)
+    stats = np.zeros((numba.get_num_threads(), plan_of.STATS_LENGTH), np.int64)
     stats[:, [plan_of.STAT_FIRST_INNER, plan_of.STAT_FIRST_OUTER]] = plan_of.NONE
-    kernel = plan_of.make_guarded_convolve(chosen.isa.name, two_level=order.partial_sum is not None, emulated=emulated)
-    kernel(
+    run = plan_of.make_guarded_convolve(chosen.isa.name, two_level=order.partial_sum is not None, emulated=emulated)
+    arguments = (
         image.reshape(-1),
         norms.reshape(-1),
         packed.weights,
@@ -142,11 +142,10 @@ def run_guarded(
         plan,
         *per_channel,
         raw,
-        clipped,
-        stats,
-        np.zeros(1, np.int64),
     )
-    return _result(out, int(clipped.sum()) if fused else None, stats)
+    counter = np.zeros(1, np.int64)
+    clipped = run_on_threads(lambda thread: int(run(*arguments, stats[thread], counter)))
+    return _result(out, clipped if fused else None, stats)
 
 
 def _result(values: NDArray[Any], saturations: int | None, stats: NDArray[np.int64]) -> Guarded:

@@ -19,6 +19,7 @@ from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
 from simulator.kernels.packing import fill_image, pack_weights
 from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
 from simulator.numerics.formats import IntFormat
 
@@ -100,21 +101,17 @@ def _share_of_heavy_groups(weights: Weights, tiles: Tiles) -> float:
     return float(weights.kept[key])
 
 
-def run_tiles(
-    operands: Operands, geometry: ConvGeometry, weights: Weights, tiles: Tiles, fused: Fused | None
-) -> tuple[NDArray[Any], int]:
+def run_tiles(operands: Operands, tiles: Tiles, fused: Fused | None) -> tuple[NDArray[Any], int]:
     """Convolve.
 
     Parameters
     ----------
     operands
-        Activations and start values.
-    geometry, weights
-        The layer's, or those of one phase of a transposed convolution.
+        The layer's.
     tiles
         From `choose_tiles`.
     fused
-        From `fuse`; None = the sums themselves, int32.
+        Its requantizer; None = the sums themselves, int32.
 
     Returns
     -------
@@ -124,6 +121,7 @@ def run_tiles(
         Outputs that were clipped.
 
     """
+    geometry, weights = operands.geometry, operands.weights
     image, border = filled_image(operands, geometry, tiles)
     packed = _packed(geometry, weights, image, tiles)
     filters = geometry.filters * geometry.groups
@@ -145,11 +143,10 @@ def run_tiles(
         plan[:PLAN_LENGTH] = fused.plan
         dtype = fused.format.dtype
     out = np.empty((geometry.m, filters), dtype)
-    raw = out.reshape(-1) if fused is None else out.reshape(-1).view(np.uint8)
-    clipped = np.zeros(numba.get_num_threads(), np.int64)
-    kernel = plan_of.make_convolve(tiles.isa.name, tiles.operands, emulated=tiles.emulated)
-    kernel(image.reshape(-1), *packed.arrays, plan, *per_channel, raw, clipped, np.zeros(1, np.int64))
-    return out, int(clipped.sum())
+    raw = out.reshape(-1).view(np.uint8)
+    run, counter = plan_of.make_convolve(tiles.isa.name, tiles.operands, emulated=tiles.emulated), np.zeros(1, np.int64)
+    arguments = (image.reshape(-1), *packed.arrays, plan, *per_channel, raw, counter)
+    return out, run_on_threads(lambda _: int(run(*arguments)))
 
 
 def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.execution.array_operands import Operands, geometry_vector
+from simulator.execution.array_phases import phase_operands, place_phases, plan_phases
 from simulator.execution.array_proof import Bounds
-from simulator.execution.array_tiles import Fused, Tiles, choose_tiles, run_tiles
-from simulator.execution.array_weights import Weights
-from simulator.graph.ops import Padding
+from simulator.execution.array_tiles import choose_tiles, run_tiles
+from simulator.execution.fused import Fused
 from simulator.kernels import wide
-from simulator.lowering.layer import ConvGeometry
 from simulator.numerics.scalar import needed_bits
 
 
@@ -43,23 +41,35 @@ def run_wide(operands: Operands, bounds: Bounds, fused: Fused | None = None) -> 
     narrow = needed_bits(*bounds.accumulator) <= 32
     if operands.is_depthwise:
         return WideSums(_depthwise(operands, np.int32 if narrow else np.int64), None)
-    convolve = _convolver(operands, narrow, fused)
-    if operands.geometry.insertion == (1, 1):
-        values, saturations = convolve(operands.geometry, operands.weights)
-    else:
-        values, saturations = _by_phases(operands, convolve)
-    is_output = isinstance(convolve, _Tiled) and fused is not None
-    return WideSums(values, saturations if is_output else None)
+    if operands.geometry.insertion != (1, 1):
+        return _by_phases(operands, narrow, fused)
+    return _convolve(operands, narrow, fused)
 
 
-def _convolver(operands: Operands, narrow: bool, fused: Fused | None) -> Convolver:
+def _convolve(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums:
     tiles = choose_tiles(operands) if narrow else None
     if tiles is not None:
-        return _Tiled(operands, tiles, fused)
+        values, saturations = run_tiles(operands, tiles, fused)
+        return WideSums(values, saturations if fused else None)
     fill = operands.x_zero_point - operands.x_format.min
     least, greatest = operands.weights.range
     on_bytes = narrow and operands.x_format.bits <= 8 and 0 <= fill < 256 and least >= -(1 << 15) and greatest < 1 << 15
-    return _Bytes.prepare(operands, fill) if on_bytes else _Int64.prepare(operands)
+    return WideSums(_on_bytes(operands, fill) if on_bytes else _on_int64(operands), None)
+
+
+def _by_phases(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums:
+    """Run a transposed convolution as the convolutions of its phases, and lay their outputs out."""
+    whole = operands.geometry
+    plan = plan_phases(whole)
+    values, saturations = np.empty(0), 0
+    for group in plan:
+        part = phase_operands(operands, group)
+        sums = _convolve(part, narrow, fused.repeated(len(group.rows) * len(group.columns)) if fused else None)
+        if not values.size:
+            values = np.empty((whole.batch, whole.out_height, whole.out_width, whole.filters), sums.values.dtype)
+        place_phases(sums.values, group, values)
+        saturations = None if sums.saturations is None or saturations is None else saturations + sums.saturations
+    return WideSums(values.reshape(whole.m, whole.filters), saturations)
 
 
 def spread(operands: Operands, padded_filters: int) -> NDArray[np.int32]:
@@ -71,132 +81,33 @@ def spread(operands: Operands, padded_filters: int) -> NDArray[np.int32]:
 
 
 def _depthwise(operands: Operands, dtype: type[np.int32] | type[np.int64]) -> NDArray[Any]:
-    out = np.empty((operands.geometry.m, operands.filters), dtype)
+    geometry = operands.geometry
+    out = np.empty((geometry.m, operands.filters), dtype)
     weights = np.ascontiguousarray(operands.weights.centred.T)
-    x = spread(operands, operands.filters)
-    wide.depthwise_wide(x, weights, operands.start.astype(dtype), geometry_vector(operands.geometry), out)
+    x = operands.x if geometry.filters == 1 else np.repeat(operands.x, geometry.filters, axis=1)
+    start = operands.start[0].astype(dtype)
+    wide.depthwise_wide(x, operands.x_zero_point, weights.astype(dtype), start, geometry_vector(geometry), out)
     return out
 
 
-Convolver = Callable[[ConvGeometry, Weights], tuple[NDArray[Any], int]]
-"""(geometry, weights) -> values [pixels, filters], saturations. The geometry is the layer's or that of one phase."""
+def _on_bytes(operands: Operands, fill: int) -> NDArray[np.int32]:
+    """Sums of 8-bit activations, on plain loops."""
+    geometry, weights = operands.geometry, operands.weights
+    x = (operands.x.astype(np.int16) - np.int16(operands.x_format.min)).astype(np.uint8)
+    filled = -(-geometry.filters // wide.TILE) * wide.TILE
+    packed = np.zeros((geometry.groups, filled, geometry.k), np.int16)
+    packed[:, : geometry.filters] = weights.centred.reshape(geometry.groups, geometry.filters, geometry.k)
+    # The kernel sums q * w; less z * w it is the sum of (q - z) * w. Exact modulo 2^32, and the result fits.
+    start = (operands.start - fill * weights.sums).astype(np.int32)
+    out = np.empty((geometry.m, operands.filters), np.int32)
+    wide.conv_wide(x, packed, start, geometry_vector(geometry), fill, out)
+    return out
 
 
-@dataclass(frozen=True, eq=False)
-class _Tiled:
-    """Sums of an instruction set's register tiles, requantized where `fused` says how."""
-
-    operands: Operands
-    tiles: Tiles
-    fused: Fused | None
-
-    def __call__(self, geometry: ConvGeometry, weights: Weights) -> tuple[NDArray[Any], int]:
-        return run_tiles(self.operands, geometry, weights, self.tiles, self.fused)
-
-
-@dataclass(frozen=True, eq=False)
-class _Bytes:
-    """8-bit activations, int32 sums."""
-
-    x: NDArray[np.uint8]
-    fill: int
-    start: NDArray[np.int64]
-
-    @classmethod
-    def prepare(cls, operands: Operands, fill: int) -> _Bytes:
-        x = (operands.x.astype(np.int16) - np.int16(operands.x_format.min)).astype(np.uint8)
-        return cls(x, fill, operands.start)
-
-    def __call__(self, geometry: ConvGeometry, weights: Weights) -> tuple[NDArray[np.int32], int]:
-        filled = -(-geometry.filters // wide.TILE) * wide.TILE
-        packed = np.zeros((geometry.groups, filled, geometry.k), np.int16)
-        packed[:, : geometry.filters] = weights.centred.reshape(geometry.groups, geometry.filters, geometry.k)
-        # The kernel sums q * w; less z * w it is the sum of (q - z) * w. Exact modulo 2^32, and the result fits.
-        start = (self.start - self.fill * weights.sums).astype(np.int32)
-        out = np.empty((geometry.m, geometry.filters * geometry.groups), np.int32)
-        wide.conv_wide(self.x, packed, start, geometry_vector(geometry), self.fill, out)
-        return out, 0
-
-
-@dataclass(frozen=True, eq=False)
-class _Int64:
-    """Wider operands, int64 sums."""
-
-    x: NDArray[np.int32]
-    start: NDArray[np.int64]
-
-    @classmethod
-    def prepare(cls, operands: Operands) -> _Int64:
-        return cls(operands.centred_x(), operands.start)
-
-    def __call__(self, geometry: ConvGeometry, weights: Weights) -> tuple[NDArray[np.int64], int]:
-        packed = np.ascontiguousarray(weights.centred.reshape(geometry.groups, geometry.filters, geometry.k))
-        out = np.empty((geometry.m, geometry.filters * geometry.groups), np.int64)
-        wide.conv_wide_int64(self.x, packed, self.start, geometry_vector(geometry), out)
-        return out, 0
-
-
-# ---------------------------------------------------------------- transposed convolution
-
-
-def _by_phases(operands: Operands, convolve: Convolver) -> tuple[NDArray[Any], int]:
-    """Leave out the woven zeros: outputs of one phase (row and column modulo the stride) share their nonzero taps."""
-    whole = operands.geometry
-    size = (whole.batch, whole.out_height, whole.out_width, whole.filters)
-    out, saturations = np.empty(0), 0
-    for row in _phases(whole.out_height, whole.kernel[0], whole.padding.top, whole.insertion[0]):
-        for column in _phases(whole.out_width, whole.kernel[1], whole.padding.left, whole.insertion[1]):
-            taps = _taps(operands.weights, whole, row, column)
-            part = replace(
-                whole,
-                out_height=row.outputs,
-                out_width=column.outputs,
-                kernel=(_tap_count(row, whole.kernel[0]), _tap_count(column, whole.kernel[1])),
-                padding=Padding(top=row.padding, left=column.padding),
-                insertion=(1, 1),
-                transposed=False,
-            )
-            values, clipped = convolve(part, taps)
-            saturations += clipped
-            if not out.size:
-                out = np.empty(size, values.dtype)
-            shape = (whole.batch, row.outputs, column.outputs, whole.filters)
-            out[:, row.phase :: row.stride, column.phase :: column.stride] = values.reshape(shape)
-    return out.reshape(whole.m, whole.filters), saturations
-
-
-def _taps(weights: Weights, whole: ConvGeometry, row: _Phase, column: _Phase) -> Weights:
-    """Return the weights that meet real input in one phase; where none do, one tap of weights that count for nothing."""
-    key = ("phase", row.first_tap, column.first_tap)
-    if key not in weights.kept:
-        filters = weights.stored.reshape(whole.filters, *whole.kernel, whole.channels)
-        taps = filters[:, row.first_tap :: row.stride, column.first_tap :: column.stride]
-        if not taps.size:
-            shape = (whole.filters, max(1, taps.shape[1]), max(1, taps.shape[2]), whole.channels)
-            taps = np.broadcast_to(weights.zero_points[:, None, None, None], shape).astype(filters.dtype)
-        matrix = np.ascontiguousarray(taps).reshape(whole.filters, -1)
-        weights.kept[key] = Weights(matrix, weights.zero_points)
-    found: Weights = weights.kept[key]
-    return found
-
-
-def _tap_count(phase: _Phase, taps: int) -> int:
-    return max(1, len(range(phase.first_tap, taps, phase.stride)))
-
-
-@dataclass(frozen=True)
-class _Phase:
-    phase: int
-    stride: int
-    outputs: int
-    first_tap: int
-    """The taps phase, phase + stride ... of the flipped filter meet real input."""
-    padding: int
-    """Input rows above the first output's first tap; may be negative."""
-
-
-def _phases(outputs: int, taps: int, padding: int, stride: int) -> Iterator[_Phase]:
-    for phase in range(min(stride, outputs)):
-        first_tap = (padding - phase) % stride
-        before = (padding - phase - first_tap) // stride
-        yield _Phase(phase, stride, -(-(outputs - phase) // stride), min(first_tap, taps), before)
+def _on_int64(operands: Operands) -> NDArray[np.int64]:
+    """Sums of wider operands."""
+    geometry = operands.geometry
+    packed = np.ascontiguousarray(operands.weights.centred.reshape(geometry.groups, geometry.filters, geometry.k))
+    out = np.empty((geometry.m, operands.filters), np.int64)
+    wide.conv_wide_int64(operands.centred_x(), packed, operands.start, geometry_vector(geometry), out)
+    return out

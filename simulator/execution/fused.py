@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ class Fused:
     def plan(self) -> tuple[int, ...]:
         """As a plan of `requantize_panels` begins."""
         return self.kind, *self.limits
+
+    def repeated(self, times: int) -> Fused:
+        """Return it for as many times the filters."""
+        return replace(self, first=np.tile(self.first, times), second=np.tile(self.second, times))
 
 
 def fuse(params: RequantParams, format: IntFormat) -> Fused | None:

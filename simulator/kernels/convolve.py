@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
 from simulator.kernels import requantize_panels
@@ -83,10 +82,9 @@ def _convolve(
     first: Any,
     second: Any,
     out: Any,
-    clipped: Any,
     counter: Any,
-) -> None:
-    """Convolve.
+) -> int:
+    """Convolve, one task after another as long as there are some, and return how many outputs were clipped.
 
     Parameters
     ----------
@@ -104,11 +102,9 @@ def _convolve(
     start, first, second
         int32 [panels of all groups * CHANNELS]: start values, constants of the requantizer.
     out
-        Flat, [pixels, filters of all groups], written: int32 (RAW) or bytes.
-    clipped
-        int64 [threads], zeros: each adds the number of outputs that it clipped.
+        uint8, flat, the memory of [pixels, filters of all groups], written: int32 (RAW) or bytes.
     counter
-        int64 [1], 0: the next task.
+        int64 [1]: the next task, shared among threads.
 
     """
     pixel_count, filters, panels = plan[PIXEL_COUNT], plan[FILTERS], plan[PANELS]
@@ -117,76 +113,79 @@ def _convolve(
     shares = -(-all_panels // plan[TASK_PANELS])
     tasks = -(-pixel_count // plan[TASK_PIXELS]) * shares
     panel_bytes = plan[PIECES] * plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
-    for thread in numba.prange(clipped.shape[0]):
-        table = np.empty(PIXELS + TILE_ROWS, np.int64)
-        sums = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
-        spare = np.empty((PIXELS, CHANNELS), np.uint8)
-        task = take_ticket(counter.ctypes.data)
-        while task < tasks:
-            block = task // shares
-            share = task - block * shares
-            begin = block * plan[TASK_PIXELS]
-            count = min(plan[TASK_PIXELS], pixel_count - begin)
-            row_offsets(plan, begin, count, table)
-            for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
-                group = panel // panels
-                number = panel - group * panels
-                base = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
-                packed = weights.ctypes.data + panel * panel_bytes
-                for piece in range(0, plan[PIECES], plan[CHUNK_PIECES]):
-                    chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
-                    is_last = piece + chunk == plan[PIECES] and extra_begins.shape[0] > 0
-                    extras_at = extra_begins[panel].ctypes.data if is_last else 0
-                    chunk_at = packed + piece * plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
-                    for i in range(0, count, TILE_ROWS):
-                        dot_tile(
-                            base,
-                            table.ctypes.data + 8 * i,
-                            pieces.ctypes.data + 8 * piece,
-                            chunk,
-                            plan[PIECE_GROUPS],
-                            chunk_at,
-                            sums.ctypes.data + 4 * CHANNELS * i,
-                            piece,
-                            extras_at,
-                            extra_offsets.ctypes.data,
-                            extra_weights.ctypes.data,
-                        )
-                width = min(CHANNELS, filters - number * CHANNELS)
-                channel = group * filters + number * CHANNELS
-                at = panel * CHANNELS
-                if plan[KIND] == RAW:
-                    for i in range(count):
-                        for c in range(width):
-                            out[(begin + i) * row_filters + channel + c] = np.int32(sums[i, c] + start[at + c])
-                else:
-                    clipped[thread] += requantize_block(
-                        plan,
-                        sums.ctypes.data,
-                        4 * CHANNELS,
-                        count,
-                        width,
-                        start,
-                        first,
-                        second,
-                        at,
-                        out,
-                        begin * row_filters + channel,
-                        row_filters,
-                        spare,
+    clipped = np.int64(0)
+    sums_out = out.view(np.int32) if plan[KIND] == RAW else out[:0].view(np.int32)
+    table = np.empty(PIXELS + TILE_ROWS, np.int64)
+    sums = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+    spare = np.empty((PIXELS, CHANNELS), np.uint8)
+    task = take_ticket(counter.ctypes.data)
+    while task < tasks:
+        block = task // shares
+        share = task - block * shares
+        begin = block * plan[TASK_PIXELS]
+        count = min(plan[TASK_PIXELS], pixel_count - begin)
+        row_offsets(plan, begin, count, table)
+        for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
+            group = panel // panels
+            number = panel - group * panels
+            base = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
+            packed = weights.ctypes.data + panel * panel_bytes
+            for piece in range(0, plan[PIECES], plan[CHUNK_PIECES]):
+                chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
+                is_last = piece + chunk == plan[PIECES] and extra_begins.shape[0] > 0
+                extras_at = extra_begins[panel].ctypes.data if is_last else 0
+                chunk_at = packed + piece * plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
+                for i in range(0, count, TILE_ROWS):
+                    dot_tile(
+                        base,
+                        table.ctypes.data + 8 * i,
+                        pieces.ctypes.data + 8 * piece,
+                        chunk,
+                        plan[PIECE_GROUPS],
+                        chunk_at,
+                        sums.ctypes.data + 4 * CHANNELS * i,
+                        piece,
+                        extras_at,
+                        extra_offsets.ctypes.data,
+                        extra_weights.ctypes.data,
                     )
-            task = take_ticket(counter.ctypes.data)
+            width = min(CHANNELS, filters - number * CHANNELS)
+            channel = group * filters + number * CHANNELS
+            at = panel * CHANNELS
+            if plan[KIND] == RAW:
+                for i in range(count):
+                    for c in range(width):
+                        sums_out[(begin + i) * row_filters + channel + c] = np.int32(sums[i, c] + start[at + c])
+            else:
+                clipped += requantize_block(
+                    plan,
+                    sums.ctypes.data,
+                    4 * CHANNELS,
+                    count,
+                    width,
+                    start,
+                    first,
+                    second,
+                    at,
+                    out,
+                    begin * row_filters + channel,
+                    row_filters,
+                    spare,
+                )
+        task = take_ticket(counter.ctypes.data)
+    return clipped
 
 
 @cache
 def make_convolve(name: str, operands: str, *, emulated: bool = False) -> Any:
-    """Return `_convolve` for an instruction set, operands BYTES or PAIRS."""
+    """Return `_convolve` for an instruction set, operands BYTES or PAIRS; it may run on several threads at once."""
     isa = INSTRUCTION_SETS[name]
-    template = specialized(
+    suffix = f"{name}_{operands}{'_emulated' if emulated else ''}"
+    tasks = specialized(
         _convolve,
-        f"convolve_{name}_{operands}{'_emulated' if emulated else ''}",
+        f"convolve_{suffix}",
         dot_tile=make_dot_tile(isa, operands, emulated=emulated),
         requantize_block=make_requantize_block(name),
         CHANNELS=isa.channels,
     )
-    return kernel(parallel=True)(template)
+    return kernel()(tasks)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
 from simulator.kernels import convolve, guarded_tile
@@ -110,11 +109,10 @@ def _guarded_convolve(
     first: Any,
     second: Any,
     out: Any,
-    clipped: Any,
     stats: Any,
     counter: Any,
-) -> None:
-    """Convolve.
+) -> int:
+    """Convolve, one task after another as long as there are some, and return how many outputs were clipped.
 
     Parameters
     ----------
@@ -133,13 +131,11 @@ def _guarded_convolve(
     no_start, first, second
         int32 likewise: zeros; constants of the requantizer.
     out
-        Flat, [pixels, filters of all groups], written: int32 (RAW) or bytes.
-    clipped
-        int64 [threads], zeros: each adds the number of outputs that it clipped.
+        uint8, flat, the memory of [pixels, filters of all groups], written: int32 (RAW) or bytes.
     stats
-        int64 [threads, STATS_LENGTH], updated.
+        int64 [STATS_LENGTH], updated.
     counter
-        int64 [1], 0: the next task.
+        int64 [1]: the next task, shared among threads.
 
     """
     pixel_count, filters, panels = plan[PIXEL_COUNT], plan[FILTERS], plan[PANELS]
@@ -149,94 +145,97 @@ def _guarded_convolve(
     tasks = -(-pixel_count // plan[TASK_PIXELS]) * shares
     block_bytes = plan[BLOCK_GROUPS] * GROUP_BYTES * CHANNELS
     blocks = plan[UNITS] * plan[UNIT_BLOCKS]
-    for thread in numba.prange(clipped.shape[0]):
-        table = np.empty(PIXELS + TILE_ROWS, np.int64)
-        norm_table = np.empty(PIXELS + TILE_ROWS, np.int64)
-        registers = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
-        register_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
-        partial_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
-        partial_sums = np.zeros((TILE_ROWS, CHANNELS), np.int32)
-        spare = np.empty((PIXELS, CHANNELS), np.uint8)
-        frame = np.empty(guarded_tile.FRAME_LENGTH, np.int64)
-        fill_frame(plan, frame)
-        task = take_ticket(counter.ctypes.data)
-        while task < tasks:
-            block = task // shares
-            share = task - block * shares
-            begin = block * plan[TASK_PIXELS]
-            count = min(plan[TASK_PIXELS], pixel_count - begin)
-            row_offsets(plan, begin, count, table)
-            for i in range(min(count + TILE_ROWS, PIXELS + TILE_ROWS)):
-                norm_table[i] = table[i] // plan[PIXEL_BYTES] * plan[NORM_PIXEL_BYTES]
-            for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
-                group = panel // panels
-                number = panel - group * panels
-                at = panel * CHANNELS
-                for i in range(-(-count // TILE_ROWS) * TILE_ROWS):
-                    for c in range(CHANNELS):
-                        registers[i, c] = start[at + c]
-                        register_events[i, c] = start_events[at + c]
-                        partial_events[i, c] = 0
-                frame[guarded_tile.ACTIVATIONS] = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
-                frame[guarded_tile.NORMS] = norms.ctypes.data + group * plan[NORM_GROUP_BYTES]
-                for unit in range(0, plan[UNITS], plan[CHUNK_UNITS]):
-                    done = unit * plan[UNIT_BLOCKS]
-                    frame[guarded_tile.FOLDS] = min(plan[CHUNK_UNITS], plan[UNITS] - unit)
-                    frame[guarded_tile.PIECES] = pieces.ctypes.data + 8 * done
-                    frame[guarded_tile.NORM_PIECES] = norm_pieces.ctypes.data + 8 * done
-                    frame[guarded_tile.WEIGHTS] = weights.ctypes.data + (panel * blocks + done) * block_bytes
-                    frame[guarded_tile.WEIGHT_NORMS] = weight_norms.ctypes.data + (panel * blocks + done) * 4 * CHANNELS
-                    for i in range(0, count, TILE_ROWS):
-                        frame[guarded_tile.ROWS] = table.ctypes.data + 8 * i
-                        frame[guarded_tile.NORM_ROWS] = norm_table.ctypes.data + 8 * i
-                        here = 4 * CHANNELS * i
-                        if TWO_LEVEL:
-                            frame[guarded_tile.INNER] = partial_sums.ctypes.data
-                            frame[guarded_tile.INNER_EVENTS] = partial_events.ctypes.data + here
-                            frame[guarded_tile.OUTER] = registers.ctypes.data + here
-                            frame[guarded_tile.OUTER_EVENTS] = register_events.ctypes.data + here
-                        else:
-                            frame[guarded_tile.INNER] = registers.ctypes.data + here
-                            frame[guarded_tile.INNER_EVENTS] = register_events.ctypes.data + here
-                        tile(frame.ctypes.data)
-                width = min(CHANNELS, filters - number * CHANNELS)
-                channel = group * filters + number * CHANNELS
+    clipped = np.int64(0)
+    registers_out = out.view(np.int32) if plan[KIND] == RAW else out[:0].view(np.int32)
+    table = np.empty(PIXELS + TILE_ROWS, np.int64)
+    norm_table = np.empty(PIXELS + TILE_ROWS, np.int64)
+    registers = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+    register_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+    partial_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+    partial_sums = np.zeros((TILE_ROWS, CHANNELS), np.int32)
+    spare = np.empty((PIXELS, CHANNELS), np.uint8)
+    frame = np.empty(guarded_tile.FRAME_LENGTH, np.int64)
+    fill_frame(plan, frame)
+    task = take_ticket(counter.ctypes.data)
+    while task < tasks:
+        block = task // shares
+        share = task - block * shares
+        begin = block * plan[TASK_PIXELS]
+        count = min(plan[TASK_PIXELS], pixel_count - begin)
+        row_offsets(plan, begin, count, table)
+        for i in range(min(count + TILE_ROWS, PIXELS + TILE_ROWS)):
+            norm_table[i] = table[i] // plan[PIXEL_BYTES] * plan[NORM_PIXEL_BYTES]
+        for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
+            group = panel // panels
+            number = panel - group * panels
+            at = panel * CHANNELS
+            for i in range(-(-count // TILE_ROWS) * TILE_ROWS):
+                for c in range(CHANNELS):
+                    registers[i, c] = start[at + c]
+                    register_events[i, c] = start_events[at + c]
+                    partial_events[i, c] = 0
+            frame[guarded_tile.ACTIVATIONS] = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
+            frame[guarded_tile.NORMS] = norms.ctypes.data + group * plan[NORM_GROUP_BYTES]
+            for unit in range(0, plan[UNITS], plan[CHUNK_UNITS]):
+                done = unit * plan[UNIT_BLOCKS]
+                frame[guarded_tile.FOLDS] = min(plan[CHUNK_UNITS], plan[UNITS] - unit)
+                frame[guarded_tile.PIECES] = pieces.ctypes.data + 8 * done
+                frame[guarded_tile.NORM_PIECES] = norm_pieces.ctypes.data + 8 * done
+                frame[guarded_tile.WEIGHTS] = weights.ctypes.data + (panel * blocks + done) * block_bytes
+                frame[guarded_tile.WEIGHT_NORMS] = weight_norms.ctypes.data + (panel * blocks + done) * 4 * CHANNELS
+                for i in range(0, count, TILE_ROWS):
+                    frame[guarded_tile.ROWS] = table.ctypes.data + 8 * i
+                    frame[guarded_tile.NORM_ROWS] = norm_table.ctypes.data + 8 * i
+                    here = 4 * CHANNELS * i
+                    if TWO_LEVEL:
+                        frame[guarded_tile.INNER] = partial_sums.ctypes.data
+                        frame[guarded_tile.INNER_EVENTS] = partial_events.ctypes.data + here
+                        frame[guarded_tile.OUTER] = registers.ctypes.data + here
+                        frame[guarded_tile.OUTER_EVENTS] = register_events.ctypes.data + here
+                    else:
+                        frame[guarded_tile.INNER] = registers.ctypes.data + here
+                        frame[guarded_tile.INNER_EVENTS] = register_events.ctypes.data + here
+                    tile(frame.ctypes.data)
+            width = min(CHANNELS, filters - number * CHANNELS)
+            channel = group * filters + number * CHANNELS
+            for i in range(count):
+                index = (begin + i) * row_filters + channel
+                account_row(partial_events[i], register_events[i], width, index, stats)
+            if plan[KIND] == RAW:
                 for i in range(count):
-                    index = (begin + i) * row_filters + channel
-                    account_row(partial_events[i], register_events[i], width, index, stats[thread])
-                if plan[KIND] == RAW:
-                    for i in range(count):
-                        for c in range(width):
-                            out[(begin + i) * row_filters + channel + c] = registers[i, c]
-                else:
-                    clipped[thread] += requantize_block(
-                        plan,
-                        registers.ctypes.data,
-                        4 * CHANNELS,
-                        count,
-                        width,
-                        no_start,
-                        first,
-                        second,
-                        at,
-                        out,
-                        begin * row_filters + channel,
-                        row_filters,
-                        spare,
-                    )
-            task = take_ticket(counter.ctypes.data)
+                    for c in range(width):
+                        registers_out[(begin + i) * row_filters + channel + c] = registers[i, c]
+            else:
+                clipped += requantize_block(
+                    plan,
+                    registers.ctypes.data,
+                    4 * CHANNELS,
+                    count,
+                    width,
+                    no_start,
+                    first,
+                    second,
+                    at,
+                    out,
+                    begin * row_filters + channel,
+                    row_filters,
+                    spare,
+                )
+        task = take_ticket(counter.ctypes.data)
+    return clipped
 
 
 @cache
 def make_guarded_convolve(name: str, *, two_level: bool, emulated: bool = False) -> Any:
     """Return `_guarded_convolve` for an instruction set and a dataflow (two-level: weight stationary)."""
     isa = INSTRUCTION_SETS[name]
-    template = specialized(
+    suffix = f"{name}_{'folds' if two_level else 'steps'}{'_emulated' if emulated else ''}"
+    tasks = specialized(
         _guarded_convolve,
-        f"guarded_convolve_{name}_{'folds' if two_level else 'steps'}{'_emulated' if emulated else ''}",
+        f"guarded_convolve_{suffix}",
         tile=guarded_tile.make_guarded_tile(isa, two_level=two_level, emulated=emulated),
         requantize_block=make_requantize_block(name),
         CHANNELS=isa.channels,
         TWO_LEVEL=two_level,
     )
-    return kernel(parallel=True)(template)
+    return kernel()(tasks)

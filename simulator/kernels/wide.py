@@ -153,34 +153,39 @@ def conv_wide_int64(x: Any, weights: Any, start: Any, geometry: Any, out: Any) -
 
 
 @kernel(parallel=True)
-def depthwise_wide(x: Any, weights: Any, start: Any, geometry: Any, out: Any) -> None:
+def depthwise_wide(x: Any, zero_point: Any, weights: Any, start: Any, geometry: Any, out: Any) -> None:
     """Sum every output of a depthwise convolution, in the width of `out`.
 
     Parameters
     ----------
     x
-        int32 [batch * height * width, filters]: channel o is what filter o reads, zero point subtracted.
+        [batch * height * width, filters], as stored: channel o is what filter o reads.
+    zero_point
+        Subtracted from x.
     weights
-        int32 [taps, filters], zero points subtracted.
+        int32 or int64 [taps, filters], zero points subtracted, as are `start` and `out` in their width.
     start
-        int32 or int64 [1, filters].
+        [filters].
     geometry
         int64 [geo.LENGTH].
     out
-        int32 or int64 [pixels, filters], written; every sum fits.
+        [pixels, filters], written; every sum fits.
 
     """
+    zero = weights.dtype.type(zero_point)
     for index in numba.prange(out.shape[0]):
         pixel = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
         sums = out[pixel]
         for c in range(sums.shape[0]):
-            sums[c] = start[0, c]
+            sums[c] = start[c]
         for k in range(weights.shape[0]):
             row = geo.source_row(geometry, pixel, k // geometry[geo.KERNEL_W], k % geometry[geo.KERNEL_W])
             if row >= 0:
                 a, w = x[row], weights[k]
                 for c in range(sums.shape[0]):
-                    sums[c] += np.int64(a[c]) * np.int64(w[c])
+                    # In the width of the sums: Numba would widen to int64, and lose the vectors of int32.
+                    operand = sums.dtype.type(sums.dtype.type(a[c]) - zero)
+                    sums[c] = sums.dtype.type(sums[c] + sums.dtype.type(operand * w[c]))
 
 
 @kernel(parallel=True)

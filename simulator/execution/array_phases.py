@@ -1,0 +1,127 @@
+"""Transposed convolution without its woven zeros: outputs of one phase share their nonzero taps.
+
+A phase is a row and a column modulo the stride. Its outputs are those of a convolution of the input itself with every
+stride-th tap of the flipped filter. Phases that begin at the same input pixel and have as many outputs are run as one
+convolution with as many times the filters, so there are a few for any stride.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby, product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.execution.array_operands import Operands
+from simulator.execution.array_weights import Weights
+from simulator.graph.ops import Padding
+from simulator.lowering.layer import ConvGeometry
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Neighbouring phases of rows or of columns that are run together."""
+
+    phases: range
+    stride: int
+    outputs: int
+    """Outputs of each phase."""
+    padding: int
+    """Input rows above the first output's first tap; may be negative."""
+    taps: int
+    """The most taps that one of the phases has, at least 1."""
+    first_taps: tuple[int, ...]
+    """The taps first, first + stride ... of the flipped filter meet real input; one for each phase."""
+
+    def __len__(self) -> int:
+        """Return the number of phases."""
+        return len(self.phases)
+
+
+@dataclass(frozen=True)
+class PhaseGroup:
+    """Phases that are run as one convolution."""
+
+    rows: Axis
+    columns: Axis
+
+
+def plan_phases(geometry: ConvGeometry) -> list[PhaseGroup]:
+    """Return the groups of phases of a transposed convolution."""
+    axes = [
+        list(_axis(outputs, taps, padding, stride))
+        for outputs, taps, padding, stride in (
+            (geometry.out_height, geometry.kernel[0], geometry.padding.top, geometry.insertion[0]),
+            (geometry.out_width, geometry.kernel[1], geometry.padding.left, geometry.insertion[1]),
+        )
+    ]
+    return [PhaseGroup(rows, columns) for rows, columns in product(*axes)]
+
+
+def _axis(outputs: int, taps: int, padding: int, stride: int) -> Iterator[Axis]:
+    def first_tap(phase: int) -> int:
+        return (padding - phase) % stride
+
+    def shape(phase: int) -> tuple[int, int]:
+        return (padding - phase - first_tap(phase)) // stride, -(-(outputs - phase) // stride)
+
+    for (before, count), members in groupby(range(min(stride, outputs)), shape):
+        phases = list(members)
+        first_taps = tuple(first_tap(phase) for phase in phases)
+        most = max(1, *(len(range(first, taps, stride)) for first in first_taps))
+        yield Axis(range(phases[0], phases[-1] + 1), stride, count, before, most, first_taps)
+
+
+def phase_operands(operands: Operands, group: PhaseGroup) -> Operands:
+    """Return the operands of the convolution that runs a group; its filters are [row phase, column phase, filter]."""
+    whole, rows, columns = operands.geometry, group.rows, group.columns
+    repeats = len(rows) * len(columns)
+    geometry = replace(
+        whole,
+        out_height=rows.outputs,
+        out_width=columns.outputs,
+        filters=repeats * whole.filters,
+        kernel=(rows.taps, columns.taps),
+        padding=Padding(top=rows.padding, left=columns.padding),
+        insertion=(1, 1),
+        transposed=False,
+    )
+    start = np.tile(operands.start, (1, repeats))
+    return replace(operands, geometry=geometry, weights=_weights(operands.weights, whole, group), start=start)
+
+
+def _weights(weights: Weights, whole: ConvGeometry, group: PhaseGroup) -> Weights:
+    key = ("phases", group)
+    if key not in weights.kept:
+        filters = weights.stored.reshape(whole.filters, *whole.kernel, whole.channels)
+        shape = (
+            len(group.rows),
+            len(group.columns),
+            whole.filters,
+            group.rows.taps,
+            group.columns.taps,
+            whole.channels,
+        )
+        # A missing tap is one of weight 0: stored, the filter's zero point.
+        taps = np.empty(shape, filters.dtype)
+        taps[:] = weights.zero_points.astype(filters.dtype)[:, None, None, None]
+        for (i, row), (j, column) in product(enumerate(group.rows.first_taps), enumerate(group.columns.first_taps)):
+            part = filters[:, row :: group.rows.stride, column :: group.columns.stride]
+            taps[i, j, :, : part.shape[1], : part.shape[2]] = part
+        repeats = len(group.rows) * len(group.columns)
+        weights.kept[key] = Weights(taps.reshape(repeats * whole.filters, -1), np.tile(weights.zero_points, repeats))
+    found: Weights = weights.kept[key]
+    return found
+
+
+def place_phases(values: NDArray[Any], group: PhaseGroup, out: NDArray[Any]) -> None:
+    """Write the outputs of a group [pixels, filters of the convolution] into [batch, height, width, filters]."""
+    rows, columns = group.rows, group.columns
+    shape = (out.shape[0], rows.outputs, columns.outputs, len(rows), len(columns), out.shape[3])
+    parts = values.reshape(shape)
+    for i, row in enumerate(rows.phases):
+        for j, column in enumerate(columns.phases):
+            out[:, row :: rows.stride, column :: columns.stride] = parts[:, :, :, i, j]
