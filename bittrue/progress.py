@@ -57,6 +57,10 @@ class RunProgress:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(shorten(what, _LABEL_WIDTH), total=None, phase=name)
 
+    def note(self, text: str) -> None:
+        """Write a line that stays, above the bar."""
+        self._console.print(text)
+
     def update(self, done: int, total: int, label: str) -> None:
         """Show a step; a label such as ``values: conv1`` names its phase."""
         kind, _, what = label.partition(": ")

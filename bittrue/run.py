@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.folder import save_run
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord
@@ -70,5 +69,7 @@ class Run:
             The folder exists and is not a run folder, or cannot be written.
 
         """
+        from reports.folder import save_run  # loads matplotlib, which a run that is not saved does without
+
         preview = None if self.inputs is None else input_preview(self.network, self.inputs)
         return save_run(Path(directory), self.record, self.outputs, self.tensors or None, preview, self.channels)

@@ -20,14 +20,15 @@ Arrays = Sequence[NDArray[Any] | None]
 
 def apply_table(x: NDArray[Any], table: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Return table[x], shaped; x of any 8- or 16-bit integer dtype, read as its bit pattern."""
-    patterns = _unsigned(flat(x))
+    patterns = unsigned(flat(x))
     result = np.empty(patterns.size, table.dtype)
     # One compiled kernel serves signed and unsigned: bits are only moved.
-    look_up(patterns, _unsigned(table), _unsigned(result))
+    look_up(patterns, unsigned(table), unsigned(result))
     return result.reshape(shape)
 
 
-def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
+def unsigned(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view of the array's bit patterns."""
     return array.view(f"u{array.dtype.itemsize}")
 
 

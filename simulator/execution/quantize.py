@@ -12,6 +12,7 @@ from simulator.execution.broadcast import flat
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.execution.lookup import apply_table
 from simulator.graph.ops import Dequantize, Quantize
+from simulator.kernels.quantize import quantize
 from simulator.kernels.rescale import rescale
 from simulator.lowering.layer import Layer
 from simulator.lowering.lookup import LookupConstants
@@ -36,6 +37,8 @@ def quantize_real(x: NDArray[np.float32], quant: QuantParams, format: IntFormat)
     A quotient outside int32, or NaN, becomes -2^31 as x86's conversion has it, and the sum wraps in int32.
     Source: AffineQuantize, tensorflow/lite/kernels/internal/reference/quantize.h.
     """
+    if quant.axis is None:
+        return _quantize_per_tensor(x, quant, format)
     scale = _along(quant.scale, np.float32, quant, x.ndim)
     zero_point = _along(quant.zero_point, np.int64, quant, x.ndim)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -47,8 +50,18 @@ def quantize_real(x: NDArray[np.float32], quant: QuantParams, format: IntFormat)
     return result
 
 
+def _quantize_per_tensor(x: NDArray[np.float32], quant: QuantParams, format: IntFormat) -> NDArray[Any]:
+    result = np.empty(x.shape, format.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # interpreted, the kernel would warn of what it means to do
+        quantize(flat(x), np.float32(quant.scale[0]), quant.zero_point[0], format.min, format.max, result.reshape(-1))
+    return result
+
+
 def dequantize_integer(x: NDArray[Any], quant: QuantParams) -> NDArray[np.float32]:
-    """Return float32 of scale * (x - zero_point), rounded once."""
+    """Return float32 of scale * (x - zero_point), rounded once; 8-bit values by a table of all results."""
+    if quant.axis is None and x.dtype.itemsize == 1 and x.size > 256:
+        values = np.arange(256, dtype=np.uint8).view(x.dtype)
+        return apply_table(x, dequantize_integer(values, quant), x.shape)
     scale = _along(quant.scale, np.float32, quant, x.ndim).astype(np.float64)
     zero_point = _along(quant.zero_point, np.int64, quant, x.ndim)
     result: NDArray[np.float32] = (scale * (x.astype(np.int64) - zero_point)).astype(np.float32)

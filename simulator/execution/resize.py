@@ -23,14 +23,24 @@ def _bilinear(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerR
     assert arrays[0] is not None
     result = np.empty(out.shape, out.format.dtype)
     image = np.ascontiguousarray(arrays[0])
-    down = (c.rows.lower, c.rows.upper, c.rows.fraction)
+    batch, height, width, channels = image.shape
     across = (c.columns.lower, c.columns.upper, c.columns.fraction)
     if c.rows.fraction.dtype == np.float32:
-        kernels.bilinear_float(image, *down, *across, result)
+        lines = image.reshape(batch, height, width * channels)
+        kernels.bilinear_float(lines, c.rows.lower, c.rows.upper, c.rows.fraction, *across, result)
     else:
-        size = np.array(image.shape[1:3], np.int64)
-        kernels.bilinear_integer(image.reshape(-1, image.shape[3]), size, *down, *across, result)
+        size = np.array([height, width], np.int64)
+        down = (c.rows.lower, c.rows.upper, c.rows.fraction.astype(_sum_type(c, image.itemsize)))
+        lines = result.reshape(batch, out.shape[1], out.shape[2] * channels)
+        kernels.bilinear_integer(image.reshape(-1, channels), size, *down, *across, lines)
     return LayerResult((result,))
+
+
+def _sum_type(c: BilinearConstants, itemsize: int) -> type[np.int32 | np.int64]:
+    """int32 where no sum of weighted values, and half a unit, can leave it."""
+    spread = [int((np.abs(1024 - axis.fraction) + np.abs(axis.fraction)).max()) for axis in (c.rows, c.columns)]
+    greatest = spread[0] * spread[1] << (8 * itemsize - 1)
+    return np.int32 if greatest + (1 << 19) < 1 << 31 else np.int64
 
 
 def _nearest(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult:

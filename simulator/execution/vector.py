@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from simulator.execution import concat, elementwise, lookup, pooling, quantize, reduction, resize, softmax
-from simulator.execution.context import ExecutorTable
+from collections.abc import Sequence
+from typing import Any
 
-EXECUTORS: ExecutorTable = {
+from numpy.typing import NDArray
+
+from simulator.execution import concat, elementwise, lookup, pooling, quantize, reduction, resize, softmax
+from simulator.execution.context import ExecutionContext, Executor, ExecutorTable, LayerResult
+from simulator.kernels.threads import thread_count
+from simulator.lowering.layer import Layer
+
+SHARED = 1 << 16
+"""Elements, in and out, from which a layer is worth sharing among threads; waking them costs microseconds, and
+milliseconds where others want the cores."""
+
+
+def _sized(executor: Executor) -> Executor:
+    """Run small layers on one thread."""
+
+    def execute(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> LayerResult:
+        if sum(tensor.elements for tensor in (*layer.inputs, *layer.outputs) if tensor is not None) >= SHARED:
+            return executor(layer, arrays, context)
+        with thread_count(1):
+            return executor(layer, arrays, context)
+
+    return execute
+
+
+_EXECUTORS: ExecutorTable = {
     **concat.EXECUTORS,
     **elementwise.EXECUTORS,
     **lookup.EXECUTORS,
@@ -15,3 +39,5 @@ EXECUTORS: ExecutorTable = {
     **resize.EXECUTORS,
     **softmax.EXECUTORS,
 }
+
+EXECUTORS: ExecutorTable = {op: _sized(executor) for op, executor in _EXECUTORS.items()}

@@ -1,25 +1,40 @@
 """The one decorator of every kernel, and a compile cache that cannot go stale.
 
 Numba's own cache does not notice when an imported callee changes, so the cache directory is keyed by a hash of all
-kernel sources: another source, another directory.
+kernel sources and of what compiles them: another source, another directory. (The CPU is part of Numba's own key.)
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
+import llvmlite
 import numba
+import numpy as np
 from numba import config
+
+UNUSED_DAYS = 30
+"""After so many days without use a cache directory of other sources or compilers is removed."""
+_DAY_SECONDS = 86_400
+
+
+def compilers() -> tuple[object, ...]:
+    """Return everything beside the sources that decides what they compile to."""
+    settings = (config.BOUNDSCHECK, config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE)  # type: ignore[attr-defined]
+    return numba.__version__, llvmlite.__version__, np.__version__, sys.implementation.cache_tag, *settings
 
 
 def source_hash() -> str:
-    """First 16 hex digits of the SHA-256 over every source file that kernels are compiled from."""
-    digest = hashlib.sha256()
+    """First 16 hex digits of the SHA-256 over every source file that kernels are compiled from, and `compilers`."""
+    digest = hashlib.sha256(repr(compilers()).encode())
     here = Path(__file__).parent
     for path in sorted([*here.glob("*.py"), *(here.parent / "numerics").glob("*.py")]):
         digest.update(path.name.encode())
@@ -34,7 +49,40 @@ def cache_directory() -> Path:
     return root / f"kernels-{source_hash()}"
 
 
-config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]
+def is_cold(directory: Path) -> bool:
+    """Whether a cache directory holds no compiled kernel yet."""
+    return next(directory.glob("*/*.nbc"), None) is None
+
+
+def mark_used(directory: Path, now: float) -> None:
+    """Note that a cache directory is in use, in its time of change; where it is new, remove siblings long unused.
+
+    Parameters
+    ----------
+    directory
+        The one in use; made where it is missing.
+    now
+        Seconds since the epoch.
+
+    Processes may do this at the same time, and one may lose its directory to another: Numba then compiles again. What
+    the file system refuses is left as it is: a cache is a convenience.
+    """
+    try:
+        is_new = not directory.exists()
+        directory.mkdir(parents=True, exist_ok=True)
+        if now - directory.stat().st_mtime > _DAY_SECONDS:
+            os.utime(directory, (now, now))
+        for sibling in directory.parent.glob("kernels-*") if is_new else ():
+            if sibling != directory and now - sibling.stat().st_mtime > UNUSED_DAYS * _DAY_SECONDS:
+                shutil.rmtree(sibling, ignore_errors=True)
+    except OSError:
+        return
+
+
+CACHE_DIRECTORY = cache_directory()
+"""The one in use."""
+config.CACHE_DIR = str(CACHE_DIRECTORY)  # type: ignore[attr-defined]
+mark_used(CACHE_DIRECTORY, time.time())
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -70,8 +70,12 @@ def multiply(a: Ints, b: Ints, rows: Ints, steps: Ints, constants: Ints, out: In
 
 
 @kernel(parallel=True)
-def extremum(a: Ints, b: Ints, rows: Ints, steps: Ints, greatest: bool, out: Ints) -> None:
-    """Greater (or lesser) of two values; arguments as in `add`."""
+def extremum(a: Ints, b: Ints, rows: Ints, steps: Ints, constants: Ints, out: Ints) -> None:
+    """Greater (or lesser) of two values; arguments as in `add`.
+
+    constants: int64 [1]: 1 for the greater, 0 for the lesser.
+    """
+    greatest = constants[0] == 1
     step_a, step_b = steps[0], steps[1]
     for row in prange(out.shape[0]):
         start_a, start_b = rows[row, 0], rows[row, 1]

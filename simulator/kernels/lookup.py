@@ -28,3 +28,13 @@ def look_up(x: Ints, table: Ints, out: Ints) -> None:
     """
     for i in prange(x.size):
         out[i] = table[x[i]]
+
+
+@kernel(parallel=True)
+def look_up_columns(x: Ints, table: Ints, first: int, out: Ints) -> None:
+    """Write out[row, first + i] = table[x[row, i]]; x [rows, columns], out [rows, more columns]; the rest as above."""
+    columns = x.shape[1]
+    for row in prange(x.shape[0]):
+        source, target = x[row], out[row, first : first + columns]
+        for i in range(columns):
+            target[i] = table[source[i]]

@@ -1,11 +1,32 @@
-"""How many threads kernels run on. The bits never depend on it."""
+"""How many threads kernels run on, and which library runs them. The bits depend on neither.
+
+Numba takes Intel's Threading Building Blocks (TBB) where it finds them, else OpenMP, else its own work queue. TBB does
+not wait busily, starts a parallel loop soonest and survives a fork; the `tbb` wheel (the extra of that name) puts it
+where the loader does not look.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numba
+
+
+def load_tbb(folder: Path) -> bool:
+    """Load TBB from a folder, so that Numba then finds it by its name; return whether it was there."""
+    try:
+        ctypes.CDLL(str(folder / "libtbb.so.12"), ctypes.RTLD_GLOBAL)
+    except OSError:
+        return False
+    return True
+
+
+if sys.platform == "linux":
+    load_tbb(Path(sys.prefix) / "lib")  # before the first parallel kernel makes Numba choose
 
 
 @contextmanager

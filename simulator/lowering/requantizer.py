@@ -14,7 +14,7 @@ from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import FullyConnected
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.modes import RequantizerKind, RoundingMode
-from simulator.numerics.multiplier import quantize_multiplier
+from simulator.numerics.multiplier import quantize_multipliers
 from simulator.numerics.quant import QuantParams, Requantizer, RequantParams
 
 _SHIFTS = range(-62, 32)
@@ -85,8 +85,7 @@ def requantizer_constants(
     if requantizer.kind is RequantizerKind.POWER_OF_TWO:
         exponent[:] = [_power_of_two(node, value) for value in real]
     elif requantizer.kind is not RequantizerKind.FLOAT32:
-        pairs = [_multiplier(node, value) for value in real]
-        multiplier[:], exponent[:] = [m for m, _ in pairs], [e for _, e in pairs]
+        multiplier, exponent = _multipliers(node, real)
     return RequantParams(
         kind=requantizer.kind,
         rounding=requantizer.resolved_rounding,
@@ -118,9 +117,9 @@ def _float32_scales(
     return np.broadcast_to(scales, (filters,)).astype(np.float32)
 
 
-def _multiplier(node: Node, real: float) -> tuple[int, int]:
+def _multipliers(node: Node, real: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     try:
-        return quantize_multiplier(float(real))
+        return quantize_multipliers(real)
     except ValueError as error:
         _refuse(node, str(error))
 

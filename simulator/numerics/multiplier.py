@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """Write `real` as mantissa * 2^(exponent - 31).
@@ -41,3 +44,24 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if exponent > 31:
         raise ValueError(f"a multiplier of {real!r} is not below 2^31; the scales lie too far apart")
     return mantissa, exponent
+
+
+def quantize_multipliers(reals: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Apply `quantize_multiplier` to every factor: a network has tens of thousands of channels.
+
+    Raises
+    ------
+    ValueError
+        As for the first factor that `quantize_multiplier` refuses.
+
+    """
+    fraction, exponent = np.frexp(reals)
+    with np.errstate(invalid="ignore"):  # what is not finite is refused below
+        magnitude = np.floor(np.abs(fraction) * (1 << 31) + 0.5)
+    overflowed = (magnitude == 1 << 31) & (reals > 0)
+    exponent = exponent + overflowed
+    for real in reals[~np.isfinite(reals) | (exponent > 31)]:
+        quantize_multiplier(float(real))
+    mantissa = np.where(overflowed, 1 << 30, np.copysign(magnitude, reals))
+    kept = exponent >= -31
+    return np.where(kept, mantissa, 0).astype(np.int64), np.where(kept, exponent, 0).astype(np.int64)

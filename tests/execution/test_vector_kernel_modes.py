@@ -14,6 +14,7 @@ import pytest
 from simulator.execution.context import ExecutionContext
 from simulator.execution.vector import EXECUTORS
 from simulator.graph import ops
+from simulator.kernels.pairs import look_up_pairs
 from simulator.kernels.threads import thread_count
 from support.litert_ops import Spec, lower_one
 
@@ -30,7 +31,9 @@ CASES: list[tuple[ops.Op, list[Spec], Spec]] = [
     (ops.MaxPool2D((3, 2), (2, 1), ops.Padding(top=1, left=1)), [IMAGE], Spec((2, 3, 6, 5), scale=0.1, zero_point=-5)),
     (ops.AveragePool2D((3, 2), (2, 1), ops.Padding(bottom=1)), [IMAGE], Spec((2, 3, 5, 5), scale=0.1, zero_point=-5)),
     (ops.Mean((1, 2)), [IMAGE], Spec((2, 5), scale=0.07)),
+    (ops.Mean((1, 2)), [Spec((1, 40, 15, 17), "uint8", 0.1, 3)], Spec((1, 17), "uint8", 0.1, 5)),
     (ops.ArgMax(3), [IMAGE], Spec((2, 7, 6), "int32", None)),
+    (ops.ArgMax(1), [WIDE], Spec((2, 6, 5), "int64", None)),
     (ops.LeakyRelu(0.3), [IMAGE], IMAGE),
     (ops.ResizeBilinear((9, 13)), [IMAGE], Spec((2, 9, 13, 5), scale=0.1, zero_point=-5)),
     (ops.ResizeBilinear((9, 13)), [BYTES], Spec((2, 9, 13, 5), "uint8", 0.1, 200)),
@@ -38,8 +41,23 @@ CASES: list[tuple[ops.Op, list[Spec], Spec]] = [
     (ops.Softmax(), [IMAGE], PROBABILITY),
     (ops.Softmax(), [WIDE], Spec((2, 7, 6, 5), "int16", 1 / 32768)),
     (ops.Quantize(), [Spec((40,), "int32", 0.001)], Spec((40,), scale=90.0)),
+    (ops.Quantize(), [Spec((40,), "float32", None)], Spec((40,), scale=0.3, zero_point=7)),
+    (ops.Dequantize(), [Spec((300,), scale=0.3, zero_point=7)], Spec((300,), "float32", None)),
+    (ops.AveragePool2D((6, 5), (2, 1)), [WIDE], Spec((2, 1, 2, 5), "int16", 0.01)),
+    (ops.ResizeBilinear((9, 13), half_pixel_centers=True), [WIDE], Spec((2, 9, 13, 5), "int16", 0.01)),
     (ops.Concat(3), [BYTES, Spec((2, 7, 6, 3), "uint8", 0.3)], Spec((2, 7, 6, 8), "uint8", 0.1, 200)),
 ]
+
+
+def pairs() -> np.ndarray:
+    """Look pairs up: both operands along the row, either, neither."""
+    table = np.random.default_rng(2).integers(0, 256, (256, 256), np.uint8)
+    values = np.random.default_rng(3).integers(0, 256, 40, np.uint8)
+    rows = np.array([[0, 7], [9, 0], [30, 30]])
+    out = np.empty((4, 3, 10), np.uint8)
+    for index, steps in enumerate([(1, 1), (1, 0), (0, 1), (0, 0)]):
+        look_up_pairs(values, values[::-1].copy(), rows, np.array(steps), table, out[index])
+    return out
 
 
 def digest() -> str:
@@ -50,6 +68,7 @@ def digest() -> str:
         arrays = [spec.random(seed) for seed, spec in enumerate(inputs)]
         (result,) = EXECUTORS[type(op)](layer, arrays, ExecutionContext()).outputs
         total.update(np.ascontiguousarray(result).tobytes())
+    total.update(pairs().tobytes())
     return total.hexdigest()
 
 

@@ -1,0 +1,74 @@
+"""`bittrue warmup`, and what a run says on a machine that has no compiled kernels."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import bittrue
+from bittrue.cli import app
+from simulator.kernels import _jit
+from workloads.exporters.npz import save_network
+from workloads.images import demo_photo
+
+ROOT = Path(__file__).parents[2]
+NOTE = "compiling kernels (first run"
+
+
+@pytest.fixture
+def run(tmp_path):
+    weights = np.ones((8, 2), np.int8)
+    save_network(bittrue.networks.gemm(3, 8, 2, out="int32").with_weights(weights), tmp_path / "gemm.npz")
+    np.save(tmp_path / "x.npy", np.ones((3, 8), np.int8))
+
+    def invoke(*arguments):
+        arguments = ["run", tmp_path / "gemm.npz", "-a", "edge_32x32", *arguments]
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return invoke, tmp_path / "x.npy"
+
+
+def test_a_run_on_a_cold_cache_says_what_it_waits_for(run, tmp_path, monkeypatch):
+    invoke, x = run
+    monkeypatch.setattr(_jit, "CACHE_DIRECTORY", tmp_path / "kernels-none")
+    assert NOTE in invoke("-i", x).stderr
+    assert NOTE not in invoke("--timing-only").stderr  # which runs no kernel
+
+
+def test_a_run_on_a_warm_cache_does_not(run, tmp_path, monkeypatch):
+    invoke, x = run
+    compiled = tmp_path / "kernels-some" / "kernels_0" / "a.nbc"
+    compiled.parent.mkdir(parents=True)
+    compiled.write_bytes(b"")
+    monkeypatch.setattr(_jit, "CACHE_DIRECTORY", tmp_path / "kernels-some")
+    assert NOTE not in invoke("-i", x).stderr
+
+
+@pytest.mark.slow
+def test_after_warmup_a_run_compiles_nothing(tmp_path):
+    cache = tmp_path / "cache"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
+
+    def call(*arguments):
+        command = [sys.executable, "-m", "bittrue", *map(str, arguments)]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done, sorted(cache.glob("*/*/*.nbc"))
+
+    done, compiled = call("warmup")
+    assert " s" in done.stdout
+    assert "compile unet on edge_32x32" in done.stderr
+    assert compiled
+    for network, device in (("deeplabv3_resnet50", "edge_32x32"), ("fcn_vgg16", "narrow_16x16")):
+        # Large enough for every kernel that only large tensors reach; as narrow as keeps the test short.
+        size = "257" if network == "deeplabv3_resnet50" else "64"
+        net = ("--net", f"size={size}", "--net", "width=0.25", "--values-only")
+        done, after = call("run", network, "-a", device, "-i", demo_photo(), *net)
+        assert NOTE not in done.stderr
+        assert after == compiled
