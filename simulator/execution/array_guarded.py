@@ -82,15 +82,7 @@ class _Packed:
     norms: NDArray[np.int32]
 
 
-def run_guarded(
-    operands: Operands,
-    bounds: Bounds,
-    order: FoldOrder,
-    fused: Fused | None,
-    *,
-    name: str | None = None,
-    emulated: bool = False,
-) -> Guarded | None:
+def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fused | None) -> Guarded | None:
     """Run a layer, or return None where its operands or registers are too wide for int32 lanes.
 
     Parameters
@@ -99,11 +91,9 @@ def run_guarded(
         The layer's; `bounds` as `bound_sums` gives them.
     fused
         Its requantizer, used on the way.
-    name, emulated
-        As for `choose_tiles`.
 
     """
-    chosen = choose_tiles(operands, name=name, emulated=emulated, operand_kind=PAIRS)
+    chosen = choose_tiles(operands, PAIRS)
     if chosen is None or not _fits_int32(bounds, order):
         return None
     operands = _woven(operands)
@@ -131,7 +121,7 @@ def run_guarded(
         plan[:PLAN_LENGTH] = fused.plan
     stats = np.zeros((numba.get_num_threads(), plan_of.STATS_LENGTH), np.int64)
     stats[:, [plan_of.STAT_FIRST_INNER, plan_of.STAT_FIRST_OUTER]] = plan_of.NONE
-    run = plan_of.make_guarded_convolve(chosen.isa.name, two_level=order.partial_sum is not None, emulated=emulated)
+    run = plan_of.make_guarded_convolve(chosen.isa.name, two_level=order.partial_sum is not None)
     arguments = (
         image.reshape(-1),
         norms.reshape(-1),

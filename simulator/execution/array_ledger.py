@@ -1,4 +1,4 @@
-"""What becomes of events that a kernel found: the first one with its coordinates, or the error of a trapping register."""
+"""What becomes of events that a kernel found: the first one with its place, or the error of a trapping register."""
 
 from __future__ import annotations
 

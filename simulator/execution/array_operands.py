@@ -75,7 +75,7 @@ def array_operands(layer: Layer, x: NDArray[Any], weights: Weights, bias: NDArra
 
 
 def layer_weights(layer: Layer, weights: NDArray[Any], kept: dict[Hashable, Weights]) -> Weights:
-    """Return the weights of a layer in kernel layout; those of a constant tensor are kept in, and taken from, `kept`."""
+    """Return the weights of a layer in kernel layout; those of a constant tensor are kept in, and come from, `kept`."""
     geometry, constants, tensor = layer.geometry, layer.constants, layer.inputs[1]
     assert geometry is not None
     assert isinstance(constants, ArrayConstants)

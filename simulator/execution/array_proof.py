@@ -1,8 +1,8 @@
 """Proofs that a layer has no event: bounds of every running sum from its actual weights and activations.
 
-From the range of the activations: each product lies between two bounds, one <= 0 and one >= 0 (an activation of 0 is always allowed for). So the sums of
-these bounds over a fold hold every prefix of the partial sum, and over all k, with the start value, every accumulator
-value, in any order.
+From the range of the activations: each product lies between two bounds, one <= 0 and one >= 0 (an activation of 0 is
+always allowed for). So the sums of these bounds over a fold hold every prefix of the partial sum, and over all k, with
+the start value, every accumulator value, in any order.
 
 From norms, where that does not suffice: by Cauchy-Schwarz no running sum is greater than the Euclidean norm of what the
 output reads times that of its filter, for the norm of any part is no greater than that of the whole.

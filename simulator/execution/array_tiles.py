@@ -1,4 +1,4 @@
-"""Run a layer without events on the register tiles of an instruction set, requantized on the way where that is coded."""
+"""Run a layer without events on the register tiles of an instruction set, requantized on the way where that exists."""
 
 from __future__ import annotations
 
@@ -42,8 +42,6 @@ class Tiles:
     isa: InstructionSet
     operands: str
     """BYTES or PAIRS."""
-    emulated: bool = False
-    """Instructions spelled out in plain IR, for tests on machines that lack them."""
     pair_limit: int = 0
     """Greatest sum of two weights of one sign whose products int16 holds, for sets without vpdpbusd; 0 = no limit."""
 
@@ -53,24 +51,18 @@ class Tiles:
         return _TAKEN[self.operands]
 
 
-def choose_tiles(
-    operands: Operands, *, name: str | None = None, emulated: bool = False, operand_kind: str = BYTES
-) -> Tiles | None:
+def choose_tiles(operands: Operands, operand_kind: str = BYTES) -> Tiles | None:
     """Return the kernel for a layer whose sums fit int32, or None where none takes its operands.
 
     Parameters
     ----------
     operands
         The layer's.
-    name
-        Instruction set; None = the one in force.
-    emulated
-        For tests: run it spelled out in plain IR.
     operand_kind
         PAIRS to have those although bytes would do.
 
     """
-    isa = INSTRUCTION_SETS.get(name or instruction_sets.chosen())
+    isa = INSTRUCTION_SETS.get(instruction_sets.chosen())
     if isa is None or len(operands.start) > 1 or operands.is_depthwise:
         return None
     least, greatest = operands.weights.range
@@ -78,13 +70,13 @@ def choose_tiles(
     on_bytes = form.bits <= 8 and 0 <= zero - form.min < 256 and least >= -128 and greatest < 128
     if operand_kind == BYTES and on_bytes:
         if isa.has_byte_dot:
-            return Tiles(isa, BYTES, emulated)
-        tiles = Tiles(isa, BYTES, emulated, _pair_limit(operands))
+            return Tiles(isa, BYTES)
+        tiles = Tiles(isa, BYTES, _pair_limit(operands))
         if _share_of_heavy_groups(operands.weights, tiles) <= _MOST_HEAVY:
             return tiles
     int16 = IntFormat(16)
     inside = min(least, form.min - zero) >= int16.min and max(greatest, form.max - zero) <= int16.max
-    return Tiles(isa, PAIRS, emulated) if inside else None
+    return Tiles(isa, PAIRS) if inside else None
 
 
 def _pair_limit(operands: Operands) -> int:
@@ -128,7 +120,7 @@ def run_tiles(operands: Operands, tiles: Tiles, fused: Fused | None) -> tuple[ND
     panels = -(-geometry.filters // tiles.isa.channels)
     start = operands.start[0].astype(np.int64)
     if border:
-        # The kernel sums (q - least) * w; less border * w, with border = zero point - least, it is (q - zero point) * w.
+        # The kernel sums (q - least) * w; less border * w, border = zero point - least, it is (q - zero point) * w.
         start = start - border * weights.sums
     per_channel = [
         by_panel(values, geometry, panels, tiles)
@@ -144,7 +136,7 @@ def run_tiles(operands: Operands, tiles: Tiles, fused: Fused | None) -> tuple[ND
         dtype = fused.format.dtype
     out = np.empty((geometry.m, filters), dtype)
     raw = out.reshape(-1).view(np.uint8)
-    run, counter = plan_of.make_convolve(tiles.isa.name, tiles.operands, emulated=tiles.emulated), np.zeros(1, np.int64)
+    run, counter = plan_of.make_convolve(tiles.isa.name, tiles.operands), np.zeros(1, np.int64)
     arguments = (image.reshape(-1), *packed.arrays, plan, *per_channel, raw, counter)
     return out, run_on_threads(lambda _: int(run(*arguments)))
 
@@ -155,6 +147,7 @@ def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:
 
 
 def by_panel(values: NDArray[np.int32], geometry: ConvGeometry, panels: int, tiles: Tiles) -> NDArray[np.int32]:
+    """Return constants of the filters in the order of the panels, filled up with 0."""
     padded = np.zeros((geometry.groups, panels * tiles.isa.channels), np.int32)
     padded[:, : geometry.filters] = values.reshape(geometry.groups, geometry.filters)
     return padded.reshape(-1)
@@ -253,7 +246,7 @@ def _extras(
 
 
 def _cut(length: int, tiles: Tiles) -> tuple[int, int]:
-    """Number and length of the pieces of a run: short enough for the cache, whole rounds of the kernel's loop."""
+    """Return number and length of the pieces of a run: short enough for the cache, in whole rounds of the loop."""
     per_round = tiles.taken * UNROLLED
     longest = tiles.isa.weight_bytes // (GROUP_BYTES * tiles.isa.channels) * tiles.taken
     cuts = -(-length // longest)
@@ -278,11 +271,12 @@ def runs_of_k(
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
-    """Zeros that start on a cache line, so that no vector of weights straddles two."""
+    """Return zeros that start on a cache line, so that no vector of weights straddles two."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + _ALIGNMENT_BYTES, np.uint8)
     begin = -raw.ctypes.data % _ALIGNMENT_BYTES
-    return raw[begin : begin + size].view(dtype).reshape(shape)
+    zeros: NDArray[Any] = raw[begin : begin + size].view(dtype).reshape(shape)
+    return zeros
 
 
 # ---------------------------------------------------------------- the plan

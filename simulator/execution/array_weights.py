@@ -22,7 +22,7 @@ class Weights:
     Parameters
     ----------
     stored
-        [filters of all groups, K] as the network's file holds them, K in flat order; a transposed convolution's flipped.
+        [filters of all groups, K] as the file holds them, K in flat order; those of a transposed convolution flipped.
     zero_points
         int64 [filters of all groups], to be subtracted.
     source
@@ -69,7 +69,7 @@ class Weights:
         return int(squares.max())
 
     def fold_sums(self, fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Sums of the positive and of the negative weights of each fold of `fold` k, [filters, folds]."""
+        """Return the sums of positive and of negative weights of each fold of `fold` k, [filters, folds]."""
         key = ("fold sums", fold)
         if key not in self.kept:
             shape = (len(self.stored), -(-self.stored.shape[1] // fold))

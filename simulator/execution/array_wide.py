@@ -22,7 +22,7 @@ class WideSums:
     """Outputs of a layer without events."""
 
     values: NDArray[Any]
-    """[pixels, filters]: accumulators, int32 where the bounds allow it, else int64; or what the requantizer made of them."""
+    """[pixels, filters]: accumulators, int32 where the bounds allow it, else int64; or what became of them."""
     saturations: int | None
     """Outputs that the requantizer clipped; None = `values` are accumulators."""
 
@@ -61,7 +61,8 @@ def _by_phases(operands: Operands, narrow: bool, fused: Fused | None) -> WideSum
     """Run a transposed convolution as the convolutions of its phases, and lay their outputs out."""
     whole = operands.geometry
     plan = plan_phases(whole)
-    values, saturations = np.empty(0), 0
+    values: NDArray[Any] = np.empty(0)
+    saturations: int | None = 0
     for group in plan:
         part = phase_operands(operands, group)
         sums = _convolve(part, narrow, fused.repeated(len(group.rows) * len(group.columns)) if fused else None)
@@ -91,7 +92,7 @@ def _depthwise(operands: Operands, dtype: type[np.int32] | type[np.int64]) -> ND
 
 
 def _on_bytes(operands: Operands, fill: int) -> NDArray[np.int32]:
-    """Sums of 8-bit activations, on plain loops."""
+    """Sum products of 8-bit activations on plain loops."""
     geometry, weights = operands.geometry, operands.weights
     x = (operands.x.astype(np.int16) - np.int16(operands.x_format.min)).astype(np.uint8)
     filled = -(-geometry.filters // wide.TILE) * wide.TILE
@@ -105,7 +106,7 @@ def _on_bytes(operands: Operands, fill: int) -> NDArray[np.int32]:
 
 
 def _on_int64(operands: Operands) -> NDArray[np.int64]:
-    """Sums of wider operands."""
+    """Sum products of wider operands."""
     geometry = operands.geometry
     packed = np.ascontiguousarray(operands.weights.centred.reshape(geometry.groups, geometry.filters, geometry.k))
     out = np.empty((geometry.m, operands.filters), np.int64)

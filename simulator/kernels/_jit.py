@@ -119,4 +119,4 @@ def specialized(template: Callable[P, R], name: str, **names: Any) -> Callable[P
     function.__qualname__ = name
     function.__module__ = template.__module__
     function.__doc__ = template.__doc__
-    return function  # type: ignore[return-value]
+    return function

@@ -57,7 +57,7 @@ CHANNELS = 0
 
 @kernel(inline=True)
 def row_offsets(plan: Any, first: Any, count: Any, table: Any) -> None:
-    """Write the byte offsets of what `count` output pixels from `first` on read; the tile's spare rows read the last."""
+    """Write the byte offsets of what `count` output pixels from `first` on read; spare rows of a tile read the last."""
     width, height = plan[OUT_WIDTH], plan[OUT_HEIGHT]
     for i in range(count):
         pixel = first + i
@@ -83,7 +83,7 @@ def _convolve(
     second: Any,
     out: Any,
     counter: Any,
-) -> int:
+) -> Any:
     """Convolve, one task after another as long as there are some, and return how many outputs were clipped.
 
     Parameters
@@ -177,14 +177,14 @@ def _convolve(
 
 
 @cache
-def make_convolve(name: str, operands: str, *, emulated: bool = False) -> Any:
+def make_convolve(name: str, operands: str) -> Any:
     """Return `_convolve` for an instruction set, operands BYTES or PAIRS; it may run on several threads at once."""
     isa = INSTRUCTION_SETS[name]
-    suffix = f"{name}_{operands}{'_emulated' if emulated else ''}"
+    suffix = f"{name.replace('-', '_')}_{operands}"
     tasks = specialized(
         _convolve,
         f"convolve_{suffix}",
-        dot_tile=make_dot_tile(isa, operands, emulated=emulated),
+        dot_tile=make_dot_tile(isa, operands),
         requantize_block=make_requantize_block(name),
         CHANNELS=isa.channels,
     )

@@ -17,11 +17,10 @@ from __future__ import annotations
 from typing import Any
 
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
-from simulator.kernels.vector_ir import I32, I64, Lanes, constant64, load_scalar, offset
+from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, load_scalar, offset
 
 GROUP_BYTES = 4
 """Bytes of one operand that a lane takes at once."""
@@ -38,10 +37,10 @@ def tile_rows(builder: Any, activations: Any, rows: Any) -> list[Any]:
     ]
 
 
-def make_dot_tile(isa: InstructionSet, operands: str, *, emulated: bool = False) -> Any:
+def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
     """Return the intrinsic for Numba code that adds the products of a tile.
 
-    ``tile(activations, rows, pieces, count, groups, weights, sums, resume, extra_begins, extra_offsets, extra_weights)``
+    ``tile(activations, rows, pieces, count, groups, weights, sums, resume, begins, offsets, extras)``
 
     Parameters
     ----------
@@ -49,8 +48,6 @@ def make_dot_tile(isa: InstructionSet, operands: str, *, emulated: bool = False)
         Whose instructions.
     operands
         BYTES or PAIRS.
-    emulated
-        Spell them out in plain IR.
 
     The intrinsic takes addresses and numbers, all int64: base of the activations; tables of int64 byte offsets of the
     TILE_ROWS rows and of the pieces; how many pieces, groups in each (one at least); packed weights; int32 sums
@@ -61,12 +58,12 @@ def make_dot_tile(isa: InstructionSet, operands: str, *, emulated: bool = False)
 
     def add(lanes: Lanes, total: Any, a: Any, b: Any) -> Any:
         if operands == BYTES:
-            return lanes.add_byte_products(total, a, b, fused=isa.has_byte_dot)
-        return lanes.add_pair_products(total, a, b, fused=isa.has_pair_dot)
+            return lanes.add_byte_products(total, a, b)
+        return lanes.add_pair_products(total, a, b)
 
     def emit(builder: Any, args: Any) -> None:
         activations, rows, pieces, count, groups, weights, sums, resume, *extras = args
-        lanes = Lanes(builder, isa.lanes, emulated=emulated)
+        lanes = Lanes(builder, isa)
         row_at = tile_rows(builder, activations, rows)
         cells = [(row, vector) for row in range(TILE_ROWS) for vector in range(isa.vectors)]
         sum_at = {(r, v): offset(builder, sums, (r * isa.vectors + v) * lanes.bytes) for r, v in cells}

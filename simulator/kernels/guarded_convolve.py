@@ -111,7 +111,7 @@ def _guarded_convolve(
     out: Any,
     stats: Any,
     counter: Any,
-) -> int:
+) -> Any:
     """Convolve, one task after another as long as there are some, and return how many outputs were clipped.
 
     Parameters
@@ -127,7 +127,7 @@ def _guarded_convolve(
     plan
         int64 [PLAN_LENGTH].
     start, start_events
-        int32 [panels of all groups * CHANNELS]: accumulators after their start values were loaded, and the events of it.
+        int32 [panels of all groups * CHANNELS]: accumulators with their start values loaded, and the events of that.
     no_start, first, second
         int32 likewise: zeros; constants of the requantizer.
     out
@@ -226,14 +226,14 @@ def _guarded_convolve(
 
 
 @cache
-def make_guarded_convolve(name: str, *, two_level: bool, emulated: bool = False) -> Any:
+def make_guarded_convolve(name: str, *, two_level: bool) -> Any:
     """Return `_guarded_convolve` for an instruction set and a dataflow (two-level: weight stationary)."""
     isa = INSTRUCTION_SETS[name]
-    suffix = f"{name}_{'folds' if two_level else 'steps'}{'_emulated' if emulated else ''}"
+    suffix = f"{name.replace('-', '_')}_{'folds' if two_level else 'steps'}"
     tasks = specialized(
         _guarded_convolve,
         f"guarded_convolve_{suffix}",
-        tile=guarded_tile.make_guarded_tile(isa, two_level=two_level, emulated=emulated),
+        tile=guarded_tile.make_guarded_tile(isa, two_level=two_level),
         requantize_block=make_requantize_block(name),
         CHANNELS=isa.channels,
         TWO_LEVEL=two_level,

@@ -18,12 +18,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from simulator.kernels.dot_tile import GROUP_BYTES, UNROLLED
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
-from simulator.kernels.vector_ir import I32, I64, Lanes, constant64, load_scalar, offset
+from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, load_scalar, offset
 
 ACTIVATIONS = 0
 """Address of int16 activations; addresses and sizes of a frame are int64."""
@@ -82,9 +81,9 @@ class _Register:
 class _Emitter:
     """Writes the kernel for one instruction set."""
 
-    def __init__(self, builder: Any, isa: InstructionSet, frame: Any, *, two_level: bool, emulated: bool) -> None:
+    def __init__(self, builder: Any, isa: InstructionSet, frame: Any, *, two_level: bool) -> None:
         self.builder, self.isa, self.two_level = builder, isa, two_level
-        self.lanes = Lanes(builder, isa.lanes, emulated=emulated)
+        self.lanes = Lanes(builder, isa)
         self.row_bytes = isa.channels * 4
         self.field = [load_scalar(builder, offset(builder, frame, 8 * i), I64) for i in range(FRAME_LENGTH)]
         self.inner = _Register(self.lanes, self.field[INNER_LOW], self.field[INNER_HIGH])
@@ -233,7 +232,7 @@ class _Emitter:
                     a_at = offset(builder, builder.add(row_at[r], at), group * GROUP_BYTES)
                     a = lanes.splat(load_scalar(builder, a_at, I32))
                     for v in range(isa.vectors):
-                        total = lanes.add_pair_products(builder.load(totals[r, v]), a, b[v], fused=isa.has_pair_dot)
+                        total = lanes.add_pair_products(builder.load(totals[r, v]), a, b[v])
                         builder.store(total, totals[r, v])
 
     def _step_row(self, row: Any, row_at: Any, weights: Any) -> None:
@@ -281,7 +280,7 @@ class _Emitter:
         self._in_mode(OUTER_SATURATES, lambda saturates: self._add_to_outer(partial_sum, saturates=saturates))
 
     def _add_to_outer(self, addend: Callable[[int, int], Any], *, saturates: bool) -> None:
-        """A <- add(A, P) for every output of the tile, and count the events."""
+        """Add the partial sum of every output of the tile to its accumulator, and count the events."""
         builder, lanes = self.builder, self.lanes
         for row in range(TILE_ROWS):
             for v in range(self.isa.vectors):
@@ -293,7 +292,7 @@ class _Emitter:
                 lanes.store(builder.sub(lanes.load(events_at), lanes.where_different(held, total)), events_at)
 
 
-def make_guarded_tile(isa: InstructionSet, *, two_level: bool, emulated: bool = False) -> Any:
+def make_guarded_tile(isa: InstructionSet, *, two_level: bool) -> Any:
     """Return the intrinsic ``tile(frame)`` for Numba code; `frame` is the address of int64 [FRAME_LENGTH].
 
     The registers are of at most 31 bits, and so that no sum that is formed leaves int32:
@@ -303,7 +302,7 @@ def make_guarded_tile(isa: InstructionSet, *, two_level: bool, emulated: bool = 
     @intrinsic
     def guarded_tile(context: Any, frame: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _Emitter(builder, isa, args[0], two_level=two_level, emulated=emulated).emit()
+            _Emitter(builder, isa, args[0], two_level=two_level).emit()
             return context.get_dummy_value()
 
         return types.void(types.int64), codegen

@@ -3,7 +3,7 @@
 An instruction (pmaddubsw) forms a0 * w0 + a1 * w1 of uint8 activations and int8 weights, saturating to int16. With
 activations up to `a`, the sum lies within int16 if |w0 + w1| <= 32767 // a or the weights have different signs (then it
 is at most 255 * 128). Of a heavier pair, the second weight keeps what is allowed and the rest becomes an extra: a group
-of its own, whose products are added apart. Both parts are light: |w0| <= 128 <= 32767 // 255, and the rest is below 128.
+of its own, whose products are added apart. Both parts are light: |w0| <= 128 <= 32767 // 255, and so is the rest.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def heavy_share(weights: Any, zero_points: Any, limit: Any, lanes: Any) -> Any:
             first, second = np.int64(weights[j, k]) - zero_points[j], np.int64(weights[j, k + 1]) - zero_points[j]
             heavy += np.int64(excess(first, second, limit) != 0)
             pairs += 1
-    return 1.0 - (1.0 - heavy / max(pairs, 1)) ** (2 * lanes)
+    share = heavy / pairs if pairs > 0 else 0.0
+    return 1.0 - (1.0 - share) ** (2 * lanes)
 
 
 @kernel(parallel=True)

@@ -7,7 +7,7 @@ generator lists its features. `BITTRUE_ISA` forces one; the bits never depend on
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -35,6 +35,8 @@ class InstructionSet:
     """Whether four products of bytes are added to a lane in one instruction (vpdpbusd)."""
     has_pair_dot: bool
     """Whether two products of int16 are added to a lane in one instruction, saturating or not (vpdpwssd, vpdpwssds)."""
+    emulated: bool = False
+    """Whether its instructions are spelled out in plain IR, for tests on machines that lack them."""
 
     @property
     def channels(self) -> int:
@@ -43,20 +45,17 @@ class InstructionSet:
 
 
 TILE_ROWS = 6
-"""Output pixels of the register tile: with 2 vectors of 16 registers, or 4 of 32, no accumulator leaves the registers."""
+"""Output pixels of the register tile: 6 x 2 of 16 vector registers, or 6 x 4 of 32, hold its sums."""
 
-INSTRUCTION_SETS = {
-    isa.name: isa
-    for isa in (
-        InstructionSet(
-            "avx512vnni", ("avx512vnni", "avx512bw"), 16, 4, 192 << 10, has_byte_dot=True, has_pair_dot=True
-        ),
-        InstructionSet("avxvnni", ("avxvnni", "avx2"), 8, 2, 16 << 10, has_byte_dot=True, has_pair_dot=True),
-        InstructionSet("avx512bw", ("avx512bw",), 16, 4, 192 << 10, has_byte_dot=False, has_pair_dot=False),
-        InstructionSet("avx2", ("avx2",), 8, 2, 16 << 10, has_byte_dot=False, has_pair_dot=False),
-    )
-}
+_NATIVE = (
+    InstructionSet("avx512vnni", ("avx512vnni", "avx512bw"), 16, 4, 192 << 10, has_byte_dot=True, has_pair_dot=True),
+    InstructionSet("avxvnni", ("avxvnni", "avx2"), 8, 2, 16 << 10, has_byte_dot=True, has_pair_dot=True),
+    InstructionSet("avx512bw", ("avx512bw",), 16, 4, 192 << 10, has_byte_dot=False, has_pair_dot=False),
+    InstructionSet("avx2", ("avx2",), 8, 2, 16 << 10, has_byte_dot=False, has_pair_dot=False),
+)
 """Fastest first."""
+_EMULATED = tuple(replace(isa, name=f"emulated-{isa.name}", features=(), emulated=True) for isa in _NATIVE)
+INSTRUCTION_SETS = {isa.name: isa for isa in (*_NATIVE, *_EMULATED)}
 
 
 @cache
@@ -72,12 +71,12 @@ def available() -> tuple[str, ...]:
     """Names of the sets that this machine has, fastest first; `plain` always, and alone where nothing is compiled."""
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return (PLAIN,)
-    usable = [isa.name for isa in INSTRUCTION_SETS.values() if _features().issuperset(isa.features)]
+    usable = [isa.name for isa in _NATIVE if _features().issuperset(isa.features)]
     return (*usable, PLAIN)
 
 
 def chosen() -> str:
-    """Name of the set in force: what BITTRUE_ISA names, else the fastest.
+    """Name of the set in force: what BITTRUE_ISA names (an emulated one too), else the fastest.
 
     Raises
     ------
@@ -89,7 +88,8 @@ def chosen() -> str:
     wanted = os.environ.get(VARIABLE)
     if not wanted:
         return usable[0]
-    if wanted not in usable:
+    emulates = usable != (PLAIN,) and wanted in {isa.name for isa in _EMULATED}
+    if wanted not in usable and not emulates:
         known = wanted in INSTRUCTION_SETS
         why = "this machine lacks it" if known else "there is no such instruction set"
         raise ValueError(f"{VARIABLE}={wanted}: {why}; usable here: {', '.join(usable)}")

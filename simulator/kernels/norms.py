@@ -77,7 +77,7 @@ def block_norms(packed: Any, block_pairs: Any, norms: Any) -> None:
 
 @kernel(parallel=True)
 def pixel_squares(x: Any, zero_point: Any, groups: Any, squares: Any) -> None:
-    """Sums of squares over the channels of each pixel and group.
+    """Sum the squares over the channels of each pixel and group.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def add_windows(squares: Any, geometry: Any, read: Any) -> None:
 
 @kernel(parallel=True)
 def filter_squares(weights: Any, zero_points: Any, squares: Any) -> None:
-    """Sums of squares of each filter.
+    """Sum the squares of each filter.
 
     Parameters
     ----------

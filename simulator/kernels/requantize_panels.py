@@ -52,7 +52,7 @@ def _requantize_block(
     index: Any,
     stride: Any,
     spare: Any,
-) -> int:
+) -> Any:
     """Requantize some rows of a panel, and return how many outputs were clipped.
 
     Parameters
@@ -164,11 +164,15 @@ def make_requantize_block(name: str) -> Any:
         "float32_tile": requantize_tile.float32,
     }
     tiles = {key: requantize_tile.make_requantize_tile(isa, scale) for key, scale in requantizers.items()}
-    return kernel()(specialized(_requantize_block, f"requantize_block_{name}", CHANNELS=isa.channels, **tiles))
+    return kernel()(
+        specialized(_requantize_block, f"requantize_block_{name.replace('-', '_')}", CHANNELS=isa.channels, **tiles)
+    )
 
 
 @cache
 def make_requantize_matrix(name: str) -> Any:
     """Return `_requantize_matrix` for an instruction set."""
     names = {"requantize_block": make_requantize_block(name), "CHANNELS": INSTRUCTION_SETS[name].channels}
-    return kernel(parallel=True)(specialized(_requantize_matrix, f"requantize_matrix_{name}", **names))
+    return kernel(parallel=True)(
+        specialized(_requantize_matrix, f"requantize_matrix_{name.replace('-', '_')}", **names)
+    )

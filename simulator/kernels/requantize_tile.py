@@ -15,11 +15,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from simulator.kernels.isa import InstructionSet
-from simulator.kernels.vector_ir import F32, I8, I32, I64, Lanes, constant64, offset
+from simulator.kernels.vector_ir import F32, I8, I32, I64, Lanes, cgutils, constant64, offset
 
 _LOW_HALF = (1 << 32) - 1
 
@@ -31,10 +30,10 @@ class _Limits:
     zero_point: Any
 
 
-Scale = Callable[[Lanes, Any], Any]
-"""(lanes, accumulators) -> their scaled, clamped values less the zero point, and a mask of those that were clamped."""
-Requantizer = Callable[[Lanes, Any, Any, _Limits], Callable[[Any], tuple[Any, Any]]]
-"""(lanes, first and second constants of each channel, limits) -> function from accumulators to (bytes, clipped mask)."""
+Scale = Callable[[Any], tuple[Any, Any]]
+"""accumulators -> their scaled and clamped values, and a mask of those that were clamped."""
+Requantizer = Callable[[Lanes, Any, Any, _Limits], Scale]
+"""(lanes, first and second constants of each channel, limits) -> what scales accumulators."""
 
 
 def _even_odd(lanes: Lanes, vector: Any) -> tuple[Any, Any]:
@@ -117,7 +116,7 @@ def fixed_point_single(lanes: Lanes, multiplier: Any, shift: Any, limits: _Limit
 
 
 def power_of_two(lanes: Lanes, shift: Any, _: Any, limits: _Limits) -> Any:
-    """A shift right by 0 <= s <= 31, ties up: floor(v / 2^s) + (the highest bit that falls off)."""
+    """Shift right by 0 <= s <= 31, ties up: floor(v / 2^s) + (the highest bit that falls off)."""
     builder = lanes.builder
     before = lanes.maximum(builder.sub(shift, lanes.constant(1)), lanes.constant(0))
     rounds = lanes.minimum(shift, lanes.constant(1))
@@ -158,7 +157,7 @@ def make_requantize_tile(isa: InstructionSet, requantizer: Requantizer) -> Any:
 
     def emit(builder: Any, args: Any) -> Any:
         sums, sums_stride, rows, width, start, first, second, low, high, zero_point, out, out_stride = args
-        lanes = Lanes(builder, isa.lanes)
+        lanes = Lanes(builder, isa)
         narrow = [lanes.splat(builder.trunc(value, I32)) for value in (low, high, zero_point)]
         limits = _Limits(builder.sub(narrow[0], narrow[2]), builder.sub(narrow[1], narrow[2]), narrow[2])
         clipped = lanes.variable(lanes.constant(0))

@@ -13,8 +13,7 @@ from numba.extending import intrinsic
 from simulator.kernels.vector_ir import I64, constant64
 
 
-@intrinsic
-def take_ticket(context: Any, counter: Any) -> Any:
+def _take_ticket(context: Any, counter: Any) -> Any:
     """Return the number at an address (int64) and add 1 to it, as one indivisible act."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -22,3 +21,6 @@ def take_ticket(context: Any, counter: Any) -> Any:
         return builder.atomic_rmw("add", pointer, constant64(1), "monotonic")
 
     return types.int64(types.int64), codegen
+
+
+take_ticket: Any = intrinsic(_take_ticket)

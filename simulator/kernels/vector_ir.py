@@ -12,7 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
+from numba.core import cgutils as _cgutils
+
+from simulator.kernels.isa import InstructionSet
+
+cgutils: Any = _cgutils
+"""Numba's helpers for loops and state; it carries no types."""
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 F32 = ir.FloatType()
@@ -38,12 +43,12 @@ def load_scalar(builder: Any, address: Any, type_: Any) -> Any:
 
 
 class Lanes:
-    """Writes instructions on vectors of `count` int32 lanes."""
+    """Writes instructions on the vectors of int32 lanes of an instruction set."""
 
-    def __init__(self, builder: Any, count: int, *, emulated: bool = False) -> None:
+    def __init__(self, builder: Any, isa: InstructionSet) -> None:
         self.builder = builder
-        self.count = count
-        self.emulated = emulated
+        self.count = count = isa.lanes
+        self.isa = isa
         self.type = ir.VectorType(I32, count)
         self.bytes = 4 * count
 
@@ -100,21 +105,21 @@ class Lanes:
 
     def pair_products(self, a: Any, b: Any) -> Any:
         """Sum of two products of int16 in each lane (pmaddwd). Exact but for two times (-2^15)^2."""
-        if self.emulated:
+        if self.isa.emulated:
             return self._sum_of_products(a, b, range(0, 32, 16), 16, signed=True)
         halves = ir.VectorType(I16, 2 * self.count)
         operands = self.builder.bitcast(a, halves), self.builder.bitcast(b, halves)
         return self.call(_PAIR_PRODUCTS[self.count], *operands, result=self.type)
 
-    def add_pair_products(self, total: Any, a: Any, b: Any, *, fused: bool) -> Any:
-        """Add two products of int16 to each lane, modulo 2^32; `fused` where the CPU does it at once (vpdpwssd)."""
-        if fused and not self.emulated:
+    def add_pair_products(self, total: Any, a: Any, b: Any) -> Any:
+        """Add two products of int16 to each lane, modulo 2^32 (vpdpwssd where there is one)."""
+        if self.isa.has_pair_dot and not self.isa.emulated:
             return self.call(self._vnni("vpdpwssd"), total, a, b)
         return self.builder.add(total, self.pair_products(a, b))
 
     def add_pair_products_saturating(self, total: Any, a: Any, b: Any) -> Any:
         """Add two products of int16 to each lane, saturating the exact sum to int32 (vpdpwssds)."""
-        if not self.emulated:
+        if not self.isa.emulated:
             return self.call(self._vnni("vpdpwssds"), total, a, b)
         wide = ir.VectorType(I64, self.count)
         sums = [self.builder.sext(total, wide)]
@@ -127,18 +132,18 @@ class Lanes:
         held = self.call(f"llvm.smin.v{self.count}i64", held, rails[1])
         return self.builder.trunc(held, self.type)
 
-    def add_byte_products(self, total: Any, a: Any, b: Any, *, fused: bool) -> Any:
+    def add_byte_products(self, total: Any, a: Any, b: Any) -> Any:
         """Add four products of a uint8 (of a) and an int8 (of b) to each lane, modulo 2^32.
 
-        `fused`: at once (vpdpbusd). Else by way of sums of two products that saturate to int16 (pmaddubsw), which the
-        caller has to rule out.
+        At once (vpdpbusd), or by way of sums of two products that saturate to int16 (pmaddubsw), which the caller has
+        to rule out.
         """
-        if fused and not self.emulated:
+        if self.isa.has_byte_dot and not self.isa.emulated:
             # The spelling with int32 operands: LLVM 15 to 20 know no other, later ones upgrade it.
             return self.call(self._vnni("vpdpbusd"), total, a, b)
-        if fused:
+        if self.isa.has_byte_dot:
             return self.builder.add(total, self._sum_of_products(a, b, range(0, 32, 8), 8, signed=False))
-        if self.emulated:
+        if self.isa.emulated:
             for begin in (0, 16):
                 pair = self._sum_of_products(a, b, range(begin, begin + 16, 8), 8, signed=False)
                 held = self.clamp(pair, self.constant(-(1 << 15)), self.constant((1 << 15) - 1))
