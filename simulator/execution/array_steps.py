@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,13 +14,16 @@ from simulator.execution.array_ledger import FirstOutputs, check_traps, first_ev
 from simulator.execution.array_operands import Operands, geometry_vector
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_wide import spread
-from simulator.kernels import parallel, steps
+from simulator.kernels import steps
 from simulator.kernels.registers import LANES
+from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import FoldOrder
 from simulator.numerics.modes import OverflowMode
 from simulator.numerics.scalar import needed_bits
 from simulator.records.channel_ledger import BEYOND_INT64_BITS, ChannelLedger, RegisterChannels
 from simulator.records.overflow import STEPS, OverflowRecord
+
+_TASKS_PER_THREAD = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +73,7 @@ def run_steps(
     """
     geometry = operands.geometry
     plan = _plan(order, bounds)
-    tasks = -(-geometry.m // steps.PIXELS)
+    tasks = min(-(-geometry.m // steps.PIXELS), _TASKS_PER_THREAD * numba.get_num_threads())
     stats = np.zeros((tasks, steps.STATS_LENGTH), np.int64)
     channels = np.zeros((tasks, operands.filters if by_channel else 0, steps.CHANNEL_LENGTH), np.int64)
     out = np.empty(geometry.m * operands.filters, np.int64)
@@ -109,7 +115,14 @@ def _run_conv(
     padded[:, :, :filters] = operands.start.reshape(-1, groups, filters)
     start = padded.reshape(len(padded), -1)
     vector = geometry_vector(operands.geometry)
-    parallel.conv_steps(operands.centred_x(), panels, start, vector, plan, operands.geometry.m, out, stats, channels)
+    _run_tasks(
+        steps.conv_steps_task,
+        (operands.centred_x(), panels, start, vector, plan),
+        out,
+        stats,
+        channels,
+        operands.geometry.m,
+    )
 
 
 def _run_depthwise(
@@ -127,9 +140,28 @@ def _run_depthwise(
     vector = geometry_vector(operands.geometry)
     plan = plan.copy()
     plan[[steps.PLAN_INT32, steps.PLAN_A_INT32]] = 0
-    parallel.depthwise_steps(
-        spread(operands, padded), weights, start, vector, plan, operands.geometry.m, out, stats, channels
-    )
+    x = spread(operands, padded)
+    _run_tasks(steps.depthwise_steps_task, (x, weights, start, vector, plan), out, stats, channels, operands.geometry.m)
+
+
+def _run_tasks(
+    kernel: Callable[..., None],
+    operands: tuple[NDArray[Any], ...],
+    out: NDArray[np.int64],
+    stats: NDArray[np.int64],
+    channels: NDArray[np.int64],
+    pixels: int,
+) -> None:
+    """Run a kernel on all output pixels, as many tasks as `stats` has rows; what a task finds goes to its own rows."""
+    tasks, threads = len(stats), numba.get_num_threads()
+
+    def work(thread: int) -> int:
+        for task in range(thread, tasks, threads):
+            begin, end = task * pixels // tasks, (task + 1) * pixels // tasks
+            kernel(*operands, begin, end, out, stats[task], channels[task])
+        return 0
+
+    run_on_threads(work)
 
 
 def _record(run: _Run) -> OverflowRecord:

@@ -67,7 +67,7 @@ CHANNEL_A_BEYOND = 6
 CHANNEL_LENGTH = 7
 
 PIXELS = 16
-"""Output pixels of a task: a panel of weights is read once for all of them."""
+"""Output pixels for which a panel of weights is read once."""
 
 
 @kernel(inline=True)
@@ -262,7 +262,7 @@ def conv_steps_task(
     geometry, plan
         int64 [geo.LENGTH] and [PLAN_LENGTH].
     begin, end
-        Output pixels, at most PIXELS.
+        Output pixels.
     out
         int64 [pixels * filters], flat NHWC, written.
     stats
@@ -282,27 +282,29 @@ def conv_steps_task(
     a_bank = np.empty(SIZE, np.int64)
     p_events = np.empty(LANES, np.int64)
     _open_task(stats, p32, p64)
-    for group in range(groups):
-        for pixel in range(begin, end):
-            i = pixel - begin
-            found[i] = geo.gather_nonzero(x, geometry, pixel, group, values[i], indices[i])
-        for number in range(panels.shape[1]):
-            first = (group * panels.shape[1] + number) * LANES
-            lanes = min(LANES, filters - number * LANES)
-            channel = group * filters + number * LANES
-            for pixel in range(begin, end):
-                i = pixel - begin
-                row = pixel if start.shape[0] > 1 else 0
-                panel = panels[group, number]
-                _start(start, row, first, plan, a_bank, p_events)
-                if plan[PLAN_FOLD] > 0:
-                    _sum_weight_stationary(values[i], indices[i], found[i], panel, plan, p32, p64, a32, a_bank)
-                    _take_events(p32, p64, p_events)
-                else:
-                    _sum_output_stationary(values[i], indices[i], found[i], panel, plan, p32, a_bank)
-                index = pixel * groups * filters + channel
-                _finish(a_bank, p_events, start, row, first, lanes, index, out, stats, channels, channel)
-            _close_panel(stats, p32, p64, lanes, channels, channel)
+    for block in range(begin, end, PIXELS):
+        block_end = min(block + PIXELS, end)
+        for group in range(groups):
+            for pixel in range(block, block_end):
+                i = pixel - block
+                found[i] = geo.gather_nonzero(x, geometry, pixel, group, values[i], indices[i])
+            for number in range(panels.shape[1]):
+                first = (group * panels.shape[1] + number) * LANES
+                lanes = min(LANES, filters - number * LANES)
+                channel = group * filters + number * LANES
+                for pixel in range(block, block_end):
+                    i = pixel - block
+                    row = pixel if start.shape[0] > 1 else 0
+                    panel = panels[group, number]
+                    _start(start, row, first, plan, a_bank, p_events)
+                    if plan[PLAN_FOLD] > 0:
+                        _sum_weight_stationary(values[i], indices[i], found[i], panel, plan, p32, p64, a32, a_bank)
+                        _take_events(p32, p64, p_events)
+                    else:
+                        _sum_output_stationary(values[i], indices[i], found[i], panel, plan, p32, a_bank)
+                    index = pixel * groups * filters + channel
+                    _finish(a_bank, p_events, start, row, first, lanes, index, out, stats, channels, channel)
+                _close_panel(stats, p32, p64, lanes, channels, channel)
     _close_task(stats, p32, p64)
 
 
