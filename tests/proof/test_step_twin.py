@@ -68,6 +68,9 @@ def test_against_the_slow_twin(seed):
             assert ours.greatest.tolist() == theirs.channel_greatest.tolist()
             assert ours.channel_needed_bits == theirs.channel_needed_bits
             assert ours.needed_bits == theirs.needed_bits
+            outputs = np.flatnonzero(theirs.events.reshape(-1))
+            first = (outputs[0], theirs.first.reshape(-1)[outputs[0]]) if outputs.size else None
+            assert ours.first == first
 
 
 def specified(a, w, start, rows, partial_sum, accumulator) -> scalar.Accumulation:

@@ -88,6 +88,8 @@ class RegisterAccount:
     least: np.ndarray
     """Least exact, unwrapped running sum of each channel, 0 included."""
     greatest: np.ndarray
+    first: tuple[int, int] | None
+    """(flat output, k) of the first event: lowest output, then lowest k."""
 
     @property
     def total_events(self) -> int:
@@ -109,10 +111,18 @@ class StepAccount:
     accumulators: np.ndarray
     """[pixels, filters], int64."""
     affected_outputs: int
-    first_event: tuple[int, int, str] | None
-    """(flat output, k, register)."""
     accumulator: RegisterAccount
     partial_sum: RegisterAccount | None
+
+    @property
+    def first_event(self) -> tuple[int, int, str] | None:
+        """(flat output, k, register): lowest output, then lowest k, the partial sum before the accumulator."""
+        found = [
+            (*register.first, place, name)
+            for place, name, register in ((0, PARTIAL_SUM, self.partial_sum), (1, ACCUMULATOR, self.accumulator))
+            if register and register.first
+        ]
+        return (*min(found)[:2], min(found)[3]) if found else None
 
     @property
     def events(self) -> int:
@@ -235,36 +245,38 @@ def _by_output(part: np.ndarray) -> np.ndarray:
     return part.reshape(-1, part.shape[2]).T
 
 
-def _register(banks: list[_Bank], filters: int) -> RegisterAccount:
+def _register(banks: list[_Bank], filters: int, first: np.ndarray) -> RegisterAccount:
     by_channel = [(b.events, b.least, b.greatest) for b in banks]
     events, least, greatest = (
         [array.reshape(filters, -1) for array in column] for column in zip(*by_channel, strict=True)
     )
+    affected = np.flatnonzero(first != NEVER)
     return RegisterAccount(
         np.sum([array.sum(axis=1) for array in events], axis=0),
         np.min([array.min(axis=1) for array in least], axis=0),
         np.max([array.max(axis=1) for array in greatest], axis=0),
+        (int(affected[0]), int(first[affected[0]])) if affected.size else None,
     )
 
 
+def _first(banks: list[_Bank]) -> np.ndarray:
+    """k of the first event of each output, in flat order."""
+    return np.concatenate([_by_output(bank.first) for bank in banks]).reshape(-1)
+
+
 def _join(parts: list[_Part], filters: int) -> StepAccount:
-    accumulators = np.concatenate([_by_output(part.accumulator.value) for part in parts])
-    first = [np.concatenate([_by_output(part.accumulator.first) for part in parts]).reshape(-1)]
-    names = [ACCUMULATOR]
-    if parts[0].partial_sum:
-        first.insert(0, np.concatenate([_by_output(part.partial_sum.first) for part in parts]).reshape(-1))
-        names.insert(0, PARTIAL_SUM)
-    affected = np.flatnonzero(np.min(first, axis=0) != NEVER)
-    event = None
-    if affected.size:
-        output = int(affected[0])
-        k, place = min((int(of_register[output]), place) for place, of_register in enumerate(first))
-        event = (output, k, names[place])
-    psums = [part.partial_sum for part in parts if part.partial_sum]
+    accs, psums = [part.accumulator for part in parts], [part.partial_sum for part in parts if part.partial_sum]
+    first = _first(accs)
+    accumulator = _register(accs, filters, first)
+    partial_sum = None
+    affected = first != NEVER
+    if psums:
+        first = _first(psums)
+        partial_sum = _register(psums, filters, first)
+        affected |= first != NEVER
     return StepAccount(
-        accumulators,
-        int(affected.size),
-        event,
-        _register([part.accumulator for part in parts], filters),
-        _register(psums, filters) if psums else None,
+        np.concatenate([_by_output(acc.value) for acc in accs]),
+        int(affected.sum()),
+        accumulator,
+        partial_sum,
     )
