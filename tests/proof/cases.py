@@ -62,7 +62,9 @@ class Case:
     name: str
     """Seed, or where real data is from: what --case takes."""
     about: str
-    """Geometry and data in words."""
+    """Geometry in words."""
+    data: tuple[str, ...]
+    """How the data was made."""
     op: Op
     shape: Shape
     x: np.ndarray
@@ -100,7 +102,7 @@ class Case:
         if self.partial_sum:
             registers = f"ws, R {self.rows}, P {self.partial_sum}, A {self.accumulator}"
         operands = f"x {self.x.shape} {self.quant.x_format}, w {self.weights.shape} {self.quant.w_format}"
-        return f"case {self.name}: {self.about}; {operands}; {registers}; {self.requantizer}"
+        return f"case {self.name}: {self.about}; {', '.join(self.data)}; {operands}; {registers}; {self.requantizer}"
 
 
 # ---------------------------------------------------------------- geometry
@@ -177,12 +179,27 @@ def _macs(geometry: Geometry) -> int:
 
 
 def _geometry(rng: np.random.Generator, most_macs: int) -> tuple[str, Geometry]:
-    """Geometry of a family, of at most so many MACs; the largest of some draws, for small layers say little."""
+    """Geometry of a family, of at most so many MACs where it can; small layers are quick to draw, and say little."""
     family = _pick(rng, *FAMILIES)
     most = most_macs * 2.0 ** -rng.uniform(0, 8)
-    drawn = [family(rng) for _ in range(12)]
+    drawn = [family(rng) for _ in range(6)]
     fitting = [geometry for geometry in drawn if _macs(geometry) <= most]
-    return family.__name__, max(fitting, key=_macs) if fitting else min(drawn, key=_macs)
+    chosen = max(fitting, key=_macs) if fitting else min(drawn, key=_macs)
+    if fitting and not chosen[2].transposed and rng.random() < 0.7:
+        chosen = _heightened(chosen, most)
+    return family.__name__, chosen
+
+
+def _heightened(geometry: Geometry, most: float) -> Geometry:
+    """Add rows to an image (or to a fully connected layer's input) up to so many MACs."""
+    (batch, height, width, channels), w_shape, shape = geometry
+    times = int(min(most / _macs(geometry), 100))
+    if w_shape[1:3] == (1, 1) and height == 1:
+        return (batch * times, height, width, channels), w_shape, shape
+    span = (shape.kernel[0] - 1) * shape.dilation[0] + 1
+    rows = output_size((batch, height, width, channels), shape)[0]
+    taller = (rows * times - 1) * shape.stride[0] + span - sum(shape.padding[:2])
+    return (batch, max(taller, height), width, channels), w_shape, shape
 
 
 # ---------------------------------------------------------------- formats and registers
@@ -204,11 +221,13 @@ def _formats(rng: np.random.Generator, filters: int) -> Quant:
     return Quant(x_format, w_format, y_format, _zero_point(rng, x_format), w_zero, y_zero)
 
 
-def _width(rng: np.random.Generator, spread: float, reach: int) -> int:
-    """Register width: about that of the sums, or one that they can reach at all, or any."""
+def _width(rng: np.random.Generator, spread: float, reach: int, roomy: bool) -> int:
+    """Register width: about that of the sums, or one that they reach, or any; `roomy`: beyond their reach."""
     natural = round(math.log2(spread + 1)) + 2
     choice = rng.random()
-    if choice < 0.45:
+    if roomy:
+        bits = _pick(rng, 32, 32, min(32, reach.bit_length() + 1 + int(rng.integers(0, 4))))
+    elif choice < 0.45:
         bits = natural + int(rng.integers(-3, 3))
     elif choice < 0.7:
         bits = int(rng.integers(8, max(9, min(reach.bit_length() + 2, 33))))
@@ -219,7 +238,7 @@ def _width(rng: np.random.Generator, spread: float, reach: int) -> int:
     return min(max(bits, 8), 48)
 
 
-def _registers(problem: Problem) -> None:
+def _registers(problem: Problem, roomy: bool) -> None:
     rng = problem.rng
     if rng.random() < 0.5:
         rows = _pick(rng, int(rng.integers(1, 301)), int(rng.integers(1, 40)), 1, 3, 8, 16, 32, 64, problem.k)
@@ -230,8 +249,8 @@ def _registers(problem: Problem) -> None:
     modes = [_pick(rng, "wrap", "saturate") for _ in range(2)]
     if problem.partial_sum:
         fold = problem.fold
-        problem.partial_sum = (_width(rng, step * math.sqrt(fold), product * fold), modes[0])
-    problem.accumulator = (_width(rng, step * math.sqrt(problem.k), product * problem.k), modes[1])
+        problem.partial_sum = (_width(rng, step * math.sqrt(fold), product * fold, roomy), modes[0])
+    problem.accumulator = (_width(rng, step * math.sqrt(problem.k), product * problem.k, roomy), modes[1])
 
 
 # ---------------------------------------------------------------- requantizer
@@ -287,7 +306,7 @@ def draw(seed: int, most_macs: int = MOST_MACS) -> Case:
         x_ends=centred_ends(quant.x_format, quant.x_zero),
         w_ends=np.array([centred_ends(quant.w_format, int(zero)) for zero in zeros]),
     )
-    about = _bend(problem)
+    data = _bend(problem)
     requantizer, quant, activation = _requantizer(rng, problem, quant)
     x = (problem.x + quant.x_zero).astype(quant.x_format.dtype)
     weights = (problem.weights + zeros.reshape(-1, 1, 1, 1)).astype(quant.w_format.dtype)
@@ -297,7 +316,8 @@ def draw(seed: int, most_macs: int = MOST_MACS) -> Case:
         x, weights = x[:, 0, 0], weights[:, 0, 0]
     return Case(
         name=str(seed),
-        about=f"{family}{_words(shape)}, {about}",
+        about=f"{family}{_words(shape)}",
+        data=data,
         op=op,
         shape=shape,
         x=np.ascontiguousarray(x),
@@ -319,18 +339,23 @@ def _words(shape: Shape) -> str:
     return "".join(f" {name}={value}" for name, value in changed.items()).replace(", ", ",")
 
 
-def _bend(problem: Problem) -> str:
-    """Fill in data and registers; what they are, in words."""
+def _bend(problem: Problem) -> tuple[str, ...]:
+    """Fill in data and registers; how, in words."""
     rng = problem.rng
     base, start = _pick(rng, *BASES, "uniform", "uniform"), _pick(rng, *STARTS)
-    extra = _pick(rng, "none", "none", *EXTRAS)
+    extra = _pick(rng, *["none"] * 3, *EXTRAS)
+    roomy = rng.random() < 0.35
+    if roomy:
+        start, extra = _pick(rng, "no_bias", "no_bias", "any_bias", "touching"), _pick(rng, "none", extra)
     if extra.startswith("steer") and rng.random() < 0.7:
         base = "steerable"
     BASES[base](problem)
-    _registers(problem)
+    _registers(problem, roomy)
     STARTS[start](problem)
+    if roomy and start == "any_bias":
+        problem.bias >>= 2
     change = EXTRAS[extra]
     if change is not None:
         change(problem)
     problem.clip()
-    return f"{base}, {start}, {extra}"
+    return base, start, extra

@@ -158,14 +158,23 @@ def _sources(outputs: np.ndarray, size: int, axis: int, shape: Shape) -> np.ndar
 
 def patches(x: np.ndarray, shape: Shape, pixels: np.ndarray) -> np.ndarray:
     """Operands [K, groups, pixels] of the listed output pixels (flat); k = (kh, kw, c) of a group, c fastest."""
-    batch, height, width_, channels = x.shape
-    rows, columns = output_size(x.shape, shape)
+    return _gather(_with_zeros(x), x.shape, shape, pixels)
+
+
+def _with_zeros(x: np.ndarray) -> np.ndarray:
+    """[N * H * W + 1, C]: the pixels of x, and one of zeros."""
+    channels = x.shape[3]
+    return np.concatenate([x.reshape(-1, channels), np.zeros((1, channels), x.dtype)]).astype(np.int64)
+
+
+def _gather(table: np.ndarray, x_shape: tuple[int, ...], shape: Shape, pixels: np.ndarray) -> np.ndarray:
+    batch, height, width_, channels = x_shape
+    rows, columns = output_size(x_shape, shape)
     image, place = np.divmod(pixels, rows * columns)
     y = _sources(place // columns, height, 0, shape)[:, :, None]
     z = _sources(place % columns, width_, 1, shape)[:, None, :]
     inside = (y >= 0) & (z >= 0)
     flat = np.where(inside, (image[:, None, None] * height + y) * width_ + z, batch * height * width_)
-    table = np.concatenate([x.reshape(-1, channels), np.zeros((1, channels), x.dtype)]).astype(np.int64)
     operands = table[flat.reshape(len(pixels), -1)]  # [pixels, taps, channels]
     operands = operands.reshape(len(pixels), -1, shape.groups, channels // shape.groups)
     return np.ascontiguousarray(operands.transpose(1, 3, 2, 0)).reshape(-1, shape.groups, len(pixels))
@@ -194,11 +203,12 @@ def run_steps(x, weights, bias, shape: Shape, rows: int, partial_sum, accumulato
     start = np.broadcast_to(np.asarray(bias, np.int64), (pixels, filters))
     _assert_int64_suffices(x, w, start, [r for r in (partial_sum, accumulator) if r])
     step = max(1, block // filters)
+    table = _with_zeros(x)
     parts = []
     for begin in range(0, pixels, step):
         chosen = np.arange(begin, min(begin + step, pixels))
-        part = _Part.run(patches(x, shape, chosen), w, start[chosen], rows, partial_sum, accumulator)
-        parts.append(part)
+        a = _gather(table, x.shape, shape, chosen)
+        parts.append(_Part.run(a, w, start[chosen], rows, partial_sum, accumulator))
     return _join(parts, filters)
 
 
