@@ -48,6 +48,8 @@ LENGTHS = (
     2049,
     4099,
 )
+VERY_LONG = (9001, 33_001, 70_001)
+"""More additions than a 16-bit counter counts."""
 PIXELS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 257)
 INT4, UINT4 = IntFormat(4), IntFormat(4, signed=False)
 INT32_MAX = (1 << 31) - 1
@@ -123,6 +125,8 @@ def _image(rng: np.random.Generator, span: tuple[int, int], padding: tuple[int, 
 
 def fully_connected(rng: np.random.Generator) -> Geometry:
     m, k, n = _pick(rng, *PIXELS), _pick(rng, *LENGTHS), _pick(rng, *FILTERS)
+    if rng.random() < 0.01:
+        m, k, n = _pick(rng, 1, 2, 5), _pick(rng, *VERY_LONG), _pick(rng, 1, 7, 16, 17)
     return (m, 1, 1, k), (n, 1, 1, k), Shape()
 
 
@@ -232,7 +236,7 @@ def _width(rng: np.random.Generator, spread: float, reach: int, roomy: bool) -> 
     elif choice < 0.7:
         bits = int(rng.integers(8, max(9, min(reach.bit_length() + 2, 33))))
     elif choice < 0.97:
-        bits = int(rng.integers(8, 33))
+        bits = int(_pick(rng, 8, 15, 16, 17, 24, 30, 31, 31, 32, 32, *range(8, 33)))
     else:
         bits = int(rng.integers(33, 49))
     return min(max(bits, 8), 48)

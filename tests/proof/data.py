@@ -175,7 +175,8 @@ def beyond(problem: Problem) -> None:
     """Some start values that do not fit the register, by one and by far."""
     low, high = rails(problem.accumulator)
     rng = problem.rng
-    wild = rng.choice([high, high + 1, low, low - 1, 2 * high + 2, INT32_MAX, -INT32_MAX - 1], problem.bias.shape)
+    far = [INT32_MAX, -INT32_MAX - 1, *([1 << 45, -(1 << 45)] if rng.random() < 0.2 else [])]
+    wild = rng.choice([high, high + 1, low, low - 1, 2 * high + 2, *far], problem.bias.shape)
     problem.bias[:] = np.where(rng.random(problem.bias.shape) < 0.3, wild, 0)
 
 

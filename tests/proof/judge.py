@@ -12,6 +12,7 @@ from proof.cases import Case
 from simulator.errors import OverflowTrap
 from simulator.execution.array import run_array
 from simulator.execution.context import ExecutionContext, LayerResult
+from simulator.execution.sweep_layer import run_layer_on_all
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
 from simulator.numerics.formats import INT32, INT64
@@ -19,6 +20,8 @@ from support import requantize_twin
 from support.array_layers import lower_layer, machine
 from support.step_twin import RegisterAccount, StepAccount, run_steps
 
+MOST_SWEPT_MACS = 1_000_000
+SWEPT_SHARE = 12
 CONTEXTS = {"fast": {}, "exact": {"exact_ledger": True}, "channels": {"channel_ledger": True}}
 
 
@@ -98,6 +101,8 @@ def judge(case: Case, chosen: list[Variant] | None = None) -> Verdict:
     """Run a case in several ways and compare each with the twins."""
     twin = twin_of(case)
     outcomes = tuple(_outcome(case, variant, twin) for variant in chosen or variants(case))
+    if chosen is None and case.macs <= MOST_SWEPT_MACS and zlib.crc32(case.name.encode()) % SWEPT_SHARE == 0:
+        outcomes += sweep(case)
     return Verdict(case, twin.events, case.macs, outcomes)
 
 
@@ -117,6 +122,33 @@ def _outcome(case: Case, variant: Variant, twin: StepAccount) -> Outcome:
     found += _compare_channels(variant, result, twin)
     found += _arrays("x after the run", case.x, before[0]) + _arrays("weights after the run", case.weights, before[1])
     return Outcome(variant, _path(result), twin.accumulators.size, tuple(found))
+
+
+def sweep(case: Case) -> tuple[Outcome, ...]:
+    """Run a case in registers of several widths at once, as an accumulator sweep does, and judge each."""
+    natural = twin_of(case)
+    needed = max(natural.accumulator.needed_bits, natural.partial_sum.needed_bits if natural.partial_sum else 0)
+    widths = sorted({8, 32, *(min(max(needed + more, 8), 40) for more in (-4, -1, 0, 1))})
+    cases = [_widened(case, bits) for bits in widths]
+    variant = Variant("fast", 1)
+    layers = [lowered(each, variant) for each in cases]
+    values = [{"x": case.x}] * len(cases)
+    try:
+        results = run_layer_on_all(layers, values, ExecutionContext(seed=case.key[0], step=case.key[1]), lambda _: None)
+    except Exception as error:
+        return (Outcome(Variant("sweep", 1), "failed", 0, (f"{type(error).__name__}: {error}",)),)
+    found = []
+    for each, layer, result in zip(cases, layers, results, strict=True):
+        twin = twin_of(each)
+        lines = _compare_outputs(layer, each, variant, result, twin) + _compare_ledger(each, variant, result, twin)
+        lines = [f"at {each.accumulator[0]} bits: {line}" for line in lines]
+        found.append(Outcome(Variant("sweep", 1), _path(result), twin.accumulators.size, tuple(lines)))
+    return tuple(found)
+
+
+def _widened(case: Case, bits: int) -> Case:
+    partial_sum = (bits, case.partial_sum[1]) if case.partial_sum else None
+    return replace(case, accumulator=(bits, case.accumulator[1]), partial_sum=partial_sum)
 
 
 def lowered(case: Case, variant: Variant) -> Layer:

@@ -184,6 +184,18 @@ def test_an_error_is_a_difference(mutate, ws):
     assert judge(ws, [FAST]).differences == [f"{FAST}: ZeroDivisionError: oh"]
 
 
+def test_a_sweep_that_swaps_two_widths(monkeypatch, ws):
+    assert [line for outcome in judging.sweep(ws) for line in outcome.differences] == []
+    honest = judging.run_layer_on_all
+
+    def run(*arguments):
+        first, second, *others = honest(*arguments)
+        return [second, first, *others]
+
+    monkeypatch.setattr(judging, "run_layer_on_all", run)
+    assert "at 8 bits" in " ".join(line for outcome in judging.sweep(ws) for line in outcome.differences)
+
+
 def trapping_case() -> Case:
     case = affected_case("os")
     return replace(case, accumulator=(case.accumulator[0], "wrap"))
