@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from proof.bends import EXTRAS
-from proof.data import BASES, STARTS
+from proof.data import BASES, STARTS, exact_sums
 from proof.problem import Problem, Register, centred_ends, rails
 from simulator.graph.ops import Activation, FullyConnected, Op
 from simulator.numerics.formats import INT8, INT16, UINT8, IntFormat
@@ -217,6 +217,8 @@ def _zero_point(rng: np.random.Generator, format: IntFormat) -> int:
 def _formats(rng: np.random.Generator, filters: int) -> Quant:
     x_format = _pick(rng, *[INT8] * 4, *[UINT8] * 4, INT16, INT4, UINT4)
     w_format = _pick(rng, *[INT8] * 5, *[UINT8] * 3, INT16, INT4)
+    if rng.random() < 0.08:
+        x_format = w_format = INT16  # products of up to 33 bits, beside registers of 32
     y_format = _pick(rng, INT8, UINT8, INT16, INT16)
     w_zero = _pick(rng, 0, _zero_point(rng, w_format))
     if rng.random() < 0.15:
@@ -229,7 +231,9 @@ def _width(rng: np.random.Generator, spread: float, reach: int, roomy: bool) -> 
     """Register width: about that of the sums, or one that they reach, or any; `roomy`: beyond their reach."""
     natural = round(math.log2(spread + 1)) + 2
     choice = rng.random()
-    if roomy:
+    if reach.bit_length() > 30 and choice < 0.7:
+        bits = _pick(rng, 29, 30, 31, 31, 31, 32, 33)
+    elif roomy:
         bits = _pick(rng, 32, 32, min(32, reach.bit_length() + 1 + int(rng.integers(0, 4))))
     elif choice < 0.45:
         bits = natural + int(rng.integers(-3, 3))
@@ -255,6 +259,17 @@ def _registers(problem: Problem, roomy: bool) -> None:
         fold = problem.fold
         problem.partial_sum = (_width(rng, step * math.sqrt(fold), product * fold, roomy), modes[0])
     problem.accumulator = (_width(rng, step * math.sqrt(problem.k), product * problem.k, roomy), modes[1])
+
+
+def _fit(problem: Problem) -> None:
+    """Make the registers as wide as the sums need, or a bit less: then only the outermost of them overflow."""
+    account = exact_sums(problem)
+    more = problem.rng.integers(-1, 2, 2).tolist()
+    needed = min(max(account.accumulator.needed_bits + more[0], 8), 48)
+    problem.accumulator = (needed, problem.accumulator[1])
+    if problem.partial_sum and account.partial_sum:
+        needed = min(max(account.partial_sum.needed_bits + more[1], 8), 48)
+        problem.partial_sum = (needed, problem.partial_sum[1])
 
 
 # ---------------------------------------------------------------- requantizer
@@ -351,6 +366,8 @@ def _bend(problem: Problem) -> tuple[str, ...]:
     roomy = rng.random() < 0.35
     if roomy:
         start, extra = _pick(rng, "no_bias", "no_bias", "any_bias", "touching"), _pick(rng, "none", extra)
+    if problem.x_ends[1] - problem.x_ends[0] > 1 << 12 and rng.random() < 0.5:
+        base = _pick(rng, "few", "last_k", "extremes", "periodic")
     if extra.startswith("steer") and rng.random() < 0.7:
         base = "steerable"
     BASES[base](problem)
@@ -358,6 +375,8 @@ def _bend(problem: Problem) -> tuple[str, ...]:
     STARTS[start](problem)
     if roomy and start == "any_bias":
         problem.bias >>= 2
+    if not roomy and start in ("no_bias", "any_bias") and rng.random() < 0.6:
+        _fit(problem)
     change = EXTRAS[extra]
     if change is not None:
         change(problem)

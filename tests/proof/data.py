@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from proof.problem import Problem, rails
-from support.step_twin import run_steps
+from support.step_twin import StepAccount, run_steps
 
 Change = Callable[[Problem], None]
 
@@ -91,6 +91,16 @@ def last_k(problem: Problem) -> None:
         problem.set_filter(channel, kept)
 
 
+def few(problem: Problem) -> None:
+    """At most three nonzero weights in a filter, all operands at the ends: few products, as large as can be."""
+    extremes(problem)
+    for channel in range(problem.filters):
+        kept = np.zeros(problem.k, np.int64)
+        index = problem.rng.integers(0, problem.k, problem.rng.integers(1, 4))
+        kept[index] = problem.filter(channel)[index]
+        problem.set_filter(channel, kept)
+
+
 def periodic(problem: Problem) -> None:
     """Runs of one sign then the other with a period of each filter's own: sums peak between multiples of the period."""
     rng = problem.rng
@@ -129,6 +139,18 @@ def dyadic(problem: Problem) -> None:
     _fill(problem, x_signs * a * (rng.random(problem.x.shape) < 0.9), signs * w)
 
 
+def one_sided(problem: Problem) -> None:
+    """Activations all in a band away from zero: a sum's extremes lie where the weights of one sign end."""
+    rng = problem.rng
+    uniform(problem)
+    end = int(rng.choice(problem.x_ends))
+    band = np.sort(rng.integers(0, abs(end) + 1, 2))
+    problem.x[:] = np.sign(end) * rng.integers(band[0], band[1] + 1, problem.x.shape)
+    if rng.random() < 0.5:
+        problem.weights[:] = np.sort(problem.weights.reshape(problem.filters, -1)).reshape(problem.weights.shape)
+    problem.clip()
+
+
 def steerable(problem: Problem) -> None:
     """Many activations and weights of one unit among wild ones: any sum can be reached exactly."""
     x, weights = _uniform(problem)
@@ -140,15 +162,19 @@ def steerable(problem: Problem) -> None:
     problem.clip()
 
 
-BASES: dict[str, Change] = {
-    function.__name__: function
-    for function in (
-        *(uniform, small, sparse, extremes, one_corner, zeros, last_k, periodic, halves, dyadic, steerable),
-    )
-}
+_PLAIN = (uniform, small, sparse, extremes, one_corner, zeros, steerable)
+_PATTERNED = (last_k, few, periodic, halves, dyadic, one_sided)
+BASES: dict[str, Change] = {function.__name__: function for function in _PLAIN + _PATTERNED}
 
 
 # ---------------------------------------------------------------- start values
+
+
+def exact_sums(problem: Problem) -> StepAccount:
+    """Sums in registers that nothing here overflows."""
+    wide = (56, "wrap")
+    partial_sum = wide if problem.partial_sum else None
+    return run_steps(problem.x, problem.weights, problem.bias, problem.shape, problem.rows, partial_sum, wide)
 
 
 def no_bias(problem: Problem) -> None:
@@ -185,9 +211,8 @@ def touching(problem: Problem) -> None:
     if problem.bias.ndim == 2:
         near_rails(problem)
         return
-    wide = (48, "wrap")
-    partial_sum = wide if problem.partial_sum else None
-    account = run_steps(problem.x, problem.weights, 0, problem.shape, problem.rows, partial_sum, wide)
+    problem.bias[:] = 0
+    account = exact_sums(problem)
     low, high = rails(problem.accumulator)
     over = problem.rng.integers(0, 2, problem.filters)
     up = problem.rng.random(problem.filters) < 0.5
