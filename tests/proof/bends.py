@@ -15,7 +15,7 @@ from proof.problem import Problem, Register, hold, rails
 
 BLOCKS = (2, 4, 8, 16, 32, 64)
 PATIENCE = 24
-"""Additions after which another goal is chosen."""
+"""Additions, at the least, after which another goal is chosen."""
 
 Goal = Callable[[int, int], int]
 """(k within its fold, exact sum of the last addition) -> where to go next."""
@@ -28,22 +28,23 @@ def _toward(goal: int, value: int, other: int, ends: tuple[int, int]) -> int:
     return min(max(round((goal - value) / other), ends[0]), ends[1])
 
 
-def rail_to_rail(rng: np.random.Generator, register: Register) -> Goal:
+def rail_to_rail(rng: np.random.Generator, register: Register, additions: int) -> Goal:
     """Meet the ends, one beyond, one before, zero, in any order."""
     low, high = rails(register)
-    points = [high, high + 1, high - 1, low, low - 1, low + 1, 0, high + 200, low - 200]
-    state = {"goal": high, "left": PATIENCE}
+    points = [high, high + 1, high + 1, high - 1, low, low - 1, low - 1, low + 1, 0, high + 200, low - 200]
+    patience = max(PATIENCE, additions // 8)
+    state = {"goal": int(rng.choice(points)), "left": patience}
 
     def goal(_: int, total: int) -> int:
         state["left"] -= 1
         if total == state["goal"] or state["left"] <= 0:
-            state.update(goal=int(rng.choice(points)), left=PATIENCE)
+            state.update(goal=int(rng.choice(points)), left=patience)
         return state["goal"]
 
     return goal
 
 
-def between_blocks(rng: np.random.Generator, register: Register) -> Goal:
+def between_blocks(rng: np.random.Generator, register: Register, _: int) -> Goal:
     """In range at every multiple of a block of additions; at an end, or one beyond, in between."""
     low, high = rails(register)
     block = int(rng.choice(BLOCKS))
@@ -63,10 +64,10 @@ PLANS = (rail_to_rail, between_blocks)
 def _steered(problem: Problem, others: np.ndarray, ends: tuple[int, int], start: int) -> Iterator[int]:
     """Operands, in order, that steer one output's registers; `others` are what they are multiplied by."""
     rng = problem.rng
-    outer = rng.choice(PLANS)(rng, problem.accumulator)
-    inner = rng.choice(PLANS)(rng, problem.partial_sum or problem.accumulator)
-    accumulator = hold(start, problem.accumulator)
     fold, total, outer_total = problem.fold, 0, start
+    outer = rng.choice(PLANS)(rng, problem.accumulator, len(others) // fold)
+    inner = rng.choice(PLANS)(rng, problem.partial_sum or problem.accumulator, fold)
+    accumulator = hold(start, problem.accumulator)
     for begin in range(0, len(others), fold):
         value = 0 if problem.partial_sum else accumulator
         aims_outside = bool(problem.partial_sum) and rng.random() < 0.5
@@ -80,8 +81,21 @@ def _steered(problem: Problem, others: np.ndarray, ends: tuple[int, int], start:
         accumulator = hold(outer_total, problem.accumulator)
 
 
+def _within_reach(problem: Problem) -> None:
+    """Narrow the registers, mostly, to what a few additions of large products reach."""
+    rng = problem.rng
+    product = max(map(abs, problem.x_ends)) * int(np.abs(problem.w_ends).max())
+    for name, additions in (("partial_sum", problem.fold), ("accumulator", problem.k)):
+        register = getattr(problem, name)
+        most = (product * additions // 16).bit_length()
+        if register and register[0] > most and rng.random() < 0.8:
+            setattr(problem, name, (int(rng.integers(8, max(most, 8) + 1)), register[1]))
+            problem.bias >>= max(register[0] - most, 0) if name == "accumulator" else 0
+
+
 def steer_weights(problem: Problem) -> None:
     """Choose the weights of a few filters for one output each."""
+    _within_reach(problem)
     for _ in range(3):
         pixel, channel = problem.some_pixel(), problem.some_filter()
         start = int(np.broadcast_to(problem.bias, (problem.pixels, problem.filters))[pixel, channel])
@@ -92,6 +106,7 @@ def steer_weights(problem: Problem) -> None:
 
 def steer_activations(problem: Problem) -> None:
     """Choose the activations of a few outputs."""
+    _within_reach(problem)
     for _ in range(3):
         pixel, channel = problem.some_pixel(), problem.some_filter()
         start = int(np.broadcast_to(problem.bias, (problem.pixels, problem.filters))[pixel, channel])
