@@ -55,6 +55,8 @@ INT4, UINT4 = IntFormat(4), IntFormat(4, signed=False)
 INT32_MAX = (1 << 31) - 1
 MOST_MACS = 24_000_000
 """Of one layer."""
+MOST_VALUES = 1_500_000
+"""Of an input or output, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +199,12 @@ def _geometry(rng: np.random.Generator, most_macs: int) -> tuple[str, Geometry]:
 def _heightened(geometry: Geometry, most: float) -> Geometry:
     """Add rows to an image (or to a fully connected layer's input) up to so many MACs."""
     (batch, height, width, channels), w_shape, shape = geometry
-    times = int(min(most / _macs(geometry), 100))
+    rows, columns = output_size((batch, height, width, channels), shape)
+    values = batch * max(height * width * channels, rows * columns * w_shape[0])
+    times = max(1, int(min(most / _macs(geometry), 100, MOST_VALUES / values)))
     if w_shape[1:3] == (1, 1) and height == 1:
         return (batch * times, height, width, channels), w_shape, shape
     span = (shape.kernel[0] - 1) * shape.dilation[0] + 1
-    rows = output_size((batch, height, width, channels), shape)[0]
     taller = (rows * times - 1) * shape.stride[0] + span - sum(shape.padding[:2])
     return (batch, max(taller, height), width, channels), w_shape, shape
 

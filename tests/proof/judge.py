@@ -47,6 +47,8 @@ class Outcome:
     path: str
     values: int
     """Values compared."""
+    events: int
+    """Events that the twin counts in this run; of one that stops, the first."""
     differences: tuple[str, ...]
 
 
@@ -113,15 +115,15 @@ def _outcome(case: Case, variant: Variant, twin: StepAccount) -> Outcome:
         result = run_product(layer, case, variant)
     except OverflowTrap as trap:
         found = [] if variant.trap else [f"refused: {trap}"]
-        return Outcome(variant, "trapped", 1, (*found, *_compare_trap(case, trap, twin)))
+        return Outcome(variant, "trapped", 1, 1, (*found, *_compare_trap(case, trap, twin)))
     except Exception as error:  # whatever it is, it belongs into the report, with the case's seed
-        return Outcome(variant, "failed", 0, (f"{type(error).__name__}: {error}",))
+        return Outcome(variant, "failed", 0, 0, (f"{type(error).__name__}: {error}",))
     found = _compare_trap(case, None, twin) if variant.trap else []
     found += _compare_outputs(layer, case, variant, result, twin)
     found += _compare_ledger(case, variant, result, twin)
     found += _compare_channels(variant, result, twin)
     found += _arrays("x after the run", case.x, before[0]) + _arrays("weights after the run", case.weights, before[1])
-    return Outcome(variant, _path(result), twin.accumulators.size, tuple(found))
+    return Outcome(variant, _path(result), twin.accumulators.size, twin.events, tuple(found))
 
 
 def sweep(case: Case) -> tuple[Outcome, ...]:
@@ -136,13 +138,13 @@ def sweep(case: Case) -> tuple[Outcome, ...]:
     try:
         results = run_layer_on_all(layers, values, ExecutionContext(seed=case.key[0], step=case.key[1]), lambda _: None)
     except Exception as error:
-        return (Outcome(Variant("sweep", 1), "failed", 0, (f"{type(error).__name__}: {error}",)),)
+        return (Outcome(Variant("sweep", 1), "failed", 0, 0, (f"{type(error).__name__}: {error}",)),)
     found = []
     for each, layer, result in zip(cases, layers, results, strict=True):
         twin = twin_of(each)
         lines = _compare_outputs(layer, each, variant, result, twin) + _compare_ledger(each, variant, result, twin)
         lines = [f"at {each.accumulator[0]} bits: {line}" for line in lines]
-        found.append(Outcome(Variant("sweep", 1), _path(result), twin.accumulators.size, tuple(lines)))
+        found.append(Outcome(Variant("sweep", 1), _path(result), twin.accumulators.size, twin.events, tuple(lines)))
     return tuple(found)
 
 

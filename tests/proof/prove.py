@@ -31,7 +31,7 @@ ISA_VARIABLE = "BITTRUE_ISA"
 REAL_SHARE = 6
 """Every so many-th layer is a real one."""
 MOST_FAILURES = 20
-PROGRESS_LAYERS = 500
+PROGRESS_LAYERS = 200
 ENOUGH_LINES = 6
 WIDTHS = ((12, "8-12"), (16, "13-16"), (24, "17-24"), (32, "25-32"), (64, "33+"))
 
@@ -73,7 +73,7 @@ class Tally:
     @staticmethod
     def _count(rows: Rows, key: tuple[str, ...], verdict: Verdict, outcome: Outcome) -> None:
         row = rows.setdefault(key, Counter())
-        row.update(runs=1, macs=verdict.macs, values=outcome.values, events=verdict.events)
+        row.update(runs=1, macs=verdict.macs, values=outcome.values, events=outcome.events)
         row.update(differing=bool(outcome.differences))
 
 

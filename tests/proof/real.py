@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def assets_folder() -> Path | None:
     return folder if all((folder / f"{model}.tflite").is_file() for model in MODELS) else None
 
 
-@cache
+@lru_cache(maxsize=1)
 def layers_of(model: str) -> tuple[tuple[Layer, tuple[Any, ...]], ...]:
     """Array layers of a model on the demo photograph, each with its arrays."""
     folder = assets_folder()

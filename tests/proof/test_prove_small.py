@@ -69,7 +69,7 @@ def test_a_case_can_be_replayed_alone(capsys):
 
 def test_the_report_names_what_differed():
     variant = Variant("fast", 1)
-    outcome = Outcome(variant, "stepped", 10, ("events is 4, the twin says 3",))
+    outcome = Outcome(variant, "stepped", 10, 3, ("events is 4, the twin says 3",))
     tally = Tally()
     tally.add(Verdict(draw(SEED), 3, 7, (outcome,)))
     text = report(tally, "title")
