@@ -187,6 +187,35 @@ def at_the_fold_bound(problem: Problem) -> None:
         problem.accumulator = (bits, problem.accumulator[1])
 
 
+def at_the_lanes_edge(problem: Problem) -> None:
+    """Let register and addend fit a lane of 16 or 32 bits, and the exact sums too, but not register plus addend."""
+    rng = problem.rng
+    operand = max(problem.x_ends, key=abs)
+    product = abs(operand) * int(np.abs(problem.w_ends).max())
+    lane = 32 if product >= 1 << 29 else 16
+    register = (int(rng.choice([lane - 2, lane - 1, lane - 1, lane])), str(rng.choice(["wrap", "saturate"])))
+    if problem.partial_sum:
+        problem.partial_sum = register
+    else:
+        problem.accumulator = register
+    low, high = rails(register)
+    points = np.array([1 << (lane - 2), (1 << (lane - 1)) - 1, (1 << (lane - 1)) - high, high, 3 << (lane - 3)])
+    problem.x[:] = operand
+    for channel in range(problem.filters):
+        places = np.unique(rng.integers(0, problem.k, rng.integers(1, 4)))
+        order = np.arange(len(places))
+        signs = rng.choice([-1, 1]) * (1 - 2 * (order % 2))
+        # One sign's products together stay within the lane, or a bound would say so.
+        most = ((1 << (lane - 1)) - 1) // (1 + (order % 2 == 0) * (len(places) == 3)) // abs(operand)
+        sizes = rng.choice(points, len(places)) // abs(operand) + rng.integers(-1, 3, len(places))
+        weights = np.zeros(problem.k, np.int64)
+        weights[places] = signs * np.minimum(sizes, most)
+        problem.set_filter(channel, weights)
+    if not problem.partial_sum:
+        near = rng.integers(0, 3 * abs(operand), problem.bias.shape)
+        problem.bias[:] = np.where(rng.random(problem.bias.shape) < 0.5, low + near, high - near)
+
+
 EXTRAS: dict[str, Change | None] = {
     "none": None,
     "steer_weights": steer_weights,
@@ -194,4 +223,5 @@ EXTRAS: dict[str, Change | None] = {
     "lonely": lonely,
     "at_the_bound": at_the_bound,
     "at_the_fold_bound": at_the_fold_bound,
+    "at_the_lanes_edge": at_the_lanes_edge,
 }

@@ -371,6 +371,7 @@ def _bend(problem: Problem) -> tuple[str, ...]:
         start, extra = _pick(rng, "no_bias", "no_bias", "any_bias", "touching"), _pick(rng, "none", extra)
     if problem.x_ends[1] - problem.x_ends[0] > 1 << 12 and rng.random() < 0.5:
         base = _pick(rng, "few", "last_k", "extremes", "periodic")
+        extra = _pick(rng, extra, "at_the_lanes_edge")
     if extra.startswith("steer") and rng.random() < 0.7:
         base = "steerable"
     BASES[base](problem)
