@@ -337,7 +337,7 @@ def draw(seed: int, most_macs: int = MOST_MACS) -> Case:
         op = FullyConnected(activation, single_rounding=bool(rng.random() < 0.3))
         x, weights = x[:, 0, 0], weights[:, 0, 0]
     return Case(
-        name=str(seed),
+        name=str(seed) if most_macs == MOST_MACS else f"{seed}/{most_macs}",
         about=f"{family}{_words(shape)}",
         data=data,
         op=op,
@@ -352,6 +352,12 @@ def draw(seed: int, most_macs: int = MOST_MACS) -> Case:
         requantizer=requantizer,
         key=(int(rng.integers(1 << 62)), int(rng.integers(1 << 32))),
     )
+
+
+def case_of(name: str) -> Case:
+    """Draw a case again by its name: SEED, or SEED/MACS where layers were kept smaller than usual."""
+    seed, _, most_macs = name.partition("/")
+    return draw(int(seed), int(most_macs or MOST_MACS))
 
 
 def _words(shape: Shape) -> str:

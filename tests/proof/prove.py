@@ -22,7 +22,7 @@ from itertools import count
 from pathlib import Path
 
 from proof.bends import EXTRAS
-from proof.cases import Case, draw
+from proof.cases import Case, case_of, draw
 from proof.data import BASES, STARTS
 from proof.judge import Outcome, Verdict, judge
 from proof.real import PREFIX, assets_folder, real_case, real_cases
@@ -161,7 +161,7 @@ def _arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--macs", type=float, default=1e9, help="stop after so many (default 1e9)")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long (default 60)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first layer; each next one adds 1")
-    parser.add_argument("--case", help="judge this one alone: a seed, or real:MODEL:LAYER:SEED")
+    parser.add_argument("--case", help="judge this one alone: SEED, SEED/MACS or real:MODEL:LAYER:SEED")
     parser.add_argument("--isa", default="", help=f"a value of {ISA_VARIABLE}, or all that this machine has")
     parser.add_argument("--log", type=Path, help="write the report there too")
     return parser.parse_args(given)
@@ -177,7 +177,7 @@ def available_isas() -> tuple[str, ...]:
 
 
 def _judge_one(name: str) -> int:
-    case = real_case(name) if name.startswith(PREFIX) else draw(int(name))
+    case = real_case(name) if name.startswith(PREFIX) else case_of(name)
     verdict = judge(case)
     sys.stdout.write(f"{case}\n{verdict.macs} MACs, {verdict.events} events\n")
     for outcome in verdict.outcomes:

@@ -63,8 +63,8 @@ def test_the_bends_reach_the_rails():
 
 
 def test_a_case_can_be_replayed_alone(capsys):
-    assert program.main(["--case", "20001"]) == 0
-    assert "case 20001" in capsys.readouterr().out
+    assert program.main(["--case", f"20001/{MOST_MACS}"]) == 0
+    assert str(draw(20001, MOST_MACS)) in capsys.readouterr().out
 
 
 def test_the_report_names_what_differed():
