@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.cfg pyproject.toml
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test prove check format clean
 
 help:
 	@echo "make demo    install, run DeepLabv3-ResNet50 on a photograph, leave a report in out/demo"
 	@echo "make test    install, run the tests"
+	@echo "make prove   hold the arithmetic to independent code for long, renew docs/proofs (PROVE_ARGS=\"--macs 1e10\")"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  ruff format and safe fixes"
 	@echo "make clean   remove the virtual environment and outputs"
@@ -29,6 +30,9 @@ demo: $(VENV)/.user
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+prove: $(VENV)/.dev
+	PYTHONPATH=.:tests $(BIN)/python -m proof.prove --isa all --log docs/proofs/arithmetic.txt $(PROVE_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
