@@ -23,7 +23,7 @@ from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
 from simulator.numerics.formats import IntFormat
 
-_TASK_PIXELS = 192
+_TASK_PIXELS = 144
 _TASKS_PER_THREAD = 8
 _ALIGNMENT_BYTES = 64
 _LIMIT_STEP = 8

@@ -26,6 +26,7 @@ from proof.cases import Case, case_of, draw
 from proof.data import BASES, STARTS
 from proof.judge import Outcome, Verdict, judge
 from proof.real import PREFIX, assets_folder, real_case, real_cases
+from simulator.kernels.isa import INSTRUCTION_SETS, available
 
 ISA_VARIABLE = "BITTRUE_ISA"
 REAL_SHARE = 6
@@ -162,18 +163,17 @@ def _arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long (default 60)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first layer; each next one adds 1")
     parser.add_argument("--case", help="judge this one alone: SEED, SEED/MACS or real:MODEL:LAYER:SEED")
-    parser.add_argument("--isa", default="", help=f"a value of {ISA_VARIABLE}, or all that this machine has")
+    parser.add_argument(
+        "--isa", default="", help=f"a value of {ISA_VARIABLE}, or all: what this machine has, and the rest emulated"
+    )
     parser.add_argument("--log", type=Path, help="write the report there too")
     return parser.parse_args(given)
 
 
-def available_isas() -> tuple[str, ...]:
-    """Instruction sets that the kernels can be asked for here; one nameless where they have no choice."""
-    try:
-        from simulator.kernels.isa import available
-    except ImportError:
-        return ("",)
-    return available()
+def instruction_sets() -> tuple[str, ...]:
+    """Return the sets that this machine has, then the others emulated."""
+    native = available()
+    return (*native, *(name for name in INSTRUCTION_SETS if name.startswith("emulated-") and name[9:] not in native))
 
 
 def _judge_one(name: str) -> int:
@@ -189,7 +189,7 @@ def _judge_one(name: str) -> int:
 def _each_isa(arguments: argparse.Namespace, given: list[str]) -> int:
     """Run this program once for each instruction set, each in an interpreter of its own."""
     status, texts = 0, []
-    for isa in available_isas() if arguments.isa == "all" else (arguments.isa,):
+    for isa in instruction_sets() if arguments.isa == "all" else (arguments.isa,):
         environment = {**os.environ, **({ISA_VARIABLE: isa} if isa else {})}
         command = [sys.executable, "-m", "proof.prove", *given, "--isa", ""]
         run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
