@@ -1,10 +1,10 @@
 """One layer on several machines that differ in the width of their registers alone, sharing all work that is the same.
 
 Machines whose inputs are the same arrays compute a layer together: one proof, and one wide sum for all those that have
-no event. Whether one has is known from the proof, or from a measurement: a machine stepped addition by addition
-tells, whatever its own registers did, the least width that holds every exact running sum. The registers of a machine
-at least that wide hold those very sums (by induction over the additions), so it has no event either. Hence the
-narrowest machine that the proof does not clear is stepped first, and the others only as far as it does not clear them.
+no event. Whether one has is known from the proof, or from a machine that was stepped: its ledger bounds the width that
+holds every exact running sum, whatever its own registers did. The registers of a machine at least that wide hold those
+very sums (by induction over the additions), so it has no event either. Hence the narrowest machine that the proof does
+not clear is stepped first, and the others only as far as it does not clear them.
 """
 
 from __future__ import annotations

@@ -152,6 +152,14 @@ def conv_wide_int64(x: Any, weights: Any, start: Any, geometry: Any, out: Any) -
         conv_wide_int64_pixel(x, weights, start, geometry, pixel, out[pixel])
 
 
+@kernel(inline=True)
+def add_tap(a: Any, zero: Any, weights: Any, sums: Any) -> None:
+    """Add one product to the sum of each channel, in the width of `sums` (Numba would widen int32 to int64)."""
+    for c in range(sums.shape[0]):
+        operand = sums.dtype.type(sums.dtype.type(a[c]) - zero)
+        sums[c] = sums.dtype.type(sums[c] + sums.dtype.type(operand * weights[c]))
+
+
 @kernel(parallel=True)
 def depthwise_wide(x: Any, zero_point: Any, weights: Any, start: Any, geometry: Any, out: Any) -> None:
     """Sum every output of a depthwise convolution, in the width of `out`.
@@ -173,19 +181,25 @@ def depthwise_wide(x: Any, zero_point: Any, weights: Any, start: Any, geometry: 
 
     """
     zero = weights.dtype.type(zero_point)
-    for index in numba.prange(out.shape[0]):
-        pixel = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
-        sums = out[pixel]
-        for c in range(sums.shape[0]):
-            sums[c] = start[c]
-        for k in range(weights.shape[0]):
-            row = geo.source_row(geometry, pixel, k // geometry[geo.KERNEL_W], k % geometry[geo.KERNEL_W])
-            if row >= 0:
-                a, w = x[row], weights[k]
-                for c in range(sums.shape[0]):
-                    # In the width of the sums: Numba would widen to int64, and lose the vectors of int32.
-                    operand = sums.dtype.type(sums.dtype.type(a[c]) - zero)
-                    sums[c] = sums.dtype.type(sums[c] + sums.dtype.type(operand * w[c]))
+    height, width = geometry[geo.IN_HEIGHT], geometry[geo.IN_WIDTH]
+    for index in numba.prange(out.shape[0] // geometry[geo.OUT_WIDTH]):
+        line = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
+        image = line // geometry[geo.OUT_HEIGHT]
+        top = (line - image * geometry[geo.OUT_HEIGHT]) * geometry[geo.STRIDE_H] - geometry[geo.PAD_TOP]
+        for column in range(geometry[geo.OUT_WIDTH]):
+            left = column * geometry[geo.STRIDE_W] - geometry[geo.PAD_LEFT]
+            sums = out[line * geometry[geo.OUT_WIDTH] + column]
+            for c in range(sums.shape[0]):
+                sums[c] = start[c]
+            for kh in range(geometry[geo.KERNEL_H]):
+                y = top + kh * geometry[geo.DILATION_H]
+                if y < 0 or y >= height:
+                    continue
+                for kw in range(geometry[geo.KERNEL_W]):
+                    z = left + kw * geometry[geo.DILATION_W]
+                    if 0 <= z < width:
+                        row = (image * height + y) * width + z
+                        add_tap(x[row], zero, weights[kh * geometry[geo.KERNEL_W] + kw], sums)
 
 
 @kernel(parallel=True)
