@@ -180,7 +180,7 @@ def _convolve(
 def make_convolve(name: str, operands: str) -> Any:
     """Return `_convolve` for an instruction set, operands BYTES or PAIRS; it may run on several threads at once."""
     isa = INSTRUCTION_SETS[name]
-    suffix = f"{name.replace('-', '_')}_{operands}"
+    suffix = f"{isa.identifier}_{operands}"
     tasks = specialized(
         _convolve,
         f"convolve_{suffix}",

@@ -229,7 +229,7 @@ def _guarded_convolve(
 def make_guarded_convolve(name: str, *, two_level: bool) -> Any:
     """Return `_guarded_convolve` for an instruction set and a dataflow (two-level: weight stationary)."""
     isa = INSTRUCTION_SETS[name]
-    suffix = f"{name.replace('-', '_')}_{'folds' if two_level else 'steps'}"
+    suffix = f"{isa.identifier}_{'folds' if two_level else 'steps'}"
     tasks = specialized(
         _guarded_convolve,
         f"guarded_convolve_{suffix}",

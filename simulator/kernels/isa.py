@@ -39,6 +39,11 @@ class InstructionSet:
     """Whether its instructions are spelled out in plain IR, for tests on machines that lack them."""
 
     @property
+    def identifier(self) -> str:
+        """Name as part of a function's."""
+        return self.name.replace("-", "_")
+
+    @property
     def channels(self) -> int:
         """Output channels of a panel."""
         return self.lanes * self.vectors

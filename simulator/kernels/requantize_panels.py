@@ -36,6 +36,7 @@ power_of_two_tile: Any = None
 float32_tile: Any = None
 requantize_block: Any = None
 CHANNELS = 0
+LANES = 0
 
 
 def _requantize_block(
@@ -70,10 +71,10 @@ def _requantize_block(
     out, index, stride
         uint8, flat, written: from `index` on, a row every `stride`.
     spare
-        uint8 [rows, CHANNELS], for a panel that is not full.
+        uint8 [rows, CHANNELS], for a panel whose last vector is not full.
 
     """
-    whole = width == CHANNELS
+    whole = width % LANES == 0
     target = out.ctypes.data + index if whole else spare.ctypes.data
     step = stride if whole else CHANNELS
     start_at, first_at = start.ctypes.data + 4 * channel, first.ctypes.data + 4 * channel
@@ -129,8 +130,8 @@ def _requantize_matrix(plan: Any, sums: Any, start: Any, first: Any, second: Any
         for channel in range(0, channels, CHANNELS):
             width = min(CHANNELS, channels - channel)
             at, step = sums.ctypes.data + 4 * (begin * channels + channel), 4 * channels
-            if width < CHANNELS:
-                # A whole row of the panel is read: not past the end of the matrix.
+            if width % LANES != 0:
+                # Whole vectors are read: not past the end of the matrix.
                 for i in range(rows):
                     for c in range(width):
                         edge[i, c] = sums[begin + i, channel + c]
@@ -164,15 +165,13 @@ def make_requantize_block(name: str) -> Any:
         "float32_tile": requantize_tile.float32,
     }
     tiles = {key: requantize_tile.make_requantize_tile(isa, scale) for key, scale in requantizers.items()}
-    return kernel()(
-        specialized(_requantize_block, f"requantize_block_{name.replace('-', '_')}", CHANNELS=isa.channels, **tiles)
-    )
+    names = {"CHANNELS": isa.channels, "LANES": isa.lanes, **tiles}
+    return kernel()(specialized(_requantize_block, f"requantize_block_{isa.identifier}", **names))
 
 
 @cache
 def make_requantize_matrix(name: str) -> Any:
     """Return `_requantize_matrix` for an instruction set."""
-    names = {"requantize_block": make_requantize_block(name), "CHANNELS": INSTRUCTION_SETS[name].channels}
-    return kernel(parallel=True)(
-        specialized(_requantize_matrix, f"requantize_matrix_{name.replace('-', '_')}", **names)
-    )
+    isa = INSTRUCTION_SETS[name]
+    names = {"requantize_block": make_requantize_block(name), "CHANNELS": isa.channels, "LANES": isa.lanes}
+    return kernel(parallel=True)(specialized(_requantize_matrix, f"requantize_matrix_{isa.identifier}", **names))

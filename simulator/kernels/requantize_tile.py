@@ -152,35 +152,39 @@ def make_requantize_tile(isa: InstructionSet, requantizer: Requantizer) -> Any:
     ``requantize(sums, sums_stride, rows, width, start, first, second, low, high, zero_point, out, out_stride)`` returns
     the number of clipped outputs. All int64: address and row stride in bytes of int32 sums; rows; channels that count,
     the rest is padding; addresses of int32 [channels] start values and of both constants; limits; address and row
-    stride in bytes of the output. Rows are read and written whole, padding included.
+    stride in bytes of the output. Whole vectors are read and written.
     """
 
     def emit(builder: Any, args: Any) -> Any:
-        sums, sums_stride, rows, width, start, first, second, low, high, zero_point, out, out_stride = args
+        _, _, _, width, _, _, _, low, high, zero_point, _, _ = args
         lanes = Lanes(builder, isa)
         narrow = [lanes.splat(builder.trunc(value, I32)) for value in (low, high, zero_point)]
         limits = _Limits(builder.sub(narrow[0], narrow[2]), builder.sub(narrow[1], narrow[2]), narrow[2])
         clipped = lanes.variable(lanes.constant(0))
         builder.store(lanes.constant(0), clipped)
-        numbers = ir.Constant(lanes.type, list(range(lanes.count)))
         for vector in range(isa.vectors):
-            at = vector * lanes.bytes
-            scale = requantizer(
-                lanes, lanes.load(offset(builder, first, at)), lanes.load(offset(builder, second, at)), limits
-            )
-            begin = lanes.load(offset(builder, start, at))
-            left = lanes.splat(builder.trunc(builder.sub(width, constant64(vector * lanes.count)), I32))
-            counts = builder.icmp_signed("<", numbers, left)
-            with cgutils.for_range(builder, rows) as row:
-                row_at = builder.mul(row.index, sums_stride)
-                accumulators = builder.add(lanes.load(offset(builder, builder.add(sums, row_at), at)), begin)
-                values, clips = scale(accumulators)
-                target = offset(builder, builder.add(out, builder.mul(row.index, out_stride)), vector * lanes.count)
-                lanes.store(builder.trunc(values, ir.VectorType(I8, lanes.count)), target)
-                found = builder.sext(builder.and_(clips, counts), lanes.type)
-                builder.store(builder.sub(builder.load(clipped), found), clipped)
+            left = builder.sub(width, constant64(vector * lanes.count))
+            with builder.if_then(builder.icmp_signed(">", left, constant64(0))):
+                emit_vector(lanes, args, vector, left, limits, clipped)
         total = lanes.call(f"llvm.vector.reduce.add.v{lanes.count}i32", builder.load(clipped), result=I32)
         return builder.zext(total, I64)
+
+    def emit_vector(lanes: Lanes, args: Any, vector: int, left: Any, limits: _Limits, clipped: Any) -> None:
+        builder, at = lanes.builder, vector * lanes.bytes
+        sums, sums_stride, rows, _, start, first, second, _, _, _, out, out_stride = args
+        scale = requantizer(
+            lanes, lanes.load(offset(builder, first, at)), lanes.load(offset(builder, second, at)), limits
+        )
+        begin = lanes.load(offset(builder, start, at))
+        numbers = ir.Constant(lanes.type, list(range(lanes.count)))
+        counts = builder.icmp_signed("<", numbers, lanes.splat(builder.trunc(left, I32)))
+        with cgutils.for_range(builder, rows) as row:
+            row_at = builder.add(sums, builder.mul(row.index, sums_stride))
+            values, clips = scale(builder.add(lanes.load(offset(builder, row_at, at)), begin))
+            target = offset(builder, builder.add(out, builder.mul(row.index, out_stride)), vector * lanes.count)
+            lanes.store(builder.trunc(values, ir.VectorType(I8, lanes.count)), target)
+            found = builder.sext(builder.and_(clips, counts), lanes.type)
+            builder.store(builder.sub(builder.load(clipped), found), clipped)
 
     @intrinsic
     def requantize_tile(
