@@ -110,6 +110,8 @@ def _hover_text(layer: LayerRecord) -> str:
     if ledger.partial_sum_needed_bits is not None:
         lines.append(f"partial sum: {at_most}{ledger.partial_sum_needed_bits} of {ledger.partial_sum_bits} bits")
     lines.append(f"{ledger.events:,} events, {ledger.affected_outputs:,} outputs affected")
+    if ledger.method:
+        lines.append(f"found out by {ledger.method}")
     return "\n".join(lines)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from reports.summary import bottleneck, widest_layer
 from reports.units import binary_bytes, percent, shape_text, short_name, si, three_digits
 from simulator.records.layer import LayerRecord
@@ -80,6 +82,7 @@ def summary_rows(record: RunRecord) -> list[tuple[str, str]]:
         rows += _time_rows(record)
     if record.mode != "timing":
         rows.append(("overflow", _overflow_text(record)))
+        rows += _ledger_row(record)
     if record.mode != "values":
         rows.append(("bottleneck", bottleneck(record)))
     return rows
@@ -99,6 +102,14 @@ def _time_rows(record: RunRecord) -> list[tuple[str, str]]:
         ("average power", si(record.average_power_w, "W")),
         ("efficiency", f"{three_digits(record.tops_per_w)} TOPS/W"),
     ]
+
+
+def _ledger_row(record: RunRecord) -> list[tuple[str, str]]:
+    """How the ledgers of the layers on the array were found out; no row where there are none."""
+    methods = Counter(layer.overflow.method for layer in record.layers if layer.overflow and layer.overflow.method)
+    if not methods:
+        return []
+    return [("ledger", ", ".join(f"{count} layers by {method}" for method, count in methods.most_common()))]
 
 
 def _overflow_text(record: RunRecord) -> str:

@@ -21,6 +21,7 @@ from simulator.execution.execute import execute
 from simulator.execution.sweep import Sweep, SweepExecution, execute_sweep, plan_sweep, sweep_widths
 from simulator.graph.graph import Graph
 from simulator.graph.identity import network_hash, peak_memory_bytes
+from simulator.kernels import isa
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
@@ -199,10 +200,14 @@ def prepare(graph: Graph, accelerator: Accelerator, table: EnergyTable, options:
     DoesNotFit
         A layer cannot be tiled into the memories (found when it is first timed).
     InputError
-        An accumulator sweep on registers that trap.
+        An accumulator sweep on registers that trap; an instruction set in BITTRUE_ISA that is not there.
 
     """
     options = options or Options()
+    try:
+        isa.chosen()
+    except ValueError as error:
+        raise InputError(str(error)) from None
     layers = lower(graph, accelerator)
     widths = options.accumulator_sweep
     sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None

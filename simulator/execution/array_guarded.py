@@ -28,6 +28,7 @@ from simulator.kernels.dot_tile import GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.norms import block_norms, segment_norms
 from simulator.kernels.packing import pack_weights
 from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.tally import tally_shifts
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry, FoldOrder, RegisterSpec
 from simulator.numerics.modes import OverflowMode
@@ -109,6 +110,9 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         return None
     plan = _plan(operands, image, blocks, order, chosen)
     plan[plan_of.INNER_IS_PROVED] = proved
+    shifts = tally_shifts(inner.bits, 2 * blocks.pairs, operands.x_range, weights.range)
+    if shifts is not None:
+        plan[plan_of.TALLY : plan_of.TALLY + 3] = True, *shifts
     start, start_events = _loaded(operands.start[0], order.accumulator)
     filters = geometry.filters * geometry.groups
     nothing = np.zeros(filters, np.int32)

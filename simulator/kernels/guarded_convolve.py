@@ -48,7 +48,9 @@ REGISTERS = UNITS + 7
 """Six entries: low end, high end, whether it saturates, of the inner and the outer register."""
 INNER_IS_PROVED = REGISTERS + 6
 """Whether no partial sum can overflow (weight stationary)."""
-PLAN_LENGTH = REGISTERS + 7
+TALLY = REGISTERS + 7
+"""Three entries: whether rows are stepped by tally, and its shifts of activations and weights."""
+PLAN_LENGTH = REGISTERS + 10
 
 STAT_INNER_EVENTS = 0
 STAT_OUTER_EVENTS = 1
@@ -91,6 +93,8 @@ def fill_frame(plan: Any, frame: Any) -> None:
     frame[guarded_tile.FOLD_BLOCKS] = plan[UNIT_BLOCKS]
     frame[guarded_tile.BLOCK_GROUPS] = plan[BLOCK_GROUPS]
     frame[guarded_tile.INNER_IS_PROVED] = plan[INNER_IS_PROVED]
+    for i in range(3):
+        frame[guarded_tile.TALLIES + i] = plan[TALLY + i]
     for i in range(6):
         frame[guarded_tile.INNER_LOW + i] = plan[REGISTERS + i]
 

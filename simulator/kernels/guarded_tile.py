@@ -22,6 +22,7 @@ from numba.extending import intrinsic
 
 from simulator.kernels.dot_tile import GROUP_BYTES, UNROLLED
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
+from simulator.kernels.tally import Tally
 from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, load_scalar, offset
 
 ACTIVATIONS = 0
@@ -58,7 +59,13 @@ OUTER_HIGH = 19
 OUTER_SATURATES = 20
 INNER_IS_PROVED = 21
 """Whether no inner register can overflow (two-level)."""
-FRAME_LENGTH = 22
+TALLIES = 22
+"""Whether rows are stepped by tally (sets with vpdpwssds), with the two shifts that follow."""
+SHIFT_A = 23
+"""Bits by which activations are raised; they stay within int16, as do the weights."""
+SHIFT_W = 24
+"""Bits by which weights are raised; both together are 32 less the width of the inner register."""
+FRAME_LENGTH = 25
 
 
 class _Register:
@@ -85,6 +92,7 @@ class _Emitter:
         self.builder, self.isa, self.two_level = builder, isa, two_level
         self.lanes = Lanes(builder, isa)
         self.row_bytes = isa.channels * 4
+        self.frame = frame
         self.field = [load_scalar(builder, offset(builder, frame, 8 * i), I64) for i in range(FRAME_LENGTH)]
         self.inner = _Register(self.lanes, self.field[INNER_LOW], self.field[INNER_HIGH])
         self.outer = _Register(self.lanes, self.field[OUTER_LOW], self.field[OUTER_HIGH])
@@ -237,9 +245,30 @@ class _Emitter:
 
     def _step_row(self, row: Any, row_at: Any, weights: Any) -> None:
         """Add a block to one row product by product."""
-        self._in_mode(
-            INNER_SATURATES, lambda saturates: self._step_row_in_mode(row, row_at, weights, saturates=saturates)
-        )
+        builder = self.builder
+
+        def compared() -> None:
+            self._in_mode(
+                INNER_SATURATES, lambda saturates: self._step_row_in_mode(row, row_at, weights, saturates=saturates)
+            )
+
+        if not self.isa.has_pair_dot:
+            compared()
+            return
+        tallies = builder.icmp_unsigned("!=", self.field[TALLIES], constant64(0))
+        with builder.if_else(tallies) as (then, otherwise):
+            with then:
+                # Loaded here: constants made of them would else occupy registers of the loop that adds blocks.
+                shifts = [load_scalar(builder, offset(builder, self.frame, 8 * i), I64) for i in (SHIFT_A, SHIFT_W)]
+                tally = Tally(self.lanes, *shifts, self.field[BLOCK_GROUPS])
+                at = [self.cell(INNER, row, v) for v in range(self.isa.vectors)]
+                events_at = [self.cell(INNER_EVENTS, row, v) for v in range(self.isa.vectors)]
+                self._in_mode(
+                    INNER_SATURATES,
+                    lambda saturates: tally.step(row_at, weights, at, events_at, saturates=saturates),
+                )
+            with otherwise:
+                compared()
 
     def _step_row_in_mode(self, row: Any, row_at: Any, weights: Any, *, saturates: bool) -> None:
         builder, lanes, vectors = self.builder, self.lanes, range(self.isa.vectors)

@@ -85,3 +85,21 @@ def test_a_set_that_the_machine_lacks_is_refused(monkeypatch):
     monkeypatch.setenv(isa.VARIABLE, "avx512vnni")
     with pytest.raises(ValueError, match="avx512vnni: this machine lacks it; usable here: avx2, plain"):
         isa.chosen()
+
+
+@pytest.mark.parametrize("bits", [16, 17, 18, 19, 20])
+@pytest.mark.parametrize("mode", ["wrap", "saturate"])
+def test_every_step_an_event_or_none(instruction_set, bits, mode):
+    """Rows of which every step, no step or every other step is an event, at either rail."""
+    ends = np.array([127, -128], np.int8)
+    x = np.repeat(ends, 3).reshape(6, 1, 1, 1) * np.ones((1, 1, 1, 70), np.int8)
+    weights = np.stack([np.full(70, 127), np.full(70, -128), np.tile([127, -127], 35), np.zeros(70)] * 5)
+    weights = weights.astype(np.int8).reshape(20, 1, 1, 70)
+    bias = np.tile([(1 << (bits - 1)) - 1, -(1 << (bits - 1)), 0, 1, -1], 4)
+    quant = Quant(y_format=INT16, y_scale=16.0)
+    twin = run_steps(x.astype(np.int64), weights.astype(np.int64), bias, Shape(), 1, None, (bits, mode))
+    result = run_layer(operator(Shape()), x, weights, bias, quant, machine(1, None, (bits, mode)))
+    assert result.overflow.events == twin.events
+    assert result.overflow.affected_outputs == twin.affected_outputs
+    expected = scaled(twin.accumulators.astype(object), quant).astype(np.int64)
+    np.testing.assert_array_equal(result.outputs[0].reshape(expected.shape), expected)

@@ -38,6 +38,7 @@ def test_the_bottleneck_is_named_with_its_share():
 def test_totals_say_what_overflowed():
     rows = dict(summary_rows(small_run()))
     assert rows["overflow"] == "7 events hit 2 outputs in 1 layers; conv needs the most: 21 bits"
+    assert rows["ledger"] == "1 layers by steps"
     assert rows["cycles"] == "1,200 at 1000 MHz"
     assert rows["energy"] == "500 pJ"
     assert widest_layer(small_run()).name == "conv"

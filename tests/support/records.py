@@ -133,5 +133,6 @@ def _overflow(index: int, engine: str, overflow: bool) -> OverflowRecord:
         accumulator_needed_bits=accumulator,
         partial_sum_bits=20,
         accumulator_bits=24,
+        method="guarded steps" if hit else "bounds",
         saturations=index * 3,
     )

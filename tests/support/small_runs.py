@@ -21,6 +21,7 @@ LEDGER = OverflowRecord(
     accumulator_needed_bits=21,
     partial_sum_bits=20,
     accumulator_bits=20,
+    method="steps",
     saturations=9,
 )
 CONV = LayerRecord(
