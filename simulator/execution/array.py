@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.execution.array_guarded import Guarded, run_guarded
 from simulator.execution.array_ledger import check_traps, first_event
 from simulator.execution.array_operands import Operands, array_operands, layer_weights
-from simulator.execution.array_proof import Bounds, Proof
+from simulator.execution.array_proof import Proof
 from simulator.execution.array_steps import run_steps
 from simulator.execution.array_wide import run_wide
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
@@ -79,7 +79,7 @@ def run_stepped(layer: Layer, operands: Operands, proof: Proof, context: Executi
         guarded = run_guarded(operands, proof.bounds(order), order, _fused(layer))
         if guarded is not None:
             check_traps(layer.name, operands, order, guarded.first_outputs)
-            record = guarded_ledger(operands, order, proof.bounds(order), guarded)
+            record = guarded_ledger(operands, order, proof, guarded)
             return _result(layer, guarded.values, guarded.saturations, record, context)
     stepped = run_steps(layer.name, operands, order, proof.bounds(order), by_channel=context.channel_ledger)
     return replace(_result(layer, stepped.accumulators, None, stepped.record, context), channels=stepped.channels)
@@ -117,19 +117,22 @@ def proved_ledger(order: FoldOrder, proof: Proof) -> OverflowRecord:
     return _ledger(order, p_bits, needed_bits(*bounds.accumulator), method=proof.method(order))
 
 
-def guarded_ledger(operands: Operands, order: FoldOrder, bounds: Bounds, found: Guarded) -> OverflowRecord:
-    """Ledger of a layer run on guarded tiles, without saturations.
+def eventless_ledger(order: FoldOrder, proof: Proof) -> OverflowRecord:
+    """Ledger of a layer run on guarded tiles that turned out to have no event: its registers' own widths are bounds."""
+    bounds = proof.bounds(order)
+    p_bits = min(needed_bits(*bounds.partial_sum), order.partial_sum.bits) if order.partial_sum else None
+    return _ledger(order, p_bits, min(needed_bits(*bounds.accumulator), order.accumulator.bits), method=GUARDED)
 
-    Its needed widths are bounds: where no addition was an event, the register's own width is one.
-    """
-    p_bits = needed_bits(*bounds.partial_sum) if order.partial_sum else None
-    a_bits = needed_bits(*bounds.accumulator)
-    if order.partial_sum and p_bits is not None and not found.partial_sum_events:
-        p_bits = min(p_bits, order.partial_sum.bits)
+
+def guarded_ledger(operands: Operands, order: FoldOrder, proof: Proof, found: Guarded) -> OverflowRecord:
+    """Ledger of a layer run on guarded tiles, without saturations; its needed widths are bounds."""
+    clean = eventless_ledger(order, proof)
     if not (found.partial_sum_events or found.accumulator_events):
-        a_bits = min(a_bits, order.accumulator.bits)
+        return clean
+    bounds = proof.bounds(order)
+    p_bits = needed_bits(*bounds.partial_sum) if found.partial_sum_events else clean.partial_sum_needed_bits
     return replace(
-        _ledger(order, p_bits, a_bits, method=GUARDED),
+        _ledger(order, p_bits, needed_bits(*bounds.accumulator), method=GUARDED),
         events=found.partial_sum_events + found.accumulator_events,
         partial_sum_events=found.partial_sum_events,
         accumulator_events=found.accumulator_events,

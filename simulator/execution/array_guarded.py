@@ -41,6 +41,8 @@ _PROVED_BLOCK = 512
 _WEIGHT_BYTES = 1 << 16
 """Weights of a panel that are kept in the cache while pixels pass over them."""
 _INT31 = (1 << 31) - 1
+_WIDEST = 1 << 30
+"""Greatest magnitude of the widest register that lanes hold, 31 bits: what a layer's operands allow holds for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,7 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
 
     """
     chosen = choose_tiles(operands, PAIRS)
-    if chosen is None or not _fits_int32(bounds, order):
+    if chosen is None or not registers_fit(order) or _WIDEST + bounds.products > _INT31:
         return None
     operands = _woven(operands)
     geometry, weights = operands.geometry, operands.weights
@@ -105,11 +107,11 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
     blocks = _blocks(geometry, image, order, weights, longest)
     packed = _packed(geometry, weights, blocks, chosen, order, longest)
     norms = _image_norms(image, geometry, blocks)
-    inner = order.partial_sum or order.accumulator
-    if not proved and inner.max + int(norms.max()) * int(packed.norms.max()) > _INT31:
+    if not proved and _WIDEST + int(norms.max()) * int(packed.norms.max()) > _INT31:
         return None
     plan = _plan(operands, image, blocks, order, chosen)
     plan[plan_of.INNER_IS_PROVED] = proved
+    inner = order.partial_sum or order.accumulator
     shifts = tally_shifts(inner.bits, 2 * blocks.pairs, operands.x_range, weights.range)
     if shifts is not None:
         plan[plan_of.TALLY : plan_of.TALLY + 3] = True, *shifts
@@ -157,10 +159,10 @@ def _result(values: NDArray[Any], saturations: int | None, stats: NDArray[np.int
     )
 
 
-def _fits_int32(bounds: Bounds, order: FoldOrder) -> bool:
-    """Whether no exact result of an addition leaves int32."""
+def registers_fit(order: FoldOrder) -> bool:
+    """Whether registers are narrow enough for int32 lanes, partial sums added to accumulators too."""
     inner, outer = order.partial_sum or order.accumulator, order.accumulator
-    if inner.bits > 31 or outer.bits > 31 or inner.max + 1 + bounds.products > _INT31:
+    if inner.bits > 31 or outer.bits > 31:
         return False
     return order.partial_sum is None or inner.max + outer.max + 2 <= _INT31
 

@@ -15,7 +15,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from simulator.execution.array import prove, proved_ledger, run_eventless, run_stepped
+from simulator.execution.array import eventless_ledger, prove, proved_ledger, run_eventless, run_stepped
+from simulator.execution.array_guarded import registers_fit
+from simulator.execution.array_proof import Proof
 from simulator.execution.context import ExecutionContext, LayerResult
 from simulator.execution.execute import Values, layer_inputs, run_layer
 from simulator.execution.sweep_errors import same_bits
@@ -78,10 +80,15 @@ def _run_array_on_all(
         form = layer.outputs[0].format
         asked = context if machine == 0 else replace(context, exact_ledger=False, channel_ledger=False)
         proved = proof.clears(order) and not asked.exact_ledger
-        if not asked.channel_ledger and (proved or (measured is not None and _fits(measured, order))):
+        shares = (
+            measured is not None
+            and _fits(measured, order)
+            and (measured.needed_bits_is_exact or (registers_fit(order) and not asked.exact_ledger))
+        )
+        if not asked.channel_ledger and (proved or shares):
             if form not in eventless:
                 eventless[form] = run_eventless(layer, operands, proof, asked)
-            ledger = proved_ledger(order, proof) if proved or measured is None else _eventless_ledger(measured, order)
+            ledger = proved_ledger(order, proof) if proved or measured is None else _eventless(measured, order, proof)
             results[machine] = _with_ledger(eventless[form], ledger)
             continue
         on_step(layer)
@@ -109,11 +116,13 @@ def _fits(measured: OverflowRecord, order: FoldOrder) -> bool:
     return partial_sums_fit and measured.accumulator_needed_bits <= order.accumulator.bits
 
 
-def _eventless_ledger(measured: OverflowRecord, order: FoldOrder) -> OverflowRecord:
-    """Ledger of registers that hold all that was measured on others."""
+def _eventless(measured: OverflowRecord, order: FoldOrder, proof: Proof) -> OverflowRecord:
+    """Ledger of registers that hold all that was measured on others: what a run of their own would give."""
+    if not measured.needed_bits_is_exact:
+        return eventless_ledger(order, proof)
     return OverflowRecord(
         needed_bits=measured.needed_bits,
-        needed_bits_is_exact=measured.needed_bits_is_exact,
+        needed_bits_is_exact=True,
         method=measured.method,
         partial_sum_needed_bits=measured.partial_sum_needed_bits,
         accumulator_needed_bits=measured.accumulator_needed_bits,

@@ -259,8 +259,9 @@ class _Emitter:
         with builder.if_else(tallies) as (then, otherwise):
             with then:
                 # Loaded here: constants made of them would else occupy registers of the loop that adds blocks.
-                shifts = [load_scalar(builder, offset(builder, self.frame, 8 * i), I64) for i in (SHIFT_A, SHIFT_W)]
-                tally = Tally(self.lanes, *shifts, self.field[BLOCK_GROUPS])
+                shift_a = load_scalar(builder, offset(builder, self.frame, 8 * SHIFT_A), I64)
+                shift_w = load_scalar(builder, offset(builder, self.frame, 8 * SHIFT_W), I64)
+                tally = Tally(self.lanes, shift_a, shift_w, self.field[BLOCK_GROUPS])
                 at = [self.cell(INNER, row, v) for v in range(self.isa.vectors)]
                 events_at = [self.cell(INNER_EVENTS, row, v) for v in range(self.isa.vectors)]
                 self._in_mode(

@@ -61,9 +61,10 @@ def test_proof_uses_the_actual_range_of_the_activations():
     assert not proved.needed_bits_is_exact
     assert (proved.needed_bits, proved.events, proved.headroom_bits) == (15, 0, 3)
     stepped = raw_gemm(large, w, None, accelerator).overflow
-    assert stepped.needed_bits_is_exact
-    assert stepped.needed_bits == 21
+    assert stepped.needed_bits >= 21
     assert stepped.events > 0
+    measured = raw_gemm(large, w, None, accelerator, exact=True).overflow
+    assert (measured.needed_bits, measured.needed_bits_is_exact, measured.events) == (21, True, stepped.events)
 
 
 def test_bound_of_a_proved_layer_holds_for_any_order_of_its_folds():
