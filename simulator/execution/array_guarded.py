@@ -36,6 +36,8 @@ from simulator.numerics.scalar import needed_bits
 
 _BLOCK = 32
 """Longest block of K with a guard: long enough to pay for it, short enough to be clear of the rails."""
+_LONG_BLOCK, _LONG_BITS = 256, 22
+"""The same in registers of that many bits or more, whose rails are further off."""
 _PROVED_BLOCK = 512
 """Longest block without."""
 _WEIGHT_BYTES = 1 << 16
@@ -102,8 +104,9 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
     operands = _woven(operands)
     geometry, weights = operands.geometry, operands.weights
     image, _ = filled_image(operands, geometry, chosen)
+    inner = order.partial_sum or order.accumulator
     proved = order.partial_sum is not None and needed_bits(*bounds.partial_sum) <= order.partial_sum.bits
-    longest = _PROVED_BLOCK if proved else _BLOCK
+    longest = _PROVED_BLOCK if proved else _LONG_BLOCK if inner.bits >= _LONG_BITS else _BLOCK
     blocks = _blocks(geometry, image, order, weights, longest)
     packed = _packed(geometry, weights, blocks, chosen, order, longest)
     norms = _image_norms(image, geometry, blocks)
@@ -111,7 +114,6 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         return None
     plan = _plan(operands, image, blocks, order, chosen)
     plan[plan_of.INNER_IS_PROVED] = proved
-    inner = order.partial_sum or order.accumulator
     shifts = tally_shifts(inner.bits, 2 * blocks.pairs, operands.x_range, weights.range)
     if shifts is not None:
         plan[plan_of.TALLY : plan_of.TALLY + 3] = True, *shifts

@@ -68,13 +68,17 @@ SHIFT_W = 24
 FRAME_LENGTH = 25
 
 
-class _Register:
-    """One kind of register, as vectors: what an addition makes of it, and whether that is an event."""
+class _Rails:
+    """Ends of a register, as vectors, and what an addition makes of it.
 
-    def __init__(self, lanes: Lanes, low: Any, high: Any) -> None:
+    Loaded where they are used, not once for all: LLVM would keep them in registers that the loop over products needs.
+    """
+
+    def __init__(self, lanes: Lanes, frame: Any, low: int) -> None:
         self.lanes = lanes
-        self.low = lanes.splat(lanes.builder.trunc(low, I32))
-        self.high = lanes.splat(lanes.builder.trunc(high, I32))
+        self.low, self.high = (
+            lanes.splat(load_scalar(lanes.builder, offset(lanes.builder, frame, 8 * i), I32)) for i in (low, low + 1)
+        )
 
     def settle(self, total: Any, *, saturates: bool) -> Any:
         """Register after an addition whose exact result is `total`: clamped, or wrapped to its 2^n values."""
@@ -94,8 +98,6 @@ class _Emitter:
         self.row_bytes = isa.channels * 4
         self.frame = frame
         self.field = [load_scalar(builder, offset(builder, frame, 8 * i), I64) for i in range(FRAME_LENGTH)]
-        self.inner = _Register(self.lanes, self.field[INNER_LOW], self.field[INNER_HIGH])
-        self.outer = _Register(self.lanes, self.field[OUTER_LOW], self.field[OUTER_HIGH])
 
     # ---------------------------------------------------------------- addresses
 
@@ -202,13 +204,13 @@ class _Emitter:
     def _near_rails(self, registers: list[Any], norm: Any, weight_norms: list[Any]) -> Any:
         """Whether any register of a row could reach a rail within the block, as one bit."""
         builder, lanes = self.builder, self.lanes
-        beyond = None
+        beyond, rails = None, _Rails(lanes, self.frame, INNER_LOW)
         for register, weight_norm in zip(registers, weight_norms, strict=True):
             zero = lanes.constant(0)
             magnitude = lanes.maximum(register, builder.sub(zero, register))
             reach = builder.add(magnitude, builder.mul(norm, weight_norm))
             # The sign of high - reach: an or of vectors, and one test, find any of them.
-            short = builder.sub(self.inner.high, reach)
+            short = builder.sub(rails.high, reach)
             beyond = short if beyond is None else builder.or_(beyond, short)
         signs = builder.icmp_signed("<", beyond, lanes.constant(0))
         mask = ir.IntType(self.isa.lanes)
@@ -258,7 +260,7 @@ class _Emitter:
         tallies = builder.icmp_unsigned("!=", self.field[TALLIES], constant64(0))
         with builder.if_else(tallies) as (then, otherwise):
             with then:
-                # Loaded here: constants made of them would else occupy registers of the loop that adds blocks.
+                # Loaded here, as rails are.
                 shift_a = load_scalar(builder, offset(builder, self.frame, 8 * SHIFT_A), I64)
                 shift_w = load_scalar(builder, offset(builder, self.frame, 8 * SHIFT_W), I64)
                 tally = Tally(self.lanes, shift_a, shift_w, self.field[BLOCK_GROUPS])
@@ -273,6 +275,7 @@ class _Emitter:
 
     def _step_row_in_mode(self, row: Any, row_at: Any, weights: Any, *, saturates: bool) -> None:
         builder, lanes, vectors = self.builder, self.lanes, range(self.isa.vectors)
+        rails = _Rails(lanes, self.frame, INNER_LOW)
         registers = [lanes.variable(lanes.constant(0)) for _ in vectors]
         events = [lanes.variable(lanes.constant(0)) for _ in vectors]
         for v in vectors:
@@ -288,7 +291,7 @@ class _Emitter:
                 a = builder.and_(pair, lanes.constant(mask))
                 for v in vectors:
                     total = builder.add(builder.load(registers[v]), lanes.pair_products(a, b[v]))
-                    held = self.inner.settle(total, saturates=saturates)
+                    held = rails.settle(total, saturates=saturates)
                     builder.store(held, registers[v])
                     builder.store(builder.sub(builder.load(events[v]), lanes.where_different(held, total)), events[v])
         for v in vectors:
@@ -312,12 +315,13 @@ class _Emitter:
     def _add_to_outer(self, addend: Callable[[int, int], Any], *, saturates: bool) -> None:
         """Add the partial sum of every output of the tile to its accumulator, and count the events."""
         builder, lanes = self.builder, self.lanes
+        rails = _Rails(lanes, self.frame, OUTER_LOW)
         for row in range(TILE_ROWS):
             for v in range(self.isa.vectors):
                 outer_at = self.cell(OUTER, constant64(row), v)
                 events_at = self.cell(OUTER_EVENTS, constant64(row), v)
                 total = builder.add(lanes.load(outer_at), addend(row, v))
-                held = self.outer.settle(total, saturates=saturates)
+                held = rails.settle(total, saturates=saturates)
                 lanes.store(held, outer_at)
                 lanes.store(builder.sub(lanes.load(events_at), lanes.where_different(held, total)), events_at)
 
