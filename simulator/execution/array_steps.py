@@ -153,10 +153,11 @@ def _run_tasks(
     pixels: int,
 ) -> None:
     """Run a kernel on all output pixels, as many tasks as `stats` has rows; what a task finds goes to its own rows."""
-    tasks, threads = len(stats), numba.get_num_threads()
+    tasks = len(stats)
+    stock = iter(range(tasks))  # the threads take turns at it, under the GIL
 
-    def work(thread: int) -> int:
-        for task in range(thread, tasks, threads):
+    def work(_: int) -> int:
+        for task in stock:
             begin, end = task * pixels // tasks, (task + 1) * pixels // tasks
             kernel(*operands, begin, end, out, stats[task], channels[task])
         return 0

@@ -25,7 +25,8 @@ os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its
 def run_on_threads(work: Callable[[int], int]) -> int:
     """Call `work` with the number of each thread, as many as Numba may use now, all at once; return the sum.
 
-    Work that is shared by tickets is done when this returns, however late a thread came to it.
+    Each call takes tasks from a common stock until there are none: when the first returns, those threads that have not
+    begun are not waited for.
     """
     others = [_pool().submit(work, thread) for thread in range(1, numba.get_num_threads())]
-    return work(0) + sum(other.result() for other in others)
+    return work(0) + sum(other.result() for other in others if not other.cancel())
