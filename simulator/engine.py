@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from numbers import Integral
 from typing import Any
@@ -35,6 +35,11 @@ from simulator.timing.machine import run_schedule
 
 Progress = Callable[[int, int, str], None]
 """(done, total, label)."""
+
+
+@cache
+def _tool_version() -> str:
+    return version("bittrue")
 
 
 @dataclass(frozen=True)
@@ -180,7 +185,7 @@ class Prepared:
             energy_table=table,
             spec_hash=content_hash(spec, table),
             network_hash=self._network_hash,
-            tool_version=version("bittrue"),
+            tool_version=_tool_version(),
             clock_mhz=self.accelerator.clock_mhz,
             peak_macs_per_cycle=self.accelerator.peak_macs_per_cycle,
             dram_bytes_per_cycle=float(self.accelerator.dram_bytes_per_cycle),

@@ -14,6 +14,7 @@ from simulator.execution.array_ledger import check_traps, first_event
 from simulator.execution.array_operands import Operands, array_operands, layer_weights
 from simulator.execution.array_proof import Proof
 from simulator.execution.array_steps import run_steps
+from simulator.execution.array_watched import run_watched
 from simulator.execution.array_wide import run_wide
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.execution.fused import Fused, fuse
@@ -76,7 +77,8 @@ def run_stepped(layer: Layer, operands: Operands, proof: Proof, context: Executi
     """
     order = fold_order_of(layer)
     if not (context.exact_ledger or context.channel_ledger):
-        guarded = run_guarded(operands, proof.bounds(order), order, _fused(layer))
+        asked = (operands, proof.bounds(order), order, _fused(layer))
+        guarded = run_watched(*asked) or run_guarded(*asked)
         if guarded is not None:
             check_traps(layer.name, operands, order, guarded.first_outputs)
             record = guarded_ledger(operands, order, proof, guarded)
