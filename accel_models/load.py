@@ -14,10 +14,13 @@ from accel_models.yaml_document import Document, read_document
 from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.problems import problems
 from simulator.accelerator.spec import Accelerator, Spec
+from simulator.accelerator.technology import Technology
 from simulator.errors import SpecError
 
 _HERE = Path(__file__).parent
 _SpecT = TypeVar("_SpecT", bound=Spec)
+_COMPONENTS = set(Technology.model_fields) - set(EnergyTable.model_fields)
+"""Keys that only a technology has."""
 
 
 def load_accelerator(name_or_path: str | Path) -> Accelerator:
@@ -38,7 +41,8 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
     path = path or Path(name_or_path)
     if not path.is_file():
         raise SpecError(_not_found("accelerator", "presets", str(name_or_path), list(presets)))
-    accelerator, document, found = _read(path, Accelerator)
+    document = read_document(path)
+    accelerator, found = _validate(document, Accelerator)
     if accelerator is not None and not found:
         try:
             return _with_energy_table(accelerator, path.parent)
@@ -52,8 +56,11 @@ def preset_names() -> tuple[str, ...]:
     return tuple(_presets())
 
 
-def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None = None) -> EnergyTable:
+def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None = None) -> EnergyTable | Technology:
     """Load a registered energy table by name (see `energy_table_names`) or one from a YAML file.
+
+    A file that says what components cost (`sram`, `adder` ...) is a Technology, which prices any device; one that says
+    what actions cost is an EnergyTable, the prices of one device.
 
     Parameters
     ----------
@@ -69,12 +76,12 @@ def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None =
 
     """
     source = _energy_table_source(name_or_path, Path(relative_to or ""))
-    if isinstance(source, EnergyTable):
+    if isinstance(source, EnergyTable | Technology):
         return source
-    table, document, found = _read(Path(source), EnergyTable)
-    if table is None or found:
-        raise SpecError(_report(document, found))
-    return table
+    document = read_document(Path(source))
+    if _COMPONENTS & set(document.data):
+        return _whole(document, Technology)
+    return _whole(document, EnergyTable)
 
 
 def energy_table_names() -> tuple[str, ...]:
@@ -91,16 +98,22 @@ def _presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted((_HERE / "presets").glob("*.yaml"))}
 
 
-def _read(path: Path, model: type[_SpecT]) -> tuple[_SpecT | None, Document, list[tuple[int, str]]]:
-    """Read and validate a file: what it says (None where invalid), the document, (line, problem) of each problem."""
-    document = read_document(path)
+def _validate(document: Document, model: type[_SpecT]) -> tuple[_SpecT | None, list[tuple[int, str]]]:
+    """Validate what a file says: None where that is invalid, and (line, problem) of each problem."""
     found = list(document.problems)
     try:
-        return model.model_validate(document.data), document, found
+        return model.model_validate(document.data), found
     except ValidationError as error:
         told = {text.partition(":")[0] for _, text in found}
         found += [(document.line(p.location), str(p)) for p in problems(error, model) if p.key not in told]
-    return None, document, found
+    return None, found
+
+
+def _whole(document: Document, model: type[_SpecT]) -> _SpecT:
+    found, wrong = _validate(document, model)
+    if found is None or wrong:
+        raise SpecError(_report(document, wrong))
+    return found
 
 
 def _report(document: Document, found: Sequence[tuple[int, str]]) -> str:

@@ -31,6 +31,7 @@ _CARDS = {
     "energy": "total_energy_pj",
     "average power": "average_power_w",
     "efficiency": "tops_per_w",
+    "area": "total_area_mm2",
     "DRAM traffic": "dram_bytes",
     "peak memory": "peak_memory_bytes",
     "MACs": "total_macs",

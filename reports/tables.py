@@ -101,6 +101,7 @@ def _time_rows(record: RunRecord) -> list[tuple[str, str]]:
         ("energy", si(record.total_energy_pj * 1e-12, "J")),
         ("average power", si(record.average_power_w, "W")),
         ("efficiency", f"{three_digits(record.tops_per_w)} TOPS/W"),
+        *([("area", f"{three_digits(record.total_area_mm2)} mm2")] if record.area_mm2 else []),
     ]
 
 

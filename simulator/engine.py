@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.spec import Accelerator
+from simulator.accelerator.technology import Technology
 from simulator.energy.account import account
+from simulator.energy.components import area_mm2, device_prices
 from simulator.errors import InputError
 from simulator.execution.array_weights import Weights
 from simulator.execution.context import ExecutionContext
@@ -110,6 +112,8 @@ class Prepared:
     layers: tuple[Layer, ...]
     sweep: Sweep | None = None
     """Set where Options.accumulator_sweep names widths."""
+    area_mm2: Mapping[str, float] = field(default_factory=dict)
+    """By component; empty where the table gives prices alone."""
     _weights: dict[Hashable, Weights] = field(default_factory=dict, repr=False)
     _timed: list[tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]] = field(default_factory=list, repr=False)
 
@@ -183,6 +187,7 @@ class Prepared:
             layers=layers,
             spec=spec,
             energy_table=table,
+            area_mm2=self.area_mm2,
             spec_hash=content_hash(spec, table),
             network_hash=self._network_hash,
             tool_version=_tool_version(),
@@ -195,8 +200,10 @@ class Prepared:
         )
 
 
-def prepare(graph: Graph, accelerator: Accelerator, table: EnergyTable, options: Options | None = None) -> Prepared:
-    """Lower `graph` for `accelerator`.
+def prepare(
+    graph: Graph, accelerator: Accelerator, table: EnergyTable | Technology, options: Options | None = None
+) -> Prepared:
+    """Lower `graph` for `accelerator`, priced by a table of its own or by the technology it is built in.
 
     Raises
     ------
@@ -216,7 +223,9 @@ def prepare(graph: Graph, accelerator: Accelerator, table: EnergyTable, options:
     layers = lower(graph, accelerator)
     widths = options.accumulator_sweep
     sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None
-    return Prepared(graph, accelerator, table, options, layers, sweep)
+    area = area_mm2(accelerator, table) if isinstance(table, Technology) else {}
+    prices = device_prices(accelerator, table) if isinstance(table, Technology) else table
+    return Prepared(graph, accelerator, prices, options, layers, sweep, area)
 
 
 class _Steps:

@@ -13,15 +13,15 @@ _PJ_PER_MW_US = 1000.0
 def account(record: LayerRecord, accelerator: Accelerator, table: EnergyTable) -> EnergyRecord:
     """Price the action counts of `record`; leakage is that of the whole chip while the layer runs."""
     microseconds = record.total_cycles / accelerator.clock_mhz
-    input_bytes = record.input_scratchpad_read_bytes + record.input_scratchpad_write_bytes
-    weight_bytes = record.weight_scratchpad_read_bytes + record.weight_scratchpad_write_bytes
-    accumulator_bytes = record.accumulator_read_bytes + record.accumulator_write_bytes
     return EnergyRecord(
         mac_pj=record.macs * table.mac.pj,
         idle_pe_pj=record.idle_pe_cycles * table.idle_pe.pj,
-        input_scratchpad_pj=input_bytes * table.input_scratchpad_byte.pj,
-        weight_scratchpad_pj=weight_bytes * table.weight_scratchpad_byte.pj,
-        accumulator_pj=accumulator_bytes * table.accumulator_byte.pj,
+        input_scratchpad_pj=record.input_scratchpad_read_bytes * table.input_scratchpad_read_byte.pj
+        + record.input_scratchpad_write_bytes * table.input_scratchpad_write_byte.pj,
+        weight_scratchpad_pj=record.weight_scratchpad_read_bytes * table.weight_scratchpad_read_byte.pj
+        + record.weight_scratchpad_write_bytes * table.weight_scratchpad_write_byte.pj,
+        accumulator_pj=record.accumulator_read_bytes * table.accumulator_read_byte.pj
+        + record.accumulator_write_bytes * table.accumulator_write_byte.pj,
         dram_pj=record.dram_bytes * table.dram_byte.pj,
         vector_pj=record.vector_ops * table.vector_op.pj,
         host_pj=record.host_ops * table.host_op.pj,

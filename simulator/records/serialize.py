@@ -19,6 +19,7 @@ _TOTALS = (
     "frames_per_s",
     "total_macs",
     "total_energy_pj",
+    "total_area_mm2",
     "average_power_w",
     "tops_per_w",
     "utilization",
@@ -34,6 +35,7 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "bool": (bool,),
     "Mapping[str, Any]": (dict,),
+    "Mapping[str, float]": (dict,),
 }
 """Declared type of a field -> what JSON may give for it."""
 
@@ -62,8 +64,8 @@ def record_from_json(text: str, place: str) -> RunRecord:
 
 
 def _record(data: Mapping[str, Any]) -> RunRecord:
-    # A folder written before there were sweeps has no such key.
-    data = {"accumulator_sweep": ()} | dict(data)
+    # A folder written before there were sweeps or areas has no such key.
+    data = {"accumulator_sweep": (), "area_mm2": {}} | dict(data)
     plain = _known(RunRecord, data)
     segmentation = data["segmentation"]
     plain |= {

@@ -86,9 +86,12 @@ def test_the_totals_are_the_layers(network, image):
 PRICES = {
     "mac": ("macs",),
     "idle_pe": ("idle_pe_cycles",),
-    "input_scratchpad_byte": ("input_scratchpad_read_bytes", "input_scratchpad_write_bytes"),
-    "weight_scratchpad_byte": ("weight_scratchpad_read_bytes", "weight_scratchpad_write_bytes"),
-    "accumulator_byte": ("accumulator_read_bytes", "accumulator_write_bytes"),
+    "input_scratchpad_read_byte": ("input_scratchpad_read_bytes",),
+    "input_scratchpad_write_byte": ("input_scratchpad_write_bytes",),
+    "weight_scratchpad_read_byte": ("weight_scratchpad_read_bytes",),
+    "weight_scratchpad_write_byte": ("weight_scratchpad_write_bytes",),
+    "accumulator_read_byte": ("accumulator_read_bytes",),
+    "accumulator_write_byte": ("accumulator_write_bytes",),
     "dram_byte": ("dram_read_bytes", "dram_write_bytes"),
     "vector_op": ("vector_ops",),
     "host_op": ("host_ops",),
@@ -107,6 +110,17 @@ def test_energy_follows_from_the_saved_files_alone(network, image, tmp_path):
         assert float(row["energy_pj"]) == pytest.approx(counted + leaked, rel=1e-12)
         assert counted > 0 < leaked
     assert saved["totals"]["total_energy_pj"] == pytest.approx(sum(float(row["energy_pj"]) for row in rows), rel=1e-12)
+
+
+def test_area_and_prices_follow_the_device(network, image, tmp_path):
+    small = bittrue.simulate(network, device(), timing_only=True)
+    large = bittrue.simulate(network, device(memories__input_scratchpad__size=2**20), timing_only=True)
+    changed = {name for name, mm2 in small.record.area_mm2.items() if large.record.area_mm2[name] != mm2}
+    assert changed == {"input_scratchpad"}
+    assert large.record.total_area_mm2 > small.record.total_area_mm2 > 0.05
+    assert large.record.layers[0].energy.input_scratchpad_pj > 1.5 * small.record.layers[0].energy.input_scratchpad_pj
+    saved = json.loads((large.save(tmp_path / "run") / "run.json").read_text())
+    assert saved["totals"]["total_area_mm2"] == sum(saved["area_mm2"].values()) == large.record.total_area_mm2
 
 
 def test_prepare_once_run_often(network, image):
