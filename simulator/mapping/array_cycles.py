@@ -1,7 +1,8 @@
 """Compute cycles of a tile operation on the array: closed forms, equal to the array's RTL.
 
 All count from the cycle in which the first operand is offered to the cycle in which the last requantized result is
-written. R, C = array rows and columns; T = folds of the tile op.
+written, both included. R, C = array rows and columns; T = folds of the tile op. The SystemVerilog in rtl/ is their
+judge (tests/rtl, tests/proof/array_cycles.py).
 
 Weight stationary, T folds of M streamed pixels:
 
@@ -9,7 +10,7 @@ Weight stationary, T folds of M streamed pixels:
 
 The first weights take R cycles to shift in. While M pixels stream, the next weights shift into the shadow registers in
 R cycles, so a further fold costs max(M, R). The last pixel needs R - 1 + C - 1 cycles of skew to leave the last
-column, and 4 more to pass the accumulator (read, add) and the requantizer (multiply, write).
+column, and 4 more to be added to the accumulator, multiplied, shifted and written.
 
 Without shadow registers (``weight_double_buffer: false``) the next weights may enter row 0 when its last pixel has
 passed. Each row of weights travels down with its row number and stays where that matches, one row a cycle, behind the
@@ -19,9 +20,12 @@ Output stationary, T blocks of R pixels by C channels, K products each:
 
     (T - 1) * max(K, R) + K + 2 R + C + 1
 
-Results shift out in R cycles behind the next block's products. Where K is cut, the accumulators of a block are kept in
-accumulator memory between the chunks: they shift in through the same chain while those of the block before shift out,
-so only the first block of a chunk that continues earlier ones waits R cycles for its start values.
+Results shift out in R cycles behind the next block's products, pass the accumulator memory and are multiplied, shifted
+and written. A bias comes down its column with the first product. Where K is cut, the accumulators of a block are kept
+in accumulator memory between the chunks. They come down the columns on the bias's path, a row a cycle with its row
+number, while the block before streams, and wait in their PE, so only the first block of a chunk that continues earlier
+ones waits R cycles for its start values. (The chain that results leave by could not bring them: while blocks follow
+each other every R cycles, each of its registers holds a result in every cycle.)
 """
 
 from __future__ import annotations

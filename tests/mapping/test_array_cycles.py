@@ -106,11 +106,6 @@ def test_output_stationary_equals_the_clocked_array(rows, cols, depth, blocks, s
     assert output_stationary(blocks, depth, 0, device) == cycles
 
 
-def test_cut_k_reloads_the_accumulators_of_an_output_stationary_array():
-    device = Device.of(machine(4, 8, dataflow="output_stationary"))
-    assert output_stationary(1, 10, 1, device) == output_stationary(1, 10, 0, device) + 4
-
-
 @pytest.mark.parametrize(
     ("dataflow", "cycles"),
     [

@@ -19,8 +19,10 @@ from simulator.numerics import scalar
 from simulator.numerics.formats import INT8, INT16, UINT8, IntFormat
 from simulator.numerics.modes import RequantizerKind, RoundingMode
 from simulator.numerics.quant import RequantParams
+from simulator.timing.clocked_array import run_gemm
 from support.array_layers import Quant, machine, operator, raw_gemm, run_layer
 from support.array_twin import Shape, run_array
+from support.gemm_cases import ARRAYS, Stream, against_specification, draw_gemm
 
 ENDS = [-(2**31), -(2**31) + 1, -(2**30), -129, -128, -3, -2, -1, 0, 1, 2, 3, 127, 128, 2**30, 2**31 - 1]
 WIDE_ENDS = [-(2**63), -(2**62) + 1, -(2**31) - 1, 2**31, 2**40 + 1, 2**62, 2**63 - 1]
@@ -178,6 +180,14 @@ def weight_sums() -> None:
         np.testing.assert_array_equal(negative, np.stack([np.minimum(p, 0).sum(axis=1) for p in parts], axis=1))
 
 
+def clocked_arrays() -> None:
+    """Matrix products on the register-accurate arrays."""
+    for name in ("ws_2x3_single", "ws_3x5", "ws_6x4", "os_1x1", "os_4x6"):
+        for seed in range(4):
+            array, gemm = ARRAYS[name], draw_gemm(Stream(5, seed), ARRAYS[name], most=8)
+            assert against_specification(array, gemm, run_gemm(array, gemm)) == []
+
+
 CASES: tuple[Callable[[], None], ...] = (
     roundings,
     random_bits,
@@ -186,6 +196,7 @@ CASES: tuple[Callable[[], None], ...] = (
     wide_sums,
     step_by_step,
     widest_registers,
+    clocked_arrays,
 )
 
 

@@ -1,0 +1,130 @@
+// Output-stationary engine: scratchpads, sequencer, array, accumulator memory, store path. A job is one tile operation:
+// m_blocks x n_blocks blocks of ROWS pixels by COLS channels, k products each; it may continue the job before it.
+module engine_os #(
+    parameter int ROWS = 8,
+    parameter int COLS = 8,
+    parameter int ACTIVATION_BITS = 8,
+    parameter int WEIGHT_BITS = 8,
+    parameter int ACCUMULATOR_BITS = 32,
+    parameter bit ACCUMULATOR_SATURATES = 0,
+    parameter int BIAS_BITS = 32,
+    parameter int OUTPUT_BITS = 8,
+    parameter int ADDRESS_BITS = 13
+) (
+    input  logic                                  clk,
+    input  logic                                  rst,
+    // Scratchpads are filled through these, one word a cycle, while no job runs.
+    input  logic                                  activation_write,
+    input  logic                                  weight_write,
+    input  logic                                  bias_write,
+    input  logic                                  scale_write,
+    input  logic [ADDRESS_BITS-1:0]               write_address,
+    input  logic [ROWS-1:0][ACTIVATION_BITS-1:0]  activation_data,
+    input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
+    input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
+    input  logic [COLS-1:0][36:0]                 scale_data,
+    // Job: constant from `start` to `done`.
+    input  logic                                  start,
+    input  logic                                  continues,
+    input  logic [15:0]                           m_blocks,
+    input  logic [15:0]                           n_blocks,
+    input  logic [15:0]                           k,
+    input  logic [15:0]                           last_rows,            // valid rows of the last m block
+    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n block
+    input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
+    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
+    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
+    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
+    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    output logic                                  running,
+    output logic                                  done,
+    output logic [31:0]                           cycles,
+    output logic [31:0]                           partial_sum_events,   // 0: there is no such register
+    output logic [31:0]                           accumulator_events,
+    output logic [31:0]                           saturations,
+    // Results are read through these while no job runs, in the cycle after the address.
+    input  logic [ADDRESS_BITS-1:0]               read_address,
+    output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] read_accumulators,
+    output logic [COLS-1:0][OUTPUT_BITS-1:0]      read_outputs,
+    // What leaves the array in every cycle: for the test bench.
+    output logic [ROWS-1:0][ACTIVATION_BITS:0]    edge_activations,
+    output logic [COLS-1:0][WEIGHT_BITS:0]        edge_weights,
+    output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] edge_sums,
+    output logic                                  edge_valid
+);
+  localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
+  logic operand_read, last, start_read;
+  logic [ADDRESS_BITS-1:0] activation_address, weight_address, bias_address, start_address;
+  logic [ROWS-1:0] first, offered_first;
+  logic [ROW_BITS-1:0] start_row, offered_row;
+  logic offered_last, offered_start, token_last;
+  logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
+  logic [COLS-1:0][WEIGHT_BITS:0] weights;
+  logic [COLS-1:0][BIAS_BITS-1:0] bias;
+  logic [COLS-1:0][ACCUMULATOR_BITS-1:0] starts, results, accumulators;
+  logic [COLS-1:0] start_overflow, saturated;
+  logic [ROWS-1:0][COLS-1:0][1:0] overflow;
+  logic result_valid, result_last, last_write;
+  logic [ADDRESS_BITS-1:0] result_address, n_block, result_n_block;
+
+  sequencer_os #(.ROWS(ROWS), .ROW_BITS(ROW_BITS), .ADDRESS_BITS(ADDRESS_BITS)) sequencer (
+      .clk, .rst, .start, .continues, .m_blocks, .n_blocks, .k, .last_rows, .operand_read, .activation_address,
+      .weight_address, .bias_address, .first, .last, .start_read, .start_address, .start_row
+  );
+  operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
+      .clk, .rst, .write(activation_write), .write_address, .write_data(activation_data), .read(operand_read),
+      .read_address(activation_address), .zero_point(activation_zero_point), .operands(activations)
+  );
+  operand_feed #(.LANES(COLS), .BITS(WEIGHT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) weight_feed (
+      .clk, .rst, .write(weight_write), .write_address, .write_data(weight_data), .read(operand_read),
+      .read_address(weight_address), .zero_point(weight_zero_point), .operands(weights)
+  );
+  scratchpad #(.WIDTH(COLS * BIAS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) biases (
+      .clk, .write(bias_write), .write_address, .write_data(bias_data), .read_address(bias_address),
+      .read_data(bias)
+  );
+  for (genvar c = 0; c < COLS; c++) begin : g_start
+    logic [ACCUMULATOR_BITS-1:0] loaded;
+    register_add #(.BITS(ACCUMULATOR_BITS), .ADDEND_BITS(BIAS_BITS), .SATURATES(ACCUMULATOR_SATURATES)) load (
+        .present('0), .addend(bias[c]), .next(loaded), .overflow(start_overflow[c])
+    );
+    assign starts[c] = continues ? read_accumulators[c] : loaded;
+  end
+  // Tokens go with the operands: one cycle of scratchpad.
+  always_ff @(posedge clk) begin
+    offered_first <= rst ? '0 : first;
+    offered_last <= last && !rst;
+    offered_start <= start_read && !rst;
+    offered_row <= start_row;
+  end
+  array_os #(
+      .ROWS(ROWS), .COLS(COLS), .ROW_BITS(ROW_BITS), .ACTIVATION_BITS(ACTIVATION_BITS + 1),
+      .WEIGHT_BITS(WEIGHT_BITS + 1), .SUM_BITS(ACCUMULATOR_BITS), .SUM_SATURATES(ACCUMULATOR_SATURATES)
+  ) array (
+      .clk, .rst, .continues, .activations, .first(offered_first), .last(offered_last), .weights, .starts,
+      .start_overflow, .start_valid(offered_start), .start_row(offered_row), .results, .overflow,
+      .right_activations(edge_activations), .bottom_weights(edge_weights), .bottom_sums(edge_sums)
+  );
+  delay #(.BITS(1), .CYCLES(ROWS + COLS - 2)) tokens (.clk, .rst, .d(offered_last), .q(token_last));
+  accumulator_os #(
+      .ROWS(ROWS), .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ADDRESS_BITS(ADDRESS_BITS)
+  ) keep (
+      .clk, .rst, .start, .m_blocks, .n_blocks, .last_rows, .token_last, .results, .accumulators,
+      .valid(result_valid), .last(result_last), .address(result_address), .n_block, .result_valid(edge_valid),
+      .read_address(start_read ? start_address : read_address), .read_data(read_accumulators)
+  );
+  always_ff @(posedge clk) result_n_block <= n_block;
+  store_path #(
+      .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)
+  ) store (
+      .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
+      .scale_address(n_block), .zero_point(output_zero_point), .minimum(output_minimum), .maximum(output_maximum),
+      .accumulators, .valid(result_valid),
+      .column_valid(result_n_block == ADDRESS_BITS'(n_blocks - 16'd1) ? last_columns : '1), .last(result_last),
+      .address(result_address), .read_address, .read_data(read_outputs), .saturated, .done(last_write)
+  );
+  job_counters #(.SUM_FLAGS(1), .ACCUMULATOR_FLAGS(2 * ROWS * COLS), .OUTPUT_FLAGS(COLS)) counters (
+      .clk, .rst, .start, .last_write, .sum_overflow(1'b0), .accumulator_overflow(overflow), .saturated, .running,
+      .done, .cycles, .partial_sum_events, .accumulator_events, .saturations
+  );
+endmodule

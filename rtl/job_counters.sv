@@ -1,0 +1,44 @@
+// A job's clock and ledger. Cycles count from the one in which the first operand is offered to the array (the second
+// after `start`) to the one in which the last output is written, both included.
+module job_counters #(
+    parameter int SUM_FLAGS = 64,
+    parameter int ACCUMULATOR_FLAGS = 16,
+    parameter int OUTPUT_FLAGS = 8
+) (
+    input  logic                         clk,
+    input  logic                         rst,
+    input  logic                         start,
+    input  logic                         last_write,
+    input  logic [        SUM_FLAGS-1:0] sum_overflow,
+    input  logic [ACCUMULATOR_FLAGS-1:0] accumulator_overflow,
+    input  logic [     OUTPUT_FLAGS-1:0] saturated,
+    output logic                         running,
+    output logic                         done,
+    output logic [                 31:0] cycles,
+    output logic [                 31:0] partial_sum_events,
+    output logic [                 31:0] accumulator_events,
+    output logic [                 31:0] saturations
+);
+  logic reading;
+
+  always_ff @(posedge clk) begin
+    reading <= start && !rst;
+    done <= running && last_write && !rst;
+    if (rst || start) begin
+      running <= 1'b0;
+      cycles <= 32'd0;
+    end else begin
+      if (reading) running <= 1'b1;
+      else if (last_write) running <= 1'b0;
+      if (running) cycles <= cycles + 32'd1;
+    end
+  end
+
+  event_counter #(.FLAGS(SUM_FLAGS)) count_sums (
+      .clk, .clear(rst || start), .flags(sum_overflow), .count(partial_sum_events)
+  );
+  event_counter #(.FLAGS(ACCUMULATOR_FLAGS)) count_accumulators (
+      .clk, .clear(rst || start), .flags(accumulator_overflow), .count(accumulator_events)
+  );
+  event_counter #(.FLAGS(OUTPUT_FLAGS)) count_outputs (.clk, .clear(rst || start), .flags(saturated), .count(saturations));
+endmodule

@@ -1,0 +1,53 @@
+// From finished accumulators to the output scratchpad: multiply, shift and clamp, write; a requantizer per column.
+// The scale of each column is read with the address `scale_address`, one cycle before the accumulators come.
+module store_path #(
+    parameter int COLS = 8,
+    parameter int ACCUMULATOR_BITS = 32,
+    parameter int OUTPUT_BITS = 8,
+    parameter int ADDRESS_BITS = 10
+) (
+    input  logic                                  clk,
+    input  logic                                  rst,
+    input  logic                                  scale_write,
+    input  logic [ADDRESS_BITS-1:0]               scale_write_address,
+    input  logic [COLS-1:0][36:0]                 scale_write_data,      // shift, multiplier
+    input  logic [ADDRESS_BITS-1:0]               scale_address,
+    input  logic signed [OUTPUT_BITS-1:0]         zero_point,
+    input  logic signed [OUTPUT_BITS-1:0]         minimum,
+    input  logic signed [OUTPUT_BITS-1:0]         maximum,
+    input  logic [COLS-1:0][ACCUMULATOR_BITS-1:0] accumulators,
+    input  logic                                  valid,
+    input  logic [COLS-1:0]                       column_valid,          // not the padding of the last columns
+    input  logic                                  last,                  // of the job
+    input  logic [ADDRESS_BITS-1:0]               address,
+    input  logic [ADDRESS_BITS-1:0]               read_address,
+    output logic [COLS-1:0][OUTPUT_BITS-1:0]      read_data,
+    output logic [COLS-1:0]                       saturated,
+    output logic                                  done                   // in the cycle of the last write
+);
+  localparam int TOKEN_BITS = 2 + COLS + ADDRESS_BITS;
+  logic [COLS-1:0][36:0] scale;
+  logic [COLS-1:0][OUTPUT_BITS-1:0] values;
+  logic [COLS-1:0] clipped, counted;
+  logic ends, write;
+  logic [ADDRESS_BITS-1:0] write_address;
+
+  scratchpad #(.WIDTH(COLS * 37), .ADDRESS_BITS(ADDRESS_BITS)) scales (
+      .clk, .write(scale_write), .write_address(scale_write_address), .write_data(scale_write_data),
+      .read_address(scale_address), .read_data(scale)
+  );
+  for (genvar c = 0; c < COLS; c++) begin : g_col
+    requantizer #(.ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS)) requantize (
+        .clk, .accumulator(accumulators[c]), .multiplier(scale[c][30:0]), .shift(scale[c][36:31]), .zero_point,
+        .minimum, .maximum, .value(values[c]), .clipped(clipped[c])
+    );
+  end
+  delay #(.BITS(TOKEN_BITS), .CYCLES(2)) tokens (
+      .clk, .rst, .d({last, valid, column_valid, address}), .q({ends, write, counted, write_address})
+  );
+  scratchpad #(.WIDTH(COLS * OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) outputs (
+      .clk, .write, .write_address, .write_data(values), .read_address, .read_data
+  );
+  assign saturated = write ? clipped & counted : '0;
+  assign done = ends;
+endmodule

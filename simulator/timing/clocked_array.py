@@ -1,0 +1,252 @@
+"""A matrix product on the register-accurate model of the array: values, overflow events, cycles and a digest.
+
+The model steps every register of the SystemVerilog in rtl/ clock by clock, and equals it in all that is returned here
+(tests/rtl). It is the judge of `simulator.mapping.array_cycles`; `bittrue.simulate` is what runs networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import InputError, SpecError
+from simulator.kernels.clocked import COUNTS, DIGEST_START, JOB
+from simulator.kernels.clocked_output_stationary import clock_output_stationary
+from simulator.kernels.clocked_weight_stationary import clock_weight_stationary
+from simulator.numerics.modes import Dataflow
+
+Int64 = NDArray[np.int64]
+Execute = Callable[[Int64, Int64, Int64, Int64, Int64, Int64, Any, Any], None]
+"""Runs one job; parameters as `clock_weight_stationary`."""
+
+
+@dataclass(frozen=True)
+class ArrayRegister:
+    """Width and overflow mode of a register of the array."""
+
+    bits: int = 32
+    saturates: bool = False
+    """Saturates rather than wraps."""
+
+
+@dataclass(frozen=True)
+class ClockedArray:
+    """An array as built: the parameters of rtl/engine_ws.sv and rtl/engine_os.sv."""
+
+    dataflow: Dataflow
+    rows: int
+    cols: int
+    activation_bits: int = 8
+    weight_bits: int = 8
+    partial_sum: ArrayRegister = ArrayRegister()
+    """Weight stationary only."""
+    accumulator: ArrayRegister = ArrayRegister()
+    weight_double_buffer: bool = True
+    """Weight stationary only."""
+    output_bits: int = 8
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """y[m, n] = requantize(bias[n] + sum over k of (a[m, k] - zero point) * (w[k, n] - zero point)), all int64."""
+
+    a: Int64
+    """[M, K]"""
+    w: Int64
+    """[K, N]"""
+    bias: Int64
+    """[N], int32 values."""
+    multiplier: Int64
+    """[N], 0 <= multiplier < 2^31."""
+    shift: Int64
+    """[N], 0 <= shift < 64."""
+    activation_zero_point: int = 0
+    weight_zero_point: int = 0
+    output_zero_point: int = 0
+    output_minimum: int = -128
+    output_maximum: int = 127
+    k_cuts: tuple[int, ...] = ()
+    """Where K is cut into jobs that continue one another: rising multiples of the array's rows."""
+
+    @property
+    def k_chunks(self) -> Iterator[tuple[int, int]]:
+        """Begin and end of each job's k."""
+        bounds = (0, *self.k_cuts, self.a.shape[1])
+        return pairwise(bounds)
+
+
+@dataclass
+class ClockedRun:
+    """What the array did."""
+
+    accumulators: Int64
+    """[M, N]"""
+    outputs: Int64
+    """[M, N]"""
+    cycles: list[int] = field(default_factory=list)
+    """Of each job, from the first operand offered to the last output written."""
+    digest: int = DIGEST_START
+    """Over what left the array's right and bottom edges in every cycle."""
+    partial_sum_events: int = 0
+    accumulator_events: int = 0
+    saturations: int = 0
+
+
+def run_gemm(array: ClockedArray, gemm: Gemm, execute: Execute | None = None) -> ClockedRun:
+    """Run a matrix product on the array, job after job, and return what it did.
+
+    Parameters
+    ----------
+    array, gemm
+        The array and the product.
+    execute
+        What runs a job; default: the register-accurate model.
+
+    Raises
+    ------
+    InputError, SpecError
+        Operands, bias, scales or cuts that the array does not take.
+
+    """
+    _check(array, gemm)
+    weight_stationary = array.dataflow is Dataflow.WEIGHT_STATIONARY
+    layout = _WeightStationary(array, gemm) if weight_stationary else _OutputStationary(array, gemm)
+    if execute is None:
+        execute = clock_weight_stationary if weight_stationary else clock_output_stationary
+    accumulators = np.zeros((layout.result_words + 1, array.cols), np.int64)
+    outputs = np.zeros_like(accumulators)
+    biases = np.zeros((layout.n_folds + 1, array.cols), np.int64)
+    biases[:-1].flat[: len(gemm.bias)] = gemm.bias
+    scales = np.zeros((layout.n_folds + 1, 2, array.cols), np.int64)
+    scales[:-1, 0] = _pad(gemm.multiplier[None], 1, array.cols, 0).reshape(-1, array.cols)
+    scales[:-1, 1] = _pad(gemm.shift[None], 1, array.cols, 0).reshape(-1, array.cols)
+    counts = np.zeros(1, COUNTS)[0]
+    counts["digest"] = DIGEST_START
+    run = ClockedRun(accumulators, outputs)
+    for begin, end in gemm.k_chunks:
+        job = _job(array, gemm, begin)
+        activations, weights = layout.operands(job, begin, end)
+        execute(activations, weights, biases, scales, accumulators, outputs, job, counts)
+        run.cycles.append(int(counts["cycles"]))
+        run.partial_sum_events += int(counts["partial_sum_events"])
+        run.accumulator_events += int(counts["accumulator_events"])
+        run.saturations = int(counts["saturations"])
+    run.digest = int(counts["digest"])
+    run.accumulators, run.outputs = layout.matrix(accumulators), layout.matrix(outputs)
+    return run
+
+
+def _check(array: ClockedArray, gemm: Gemm) -> None:
+    for name, value, low, high in (
+        ("rows", array.rows, 1, 65536),
+        ("cols", array.cols, 1, 65536),
+        ("activation_bits", array.activation_bits, 2, 16),
+        ("weight_bits", array.weight_bits, 2, 16),
+        ("output_bits", array.output_bits, 2, 16),
+        ("partial_sum.bits", array.partial_sum.bits, 8, 64),
+        ("accumulator.bits", array.accumulator.bits, 8, 64),
+    ):
+        if not low <= value <= high:
+            raise SpecError(f"{name}: {value}, but it must lie in {low} to {high}")
+    (m, k), n = gemm.a.shape, gemm.w.shape[1]
+    if gemm.w.shape[0] != k or min(m, k, n) < 1:
+        raise InputError(f"a [M, K] and w [K, N] are {gemm.a.shape} and {gemm.w.shape}; K must agree, no size be 0")
+    for name, values, low, high in (
+        ("a", gemm.a, *_range(array.activation_bits)),
+        ("w", gemm.w, *_range(array.weight_bits)),
+        ("activation_zero_point", gemm.activation_zero_point, *_range(array.activation_bits)),
+        ("weight_zero_point", gemm.weight_zero_point, *_range(array.weight_bits)),
+        ("bias", gemm.bias, *_range(32)),
+        ("multiplier", gemm.multiplier, 0, 2**31 - 1),
+        ("shift", gemm.shift, 0, 63),
+        ("output_zero_point", gemm.output_zero_point, *_range(array.output_bits)),
+        ("output_minimum", gemm.output_minimum, *_range(array.output_bits)),
+        ("output_maximum", gemm.output_maximum, *_range(array.output_bits)),
+    ):
+        if np.min(values) < low or np.max(values) > high:
+            raise InputError(f"{name}: {np.min(values)} to {np.max(values)}, but the array takes {low} to {high}")
+    for name in ("bias", "multiplier", "shift"):
+        if getattr(gemm, name).shape != (n,):
+            raise InputError(f"{name} has shape {getattr(gemm, name).shape}, not ({n},)")
+    if any(end <= begin for begin, end in gemm.k_chunks) or any(cut % array.rows for cut in gemm.k_cuts):
+        raise SpecError(f"k_cuts {gemm.k_cuts}: give rising multiples of {array.rows} rows between 0 and K = {k}")
+
+
+def _range(bits: int) -> tuple[int, int]:
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def _pad(matrix: Int64, rows: int, cols: int, value: int) -> Int64:
+    """Fill a matrix up to multiples of `rows` and `cols`."""
+    m, n = matrix.shape
+    return np.pad(matrix, ((0, -m % rows), (0, -n % cols)), constant_values=value)
+
+
+def _job(array: ClockedArray, gemm: Gemm, k_begin: int) -> Any:
+    job = np.zeros(1, JOB)[0]
+    job["continues"] = k_begin > 0
+    job["last_columns"] = (gemm.w.shape[1] - 1) % array.cols + 1
+    job["last_rows"] = (gemm.a.shape[0] - 1) % array.rows + 1
+    job["weight_double_buffer"] = array.weight_double_buffer
+    for name in ("partial_sum", "accumulator"):
+        register: ArrayRegister = getattr(array, name)
+        job[f"{name}_bits"], job[f"{name}_saturates"] = register.bits, register.saturates
+    for name in ("activation_zero_point", "weight_zero_point", "output_zero_point", "output_minimum", "output_maximum"):
+        job[name] = getattr(gemm, name)
+    return job
+
+
+class _WeightStationary:
+    """How rtl/sequencer_ws.sv wants its scratchpads. Padding is the zero point."""
+
+    def __init__(self, array: ClockedArray, gemm: Gemm) -> None:
+        self.array, self.gemm = array, gemm
+        self.pixels = gemm.a.shape[0]
+        self.n_folds = -(-gemm.w.shape[1] // array.cols)
+        self.result_words = self.n_folds * self.pixels
+
+    def operands(self, job: Any, begin: int, end: int) -> tuple[Int64, Int64]:
+        """Activations [k_fold, pixel] of R, weights [n_fold, k_fold, row] of C; the job's sizes are filled in."""
+        rows, cols, gemm = self.array.rows, self.array.cols, self.gemm
+        a = _pad(gemm.a[:, begin:end], 1, rows, gemm.activation_zero_point)
+        w = _pad(gemm.w[begin:end], rows, cols, gemm.weight_zero_point)
+        job["pixels"], job["k_folds"], job["n_folds"] = self.pixels, len(w) // rows, self.n_folds
+        activations = a.reshape(self.pixels, -1, rows).transpose(1, 0, 2).reshape(-1, rows)
+        weights = w.reshape(-1, rows, self.n_folds, cols).transpose(2, 0, 1, 3).reshape(-1, cols)
+        return np.ascontiguousarray(activations), np.ascontiguousarray(weights)
+
+    def matrix(self, words: Int64) -> Int64:
+        """[M, N] of result words [n_fold, pixel]."""
+        blocks = words[:-1].reshape(self.n_folds, self.pixels, self.array.cols)
+        return blocks.transpose(1, 0, 2).reshape(self.pixels, -1)[:, : self.gemm.w.shape[1]]
+
+
+class _OutputStationary:
+    """How rtl/sequencer_os.sv wants its scratchpads. Padding is the zero point."""
+
+    def __init__(self, array: ClockedArray, gemm: Gemm) -> None:
+        self.array, self.gemm = array, gemm
+        self.m_blocks = -(-gemm.a.shape[0] // array.rows)
+        self.n_folds = -(-gemm.w.shape[1] // array.cols)
+        self.result_words = self.m_blocks * self.n_folds * array.rows
+
+    def operands(self, job: Any, begin: int, end: int) -> tuple[Int64, Int64]:
+        """Activations [m_block, k] of R, weights [n_block, k] of C; the job's sizes are filled in."""
+        rows, cols, gemm = self.array.rows, self.array.cols, self.gemm
+        a = _pad(gemm.a[:, begin:end], rows, 1, gemm.activation_zero_point)
+        w = _pad(gemm.w[begin:end], 1, cols, gemm.weight_zero_point)
+        job["m_blocks"], job["n_blocks"], job["k"] = self.m_blocks, self.n_folds, end - begin
+        activations = a.reshape(self.m_blocks, rows, -1).transpose(0, 2, 1).reshape(-1, rows)
+        weights = w.reshape(-1, self.n_folds, cols).transpose(1, 0, 2).reshape(-1, cols)
+        return np.ascontiguousarray(activations), np.ascontiguousarray(weights)
+
+    def matrix(self, words: Int64) -> Int64:
+        """[M, N] of result words [m_block, n_block, row]."""
+        rows, cols = self.array.rows, self.array.cols
+        blocks = words[:-1].reshape(self.m_blocks, self.n_folds, rows, cols).transpose(0, 2, 1, 3)
+        return blocks.reshape(self.m_blocks * rows, -1)[: self.gemm.a.shape[0], : self.gemm.w.shape[1]]

@@ -1,0 +1,31 @@
+"""The committed results of the SystemVerilog: the model gives them anywhere, the SystemVerilog gives them again."""
+
+from __future__ import annotations
+
+import pytest
+from rtl.golden import SEEDS, read, rows
+
+from support.gemm_cases import ARRAYS
+from support.verilated import VerilatedEngine, build, needs_verilator
+
+
+def golden(name: str) -> list[dict[str, str]]:
+    return [row for row in read() if row["array"] == name]
+
+
+def test_every_array_is_there():
+    assert len(read()) == len(ARRAYS) * len(SEEDS)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_the_model_gives_what_the_rtl_gave(name):
+    assert rows(name) == golden(name)
+
+
+class TestAnew:
+    pytestmark = needs_verilator
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", ARRAYS)
+    def test_the_rtl_gives_it_again(self, name):
+        assert rows(name, VerilatedEngine(build(ARRAYS[name]))) == golden(name)

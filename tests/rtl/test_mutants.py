@@ -1,0 +1,97 @@
+"""The comparisons notice one changed operator in the SystemVerilog and one changed constant in a model."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rtl.golden import read, rows
+
+import proof.array_cycles
+import simulator.kernels.clocked_output_stationary
+import simulator.kernels.clocked_weight_stationary
+import simulator.mapping.array_cycles
+from simulator.timing.clocked_array import run_gemm
+from support.gemm_cases import ARRAYS, Stream, differences, draw_gemm
+from support.verilated import RTL, VerilatedEngine, build, needs_verilator
+
+
+def replace_once(text: str, old: str, new: str) -> str:
+    assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+    return text.replace(old, new)
+
+
+class TestRtl:
+    pytestmark = needs_verilator
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("name", "file", "old", "new"),
+        [
+            ("ws_2x3_single", "register_add.sv", "EXACT_BITS'(present) +", "EXACT_BITS'(present) -"),
+            ("ws_3x5", "sequencer_ws.sv", "? pixels : 16'(ROWS)", "? pixels : 16'(ROWS + 1)"),
+            ("os_5x3", "array_os.sv", "passes_on << 1", "passes_on << 2"),
+            ("os_1x1", "requantizer.sv", "<< shift_by) >> 1", "<< shift_by) >> 2"),
+        ],
+    )
+    def test_a_changed_operator_is_noticed(self, name, file, old, new, tmp_path, monkeypatch):
+        monkeypatch.setenv("BITTRUE_RTL_CACHE", str(tmp_path / "cache"))
+        shutil.copytree(RTL, tmp_path / "rtl")
+        path = tmp_path / "rtl" / file
+        path.write_text(replace_once(path.read_text(), old, new))
+        array = ARRAYS[name]
+        engine = VerilatedEngine(build(array, tmp_path / "rtl"))
+        gemms = [draw_gemm(Stream(seed), array) for seed in range(20)]
+        assert any(differences(run_gemm(array, gemm, engine), run_gemm(array, gemm)) for gemm in gemms)
+
+
+def mutant(module, old: str, new: str, folder: Path):
+    """Import a changed copy of a module, without Numba: compiling it would take longer than running it."""
+    text = replace_once(Path(module.__file__).read_text(), old, new)
+    text = text.replace(
+        "from simulator.kernels._jit import kernel", "kernel = lambda **options: lambda function: function"
+    )
+    path = folder / "mutant.py"
+    path.write_text(text)
+    spec = importlib.util.spec_from_file_location("mutant", path)
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    return copy
+
+
+WS, OS = simulator.kernels.clocked_weight_stationary, simulator.kernels.clocked_output_stationary
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "old", "new", "noticed"),
+    [
+        ("ws_6x4", WS, "rows + cols - 2", "rows + cols - 2", False),
+        ("ws_6x4", WS, "rows + cols - 2", "rows + cols - 1", True),
+        ("ws_6x4", WS, "row[r, c] == r:", "row[r, c] == r - 1:", True),
+        ("os_4x6", OS, "shift(finish, rows - 1, last)", "shift(finish, rows, last)", True),
+        ("os_4x6", OS, "now == k - 1", "now == k - 2", True),
+    ],
+)
+def test_a_changed_constant_in_the_model_is_noticed(name, module, old, new, noticed, tmp_path):
+    table = [row for row in read() if row["array"] == name]
+    smallest = min(table, key=lambda row: sum(map(int, row["cycles"].split())))
+    changed = mutant(module, old, new, tmp_path)
+    execute = changed.clock_weight_stationary if module is WS else changed.clock_output_stationary
+    assert (rows(name, execute, [int(smallest["seed"])]) != [smallest]) == noticed
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new"),
+    [
+        ("weight_stationary", "device.cols + 2", "device.cols - 1 + 2"),
+        ("output_stationary", "device.cols + 1 + continued", "device.cols - 1 + 1 + continued"),
+        ("output_stationary", "continued * device.rows", "continued * (device.rows - 1)"),
+    ],
+)
+def test_a_changed_constant_in_a_closed_form_is_noticed(function, old, new, tmp_path, monkeypatch):
+    changed = mutant(simulator.mapping.array_cycles, old, new, tmp_path)
+    monkeypatch.setattr(proof.array_cycles, function, getattr(changed, function))
+    assert any(proof.array_cycles.judge(seed, Counter()) for seed in range(1, 40))
