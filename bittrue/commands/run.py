@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from bittrue.commands.loading import load_device, load_named_network
 from bittrue.console import refusals, stderr, stdout
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def run(
     _check_files(input_file, output)
     widths = _widths(sweep, values=input_file is not None and not timing_only)
     began = time.perf_counter()
-    device = _accelerator(accelerator, changes or [])
+    device = load_device(accelerator, changes or [])
     values = input_file is not None and not timing_only
     with RunProgress(stderr()) as progress:
         progress.phase("load", network)
-        loaded = _network(network, _assignments("--net", net or []), seed if values else None)
+        loaded = load_named_network(network, net or [], seed if values else None)
         options = {"values_only": values_only, "timing_only": not values, "keep_tensors": keep_tensors}
         result = _simulate(
             loaded,
@@ -128,40 +128,6 @@ def _check_files(input_file: Path | None, output: Path | None) -> None:
         check_input_file(input_file)
     if output is not None:
         check_replaceable(output)
-
-
-def _accelerator(name: str, changes: Sequence[str]) -> Accelerator:
-    from accel_models.load import load_accelerator
-
-    accelerator = load_accelerator(name)
-    return accelerator.evolve(_assignments("--set", changes)) if changes else accelerator
-
-
-def _assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
-    from accel_models.yaml_document import parse_value
-    from simulator.errors import SpecError
-
-    values = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise SpecError(f"{option} {text}: write KEY=VALUE")
-        try:
-            values[key.strip()] = parse_value(value)
-        except SpecError as error:
-            raise SpecError(f"{option} {key.strip()}: {error}") from None
-    return values
-
-
-def _network(name: str, keywords: dict[str, Any], seed: int | None) -> Network:
-    """Load a network; a built-in one gets seeded weights where `seed` is given and the user names no others."""
-    from workloads.load import load_network
-    from workloads.nets import registry
-
-    if seed is not None and name in registry.names() and not Path(name).is_file():
-        known = registry.describe(name)[1]
-        keywords = {k: v for k, v in (("weights", "seeded"), ("seed", seed)) if k in known} | keywords
-    return load_network(name, **keywords)
 
 
 def _simulate(
