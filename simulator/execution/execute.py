@@ -15,7 +15,9 @@ from simulator.execution import array, host, movement, vector
 from simulator.execution.context import ExecutionContext, Executor, LayerResult
 from simulator.graph.graph import Graph, Tensor
 from simulator.graph.ops import Op
+from simulator.kernels.extremes import extremes
 from simulator.lowering.layer import Engine, Layer
+from simulator.numerics.formats import IntFormat
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.overflow import OverflowRecord
 
@@ -57,9 +59,10 @@ def _check_input(tensor: Tensor, value: NDArray[Any]) -> NDArray[Any]:
         raise InputError(f"input {tensor.name}: shape {value.shape}, the network takes {tensor.shape}")
     if value.dtype != tensor.format.dtype:
         raise InputError(f"input {tensor.name}: dtype {value.dtype}, the network takes {tensor.format.dtype}")
-    least, greatest = getattr(tensor.format, "min", None), getattr(tensor.format, "max", None)
-    if least is not None and greatest is not None and value.size and (value.min() < least or value.max() > greatest):
-        raise InputError(f"input {tensor.name}: values {value.min()} to {value.max()} do not fit {tensor.format}")
+    if isinstance(tensor.format, IntFormat) and value.size and tensor.format.bits < 8 * value.itemsize:
+        least, greatest = extremes(np.ascontiguousarray(value).reshape(-1))
+        if least < tensor.format.min or greatest > tensor.format.max:
+            raise InputError(f"input {tensor.name}: values {least} to {greatest} do not fit {tensor.format}")
     return np.ascontiguousarray(value)
 
 
