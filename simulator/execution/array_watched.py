@@ -4,6 +4,9 @@ The layer is run as one wide sum, chunk by chunk of K in the device's order, and
 pixels are kept for each chunk and output channel. Within a chunk a running sum moves from where the chunk began by no
 less than the sum of its negative products' bounds and by no more than that of its positive ones'. Where those ranges
 lie between the rails throughout, no addition was an event, the registers held the exact sums, and so did the run.
+
+Where folds have partial sums that are proved safe, an accumulator moves at their ends alone. With a fold as the chunk
+there is nothing to bound: the layer has no event exactly if those sums lie between the rails.
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import Tiles, choose_tiles, chunk_begins, run_tiles
 from simulator.execution.array_weights import Weights
 from simulator.execution.fused import Fused
-from simulator.kernels.dot_tile import BYTES
-from simulator.lowering.layer import FoldOrder, RegisterSpec
+from simulator.kernels.dot_tile import BYTES, UNROLLED
+from simulator.lowering.layer import FoldOrder
 from simulator.numerics.scalar import needed_bits
 
 _CHUNK_K = 256
 """Short enough that a running sum stays near where the chunk began, long enough to cost little."""
+_ROUND = 4 * UNROLLED
+"""K of one round of the kernel's loop."""
 _INT32_MAX = (1 << 31) - 1
 
 
@@ -37,8 +42,11 @@ class _Chunks:
     """Sum of positive weights."""
     negative: NDArray[np.int64]
     """Sum of negative weights."""
-    before: NDArray[np.int64]
-    """Sum of all weights of earlier chunks."""
+
+    @property
+    def whole(self) -> NDArray[np.int64]:
+        """Sum of all weights."""
+        return self.positive + self.negative
 
 
 def run_watched(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fused | None) -> Guarded | None:
@@ -56,23 +64,30 @@ def run_watched(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
     if tiles is None:
         return None
     geometry, weights = operands.geometry, operands.weights
-    chunks = _chunks(weights, chunk_begins(geometry, tiles))
-    rises, falls = _moves(operands, chunks)
+    begins = chunk_begins(geometry, tiles)
+    chunks = _chunks(weights, begins)
     register = order.accumulator
-    if int((rises - falls).max()) > (register.max - register.min) // 2:
+    rises, falls = _moves(operands, chunks)
+    if order.fold_length and np.array_equal(begins, np.arange(0, geometry.k, order.fold_length)):
+        rises, falls = np.zeros_like(rises), np.zeros_like(falls)
+    elif int((rises - falls).max()) > (register.max - register.min) // 2:
         return None
     panels = -(-geometry.filters // tiles.isa.channels)
-    shape = (numba.get_num_threads(), 2, len(chunks.before), geometry.groups * panels * tiles.isa.channels)
+    shape = (numba.get_num_threads(), 2, len(chunks.whole), geometry.groups * panels * tiles.isa.channels)
     extremes = np.empty(shape, np.int32)
     extremes[:, 0], extremes[:, 1] = _INT32_MAX, -_INT32_MAX - 1
     values, saturations = run_tiles(operands, tiles, fused, extremes)
     ends = extremes.reshape(*shape[:3], geometry.groups, -1)[..., : geometry.filters].reshape(*shape[:3], -1)
-    lows, highs = ends[:, 0].min(axis=0).astype(np.int64), ends[:, 1].max(axis=0).astype(np.int64)
-    # A chunk begins where the one before ended, the first with the start value; kernels sum (q - least) * w.
-    corrections = operands.start[0] - (operands.x_zero_point - operands.x_format.min) * chunks.before
-    lows[1:], highs[1:] = lows[:-1], highs[:-1]
-    lows[0] = highs[0] = 0
-    if not _inside(lows + corrections + falls, highs + corrections + rises, register):
+    # Sums at the beginning of the first chunk, and at the end of each; kernels sum (q - least) * w.
+    zeros = np.zeros((1, operands.filters), np.int64)
+    lows = np.concatenate([zeros, ends[:, 0].min(axis=0)])
+    highs = np.concatenate([zeros, ends[:, 1].max(axis=0)])
+    before = np.concatenate([zeros, np.cumsum(chunks.whole, axis=0)])
+    start = operands.start[0] - (operands.x_zero_point - operands.x_format.min) * before
+    lows, highs = lows + start, highs + start
+    lows[:-1] += falls
+    highs[:-1] += rises
+    if lows.min() < register.min or highs.max() > register.max:
         return None
     return Guarded(values, saturations if fused else None, 0, 0, 0, (None, None))
 
@@ -89,7 +104,14 @@ def _tiles(operands: Operands, bounds: Bounds, order: FoldOrder) -> Tiles | None
         return None
     positive, negative = operands.weights.fold_sums(operands.geometry.k)
     greatest = (operands.x_format.max - operands.x_format.min) * max(int(positive.max()), -int(negative.min()))
-    return replace(tiles, chunk_k=_CHUNK_K) if greatest <= _INT32_MAX else None
+    return replace(tiles, chunk_k=_chunk_k(operands, order)) if greatest <= _INT32_MAX else None
+
+
+def _chunk_k(operands: Operands, order: FoldOrder) -> int:
+    """Return a fold, where each lies within the channels under one tap and the kernel can stop at its end."""
+    fold = order.fold_length
+    folds_are_chunks = fold and operands.geometry.channels % fold == 0 and fold % (_ROUND) == 0
+    return fold if folds_are_chunks else _CHUNK_K
 
 
 def _chunks(weights: Weights, begins: NDArray[np.int64]) -> _Chunks:
@@ -98,8 +120,7 @@ def _chunks(weights: Weights, begins: NDArray[np.int64]) -> _Chunks:
         centred = weights.centred
         positive = np.add.reduceat(np.maximum(centred, 0), begins, axis=1, dtype=np.int64).T
         whole = np.add.reduceat(centred, begins, axis=1, dtype=np.int64).T
-        before = np.concatenate([np.zeros_like(whole[:1]), np.cumsum(whole, axis=0)[:-1]])
-        weights.kept[key] = _Chunks(positive, whole - positive, before)
+        weights.kept[key] = _Chunks(positive, whole - positive)
     found: _Chunks = weights.kept[key]
     return found
 
@@ -110,7 +131,3 @@ def _moves(operands: Operands, chunks: _Chunks) -> tuple[NDArray[np.int64], NDAr
     rises = greatest * chunks.positive + least * chunks.negative
     falls = greatest * chunks.negative + least * chunks.positive
     return rises, falls
-
-
-def _inside(lows: NDArray[np.int64], highs: NDArray[np.int64], register: RegisterSpec) -> bool:
-    return bool(lows.min() >= register.min and highs.max() <= register.max)

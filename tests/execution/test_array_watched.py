@@ -20,6 +20,8 @@ SHAPES = {
     "1x1": ((2, 4, 5, 200), 19, Shape()),
     "3x3": ((1, 5, 4, 21), 70, Shape((3, 3), padding=(1, 1, 1, 1))),
     "dilated": ((1, 7, 6, 33), 8, Shape((3, 2), dilation=(2, 3), padding=(2, 1, 2, 3))),
+    "whole folds": ((1, 5, 4, 32), 70, Shape((3, 3), padding=(1, 0, 0, 1))),
+    "folds across taps": ((1, 5, 4, 24), 9, Shape((3, 3), padding=(1, 0, 0, 1))),
     "groups": ((1, 5, 4, 42), 12, Shape((3, 3), groups=2, stride=(2, 1))),
 }
 
@@ -50,7 +52,7 @@ def check(x, weights, bias, shape: Shape, quant: Quant, registers) -> None:
     check_ledger(result.overflow, twin, accelerator)
 
 
-@pytest.mark.parametrize("dataflow", [(1, None), (5, (20, "wrap")), (16, (32, "saturate"))], ids=str)
+@pytest.mark.parametrize("dataflow", [(1, None), (5, (20, "wrap")), (8, (24, "wrap")), (16, (32, "saturate"))], ids=str)
 @pytest.mark.parametrize("name", SHAPES)
 def test_proved_or_not_the_ledger_is_the_same(proofs, name, dataflow):
     """Registers from hopeless to safe: some are proved by their chunks, and none that has an event."""
