@@ -48,7 +48,7 @@ UseRamulatorTrace = False
 """
 DEVICE = ("rows", "cols", "ifmap_kb", "filter_kb", "ofmap_kb", "dataflow")
 LAYER = (*("ifmap_height", "ifmap_width", "filter_height", "filter_width", "channels", "filters", "stride"),)
-SEEDS = (1, 9)
+SEEDS = (1, 23)
 """Of the committed file."""
 REPORTS = ("COMPUTE_REPORT.csv", "BANDWIDTH_REPORT.csv", "DETAILED_ACCESS_REPORT.csv")
 
