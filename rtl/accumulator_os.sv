@@ -1,5 +1,5 @@
-// Accumulator memory of the output-stationary array: results of a block come row R - 1 first, are kept here, and are the
-// start values of the job that continues this one. Word block * ROWS + row, blocks in the order of the sequencer.
+// Accumulator memory of the output-stationary array: results of a block come row R - 1 first, are kept here, and are
+// the start values of the job that continues this one. Word block * ROWS + row, blocks in the order of the sequencer.
 module accumulator_os #(
     parameter int ROWS = 8,
     parameter int COLS = 8,

@@ -12,12 +12,23 @@ double sc_time_stamp() { return 0; }
 
 namespace {
 
+#ifdef CONVOLUTION
+constexpr int ACTIVATION_LANES = 1;
+#else
+constexpr int ACTIVATION_LANES = ROWS;
+#endif
+
 // Fields of JOB and COUNTS in simulator/kernels/clocked.py, in their order.
 struct Job {
   int64_t pixels, k_folds, n_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
   int64_t m_blocks, n_blocks, k, last_rows;
   int64_t continues, last_columns, accumulator_bits, accumulator_saturates;
   int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
+};
+// Fields of GEOMETRY in simulator/kernels/clocked_im2col.py.
+struct Geometry {
+  int64_t height, width, channels, kernel_height, kernel_width, stride[2], dilation[2], insertion[2], padding[2];
+  int64_t out_height, out_width;
 };
 struct Counts {
   uint64_t digest;
@@ -51,14 +62,15 @@ class Bench {
 
   void run(const int64_t* activations, int64_t activation_words, const int64_t* weights, int64_t weight_words,
            const int64_t* biases, const int64_t* scales, int64_t channel_words, int64_t* accumulators,
-           int64_t* outputs, int64_t result_words, const Job& job, Counts& counts, int64_t most_cycles) {
+           int64_t* outputs, int64_t result_words, const Job& job, const Geometry* geometry, Counts& counts,
+           int64_t most_cycles) {
     engine_->rst = 1;  // registers; memories keep what they hold
     engine_->start = 0;
     tick();
     tick();
     engine_->rst = 0;
     fill(activations, activation_words, weights, weight_words, biases, scales, channel_words);
-    set(job);
+    set(job, geometry);
     engine_->start = 1;
     tick();
     engine_->start = 0;
@@ -94,7 +106,8 @@ class Bench {
             const int64_t* biases, const int64_t* scales, int64_t channel_words) {
     engine_->activation_write = 1;
     for (int64_t word = 0; word < activation_words; ++word) {
-      for (int r = 0; r < ROWS; ++r) put(engine_->activation_data, r, ACTIVATION_BITS, activations[word * ROWS + r]);
+      for (int i = 0; i < ACTIVATION_LANES; ++i)
+        put(engine_->activation_data, i, ACTIVATION_BITS, activations[word * ACTIVATION_LANES + i]);
       write(word);
     }
     engine_->activation_write = 0;
@@ -121,7 +134,24 @@ class Bench {
     tick();
   }
 
-  void set(const Job& job) {
+  void set(const Job& job, [[maybe_unused]] const Geometry* geometry) {
+#ifdef CONVOLUTION
+    engine_->height = geometry->height;
+    engine_->width = geometry->width;
+    engine_->channels = geometry->channels;
+    engine_->kernel_height = geometry->kernel_height;
+    engine_->kernel_width = geometry->kernel_width;
+    engine_->out_height = geometry->out_height;
+    engine_->out_width = geometry->out_width;
+    for (int axis = 0; axis < 2; ++axis) {
+      const int64_t insertion = geometry->insertion[axis], padding = geometry->padding[axis];
+      const int64_t stored = (padding + insertion - 1) / insertion;  // stored elements that the padding has room for
+      put(engine_->stride, axis, 8, geometry->stride[axis]);
+      put(engine_->dilation, axis, 8, geometry->dilation[axis]);
+      put(engine_->insertion, axis, 8, insertion);
+      put(engine_->origin, axis, 24, -stored * 256 + (stored * insertion - padding));
+    }
+#endif
 #ifdef WEIGHT_STATIONARY
     engine_->pixels = job.pixels;
     engine_->k_folds = job.k_folds;
@@ -161,9 +191,9 @@ void* bench_new() { return new Bench; }
 void bench_delete(void* bench) { delete static_cast<Bench*>(bench); }
 void bench_run(void* bench, const int64_t* activations, int64_t activation_words, const int64_t* weights,
                int64_t weight_words, const int64_t* biases, const int64_t* scales, int64_t channel_words,
-               int64_t* accumulators, int64_t* outputs, int64_t result_words, const Job* job, Counts* counts,
-               int64_t most_cycles) {
+               int64_t* accumulators, int64_t* outputs, int64_t result_words, const Job* job, const Geometry* geometry,
+               Counts* counts, int64_t most_cycles) {
   static_cast<Bench*>(bench)->run(activations, activation_words, weights, weight_words, biases, scales, channel_words,
-                                  accumulators, outputs, result_words, *job, *counts, most_cycles);
+                                  accumulators, outputs, result_words, *job, geometry, *counts, most_cycles);
 }
 }

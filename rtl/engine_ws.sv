@@ -1,5 +1,5 @@
-// Weight-stationary engine: scratchpads, sequencer, array, accumulator memory, store path. A job is one tile operation:
-// `pixels` pixels, k_folds x n_folds folds; it may continue the accumulators of the job before it.
+// Weight-stationary engine for matrix products: activations lie in their scratchpad as the array takes them, a word for
+// each pixel and k fold.
 module engine_ws #(
     parameter int ROWS = 8,
     parameter int COLS = 8,
@@ -55,75 +55,28 @@ module engine_ws #(
     output logic                                  edge_valid
 );
   localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
-  logic activation_read, first_pixel, last_pixel, first_fold, last_fold, last_of_all, weight_read;
-  logic [ADDRESS_BITS-1:0] activation_address, weight_address;
-  logic [ROW_BITS-1:0] weight_row, offered_row;
-  logic offered_first, offered_weights;
-  logic [4:0] offered, token;
+  logic activation_read, unused_wanted, unused_first, unused_weight_read;
+  logic [ROW_BITS-1:0] unused_weight_row;
+  logic [ADDRESS_BITS-1:0] activation_address;
   logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
-  logic [COLS-1:0][WEIGHT_BITS:0] weights;
-  logic [COLS-1:0][PARTIAL_SUM_BITS-1:0] sums;
-  logic [ROWS-1:0][COLS-1:0] sum_overflow;
-  logic [COLS-1:0][1:0] accumulator_overflow;
-  logic [COLS-1:0][ACCUMULATOR_BITS-1:0] accumulators;
-  logic result_valid, result_last, last_write;
-  logic [ADDRESS_BITS-1:0] result_address, n_fold, result_n_fold;
-  logic [COLS-1:0] saturated;
 
-  sequencer_ws #(
-      .ROWS(ROWS), .ROW_BITS(ROW_BITS), .ADDRESS_BITS(ADDRESS_BITS), .DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER)
-  ) sequencer (
-      .clk, .rst, .start, .pixels, .k_folds, .n_folds, .activation_read, .activation_address, .first_pixel,
-      .last_pixel, .first_fold, .last_fold, .last_of_all, .weight_read, .weight_address, .weight_row
-  );
   operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
       .clk, .rst, .write(activation_write), .write_address, .write_data(activation_data), .read(activation_read),
       .read_address(activation_address), .zero_point(activation_zero_point), .operands(activations)
   );
-  operand_feed #(.LANES(COLS), .BITS(WEIGHT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) weight_feed (
-      .clk, .rst, .write(weight_write), .write_address, .write_data(weight_data), .read(weight_read),
-      .read_address(weight_address), .zero_point(weight_zero_point), .operands(weights)
-  );
-  // Tokens go with the operands: one cycle of scratchpad.
-  always_ff @(posedge clk) begin
-    offered_first <= first_pixel && !rst;
-    offered_weights <= weight_read && !rst;
-    offered_row <= weight_row;
-    offered <= rst ? '0 : {activation_read, last_pixel, first_fold, last_fold, last_pixel && last_of_all};
-  end
-  array_ws #(
-      .ROWS(ROWS), .COLS(COLS), .ROW_BITS(ROW_BITS), .ACTIVATION_BITS(ACTIVATION_BITS + 1),
-      .WEIGHT_BITS(WEIGHT_BITS + 1), .SUM_BITS(PARTIAL_SUM_BITS), .SUM_SATURATES(PARTIAL_SUM_SATURATES),
-      .DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER)
-  ) array (
-      .clk, .rst, .activations, .first(offered_first), .weights, .weight_valid(offered_weights),
-      .weight_row(offered_row), .sums, .overflow(sum_overflow), .right_activations(edge_activations),
-      .bottom_weights(edge_weights), .bottom_sums(edge_sums)
-  );
-  delay #(.BITS(5), .CYCLES(ROWS + COLS - 2)) tokens (.clk, .rst, .d(offered), .q(token));
-  assign edge_valid = token[4];
-  accumulator_ws #(
-      .COLS(COLS), .SUM_BITS(PARTIAL_SUM_BITS), .BIAS_BITS(BIAS_BITS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
-      .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .ADDRESS_BITS(ADDRESS_BITS)
-  ) accumulate (
-      .clk, .rst, .start, .continues, .pixels, .bias_write, .bias_write_address(write_address),
-      .bias_write_data(bias_data), .token_valid(token[4]), .token_last_pixel(token[3]), .token_first_fold(token[2]),
-      .token_last_fold(token[1]), .token_last(token[0]), .sums, .accumulators, .valid(result_valid),
-      .last(result_last), .address(result_address), .n_fold, .overflow(accumulator_overflow), .inspect(!running),
-      .inspect_address(read_address), .inspect_data(read_accumulators)
-  );
-  always_ff @(posedge clk) result_n_fold <= n_fold;
-  store_path #(
-      .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)
-  ) store (
-      .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
-      .scale_address(n_fold), .zero_point(output_zero_point), .minimum(output_minimum), .maximum(output_maximum),
-      .accumulators, .valid(result_valid),
-      .column_valid(result_n_fold == ADDRESS_BITS'(n_folds - 16'd1) ? last_columns : '1), .last(result_last),
-      .address(result_address), .read_address, .read_data(read_outputs), .saturated, .done(last_write)
-  );
-  job_counters #(.SUM_FLAGS(ROWS * COLS), .ACCUMULATOR_FLAGS(2 * COLS), .OUTPUT_FLAGS(COLS)) counters (
-      .clk, .rst, .start, .last_write, .sum_overflow, .accumulator_overflow, .saturated, .running, .done, .cycles,
-      .partial_sum_events, .accumulator_events, .saturations
+  core_ws #(
+      .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
+      .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
+      .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+      .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
+  ) core (
+      .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
+      .start, .continues, .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
+      .output_minimum, .output_maximum, .activation_wanted(unused_wanted), .hold(1'b0), .activation_read,
+      .first_wanted(unused_first), .activation_address, .weight_read(unused_weight_read),
+      .weight_row(unused_weight_row), .activations, .running, .done, .cycles, .partial_sum_events,
+      .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs, .edge_activations,
+      .edge_weights, .edge_sums, .edge_valid
   );
 endmodule

@@ -40,5 +40,7 @@ module job_counters #(
   event_counter #(.FLAGS(ACCUMULATOR_FLAGS)) count_accumulators (
       .clk, .clear(rst || start), .flags(accumulator_overflow), .count(accumulator_events)
   );
-  event_counter #(.FLAGS(OUTPUT_FLAGS)) count_outputs (.clk, .clear(rst || start), .flags(saturated), .count(saturations));
+  event_counter #(.FLAGS(OUTPUT_FLAGS)) count_outputs (
+      .clk, .clear(rst || start), .flags(saturated), .count(saturations)
+  );
 endmodule

@@ -1,6 +1,7 @@
 // Processing element of the output-stationary array. Activations and their tokens move right; weights, start values and
 // results move down, one PE a cycle. The accumulator starts at the bias that comes down with the block's first product,
-// or, where the block continues an earlier one, at a value that came down before and stayed where its row number matched.
+// or, where the block continues an earlier one, at a value that came down before and stayed where its row number
+// matched.
 module pe_os #(
     parameter int ROW = 0,
     parameter int ROW_BITS = 3,
@@ -48,7 +49,9 @@ module pe_os #(
   assign overflow[1] = first_i && !continues && start_overflow_i;
 
   assign product = PRODUCT_BITS'(activation_i) * PRODUCT_BITS'(weight_i);
-  register_add #(.BITS(SUM_BITS), .ADDEND_BITS(PRODUCT_BITS), .SATURATES(SUM_SATURATES)) add (.present, .addend(product), .next(sum), .overflow(overflow[0]));
+  register_add #(.BITS(SUM_BITS), .ADDEND_BITS(PRODUCT_BITS), .SATURATES(SUM_SATURATES)) add (
+      .present, .addend(product), .next(sum), .overflow(overflow[0])
+  );
 
   always_ff @(posedge clk) begin
     activation_o <= rst ? '0 : activation_i;

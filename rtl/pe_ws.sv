@@ -50,7 +50,9 @@ module pe_ws #(
   end
 
   assign product = PRODUCT_BITS'(activation_i) * PRODUCT_BITS'(weight);
-  register_add #(.BITS(SUM_BITS), .ADDEND_BITS(PRODUCT_BITS), .SATURATES(SUM_SATURATES)) add (.present(sum_i), .addend(product), .next(sum), .overflow);
+  register_add #(.BITS(SUM_BITS), .ADDEND_BITS(PRODUCT_BITS), .SATURATES(SUM_SATURATES)) add (
+      .present(sum_i), .addend(product), .next(sum), .overflow
+  );
 
   always_ff @(posedge clk) begin
     activation_o <= rst ? '0 : activation_i;

@@ -21,7 +21,9 @@ module requantizer #(
   logic [5:0] shift_by;
 
   if (ACCUMULATOR_BITS > 32) begin : g_narrow
-    register_add #(.BITS(32), .ADDEND_BITS(ACCUMULATOR_BITS), .SATURATES(1)) saturate (.present('0), .addend(accumulator), .next(narrow), .overflow(lost));
+    register_add #(.BITS(32), .ADDEND_BITS(ACCUMULATOR_BITS), .SATURATES(1)) saturate (
+        .present('0), .addend(accumulator), .next(narrow), .overflow(lost)
+    );
   end else begin : g_as_is
     assign narrow = 32'(accumulator);
     assign lost = 1'b0;

@@ -27,19 +27,19 @@ from simulator.kernels.registers import step
 _IDLE, _FILL, _STREAM = 0, 1, 2
 
 # Control registers: of the sequencer,
-_STATE, _STEP, _K_FOLD, _N_FOLD, _ACTIVATION_ADDRESS, _WEIGHT_ADDRESS = range(6)
+_STATE, _STEP, _K_FOLD, _N_FOLD, _ACTIVATION_ADDRESS, _WEIGHT_ADDRESS, _FETCHED = range(7)
 # beside the operands,
-_OFFERED = 6
+_OFFERED = 7
 # and of the accumulator memory: where the next token belongs, where this cycle's sums belong, what they are.
-_NEXT_ADDRESS, _NEXT_N_FOLD, _SUM_ADDRESS, _SUM_N_FOLD = range(7, 11)
-_SUM_VALID, _SUM_LOADS, _SUM_FINISHES, _SUM_LAST = range(11, 15)
-_CONTROL = 15
+_NEXT_ADDRESS, _NEXT_N_FOLD, _SUM_ADDRESS, _SUM_N_FOLD = range(8, 12)
+_SUM_VALID, _SUM_LOADS, _SUM_FINISHES, _SUM_LAST = range(12, 16)
+_CONTROL = 16
 _READ, _LAST_PIXEL, _FIRST_FOLD, _LAST_FOLD, _LAST = 16, 8, 4, 2, 1
 """Bits of a token."""
 
 
 @kernel(inline=True)
-def _clock_sequencer(control: Any, job: Any, rows: Any) -> Any:
+def _clock_sequencer(control: Any, job: Any, fetch_cycles: Any, rows: Any) -> Any:
     """Step rtl/sequencer_ws.sv; return token, first pixel, activations' and weights' word (-1: none), weights' row."""
     state, pixels, double = control[_STATE], job["pixels"], job["weight_double_buffer"]
     slot = max(pixels, rows) if double else pixels + rows
@@ -49,6 +49,10 @@ def _clock_sequencer(control: Any, job: Any, rows: Any) -> Any:
     token, first_pixel = 0, state == _STREAM and control[_STEP] == 0
     activation, weight = np.int64(-1), np.int64(-1)
     if state == _STREAM and control[_STEP] < pixels:
+        control[_FETCHED] += 1
+        if control[_FETCHED] < fetch_cycles[control[_ACTIVATION_ADDRESS]]:
+            return 0, False, activation, weight, np.int64(0)
+        control[_FETCHED] = 0
         last_pixel = control[_STEP] == pixels - 1
         token = _READ | _LAST_PIXEL * last_pixel | _FIRST_FOLD * (control[_K_FOLD] == 0) | _LAST_FOLD * last_fold
         token |= _LAST * (last_pixel and last_of_all)
@@ -131,7 +135,15 @@ def _clock_accumulators(
 
 @kernel()
 def clock_weight_stationary(
-    activations: Any, weights: Any, biases: Any, scales: Any, accumulators: Any, outputs: Any, job: Any, counts: Any
+    activations: Any,
+    fetch_cycles: Any,
+    weights: Any,
+    biases: Any,
+    scales: Any,
+    accumulators: Any,
+    outputs: Any,
+    job: Any,
+    counts: Any,
 ) -> None:
     """Run one job on the weight-stationary engine, from the first operand offered to the last output written.
 
@@ -139,6 +151,8 @@ def clock_weight_stationary(
     ----------
     activations, weights
         int64 [words, R] and [words, C], as rtl/sequencer_ws.sv reads them.
+    fetch_cycles
+        int64 [words], how long each word of activations takes to read, at least 1.
     biases, scales
         int64 [n_folds + 1, C] and [n_folds + 1, 2, C]: bias; multiplier and shift. The last word is not used.
     accumulators, outputs
@@ -183,7 +197,9 @@ def clock_weight_stationary(
         )
         enter(right, left_skew, left, down, top_skew, top)
         counts["partial_sum_events"] += _clock_array(right, down, stored, active, job)
-        token, first_pixel, activation_word, weight_word, weight_row = _clock_sequencer(control, job, rows)
+        token, first_pixel, activation_word, weight_word, weight_row = _clock_sequencer(
+            control, job, fetch_cycles, rows
+        )
         control[_OFFERED] = token
         offer(left[0], activation_word, activations, job["activation_zero_point"])
         offer(top[0], weight_word, weights, job["weight_zero_point"])

@@ -22,7 +22,7 @@ from simulator.numerics.modes import Dataflow
 
 Int64 = NDArray[np.int64]
 Execute = Callable[[Int64, Int64, Int64, Int64, Int64, Int64, Any, Any], None]
-"""Runs one job; parameters as `clock_weight_stationary`."""
+"""Runs one job; parameters as `clock_output_stationary`."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def run_gemm(array: ClockedArray, gemm: Gemm, execute: Execute | None = None) ->
     weight_stationary = array.dataflow is Dataflow.WEIGHT_STATIONARY
     layout = _WeightStationary(array, gemm) if weight_stationary else _OutputStationary(array, gemm)
     if execute is None:
-        execute = clock_weight_stationary if weight_stationary else clock_output_stationary
+        execute = _clock_weight_stationary if weight_stationary else clock_output_stationary
     accumulators = np.zeros((layout.result_words + 1, array.cols), np.int64)
     outputs = np.zeros_like(accumulators)
     biases = np.zeros((layout.n_folds + 1, array.cols), np.int64)
@@ -139,6 +139,11 @@ def run_gemm(array: ClockedArray, gemm: Gemm, execute: Execute | None = None) ->
     run.digest = int(counts["digest"])
     run.accumulators, run.outputs = layout.matrix(accumulators), layout.matrix(outputs)
     return run
+
+
+def _clock_weight_stationary(activations: Int64, *job: Any) -> None:
+    """Run a job of which every word of activations can be read in one cycle."""
+    clock_weight_stationary(activations, np.ones(len(activations), np.int64), *job)
 
 
 def _check(array: ClockedArray, gemm: Gemm) -> None:

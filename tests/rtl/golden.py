@@ -13,17 +13,40 @@ from pathlib import Path
 import numpy as np
 
 from simulator.timing.clocked_array import ClockedRun, Execute, run_gemm
+from simulator.timing.clocked_convolution import run_convolution
+from support.convolution_cases import ENGINES, draw_convolution
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
-from support.verilated import VerilatedEngine, build
+from support.verilated import VerilatedEngine, build_engine
+from support.verilator import RTL
 
 GOLDEN = Path(__file__).with_name("golden.csv")
 SEEDS = range(1000, 1006)
 
 
-def rows(name: str, execute: Execute | None = None, seeds: Iterable[int] = SEEDS) -> list[dict[str, str]]:
-    """One row for each product on the array `name`; run on the model where `execute` is None."""
-    array = ARRAYS[name]
-    return [_row(name, seed, run_gemm(array, draw_gemm(Stream(seed), array), execute)) for seed in seeds]
+NAMES = (*ARRAYS, *ENGINES)
+
+
+def engine(name: str, sources: Path = RTL) -> VerilatedEngine:
+    """Build the SystemVerilog of an array, or of an engine for convolutions."""
+    array, banks = ENGINES.get(name, (name, 0))
+    return build_engine(ARRAYS[array], banks, sources)
+
+
+def rows(name: str, rtl: Execute | None = None, seeds: Iterable[int] = SEEDS) -> list[dict[str, str]]:
+    """One row for each product or convolution; run on the model where `rtl` is None."""
+    run = _convolution if name in ENGINES else _product
+    return [_row(name, seed, run(name, seed, rtl)) for seed in seeds]
+
+
+def _product(name: str, seed: int, execute: Execute | None) -> ClockedRun:
+    return run_gemm(ARRAYS[name], draw_gemm(Stream(seed), ARRAYS[name]), execute)
+
+
+def _convolution(name: str, seed: int, rtl: VerilatedEngine | None) -> ClockedRun:
+    array, banks = ARRAYS[ENGINES[name][0]], ENGINES[name][1]
+    convolution, feature_map, product = draw_convolution(Stream(seed), array)
+    execute = rtl and rtl.convolve(feature_map, convolution.geometry)
+    return run_convolution(array, convolution, banks, feature_map, product, execute)
 
 
 def _row(name: str, seed: int, run: ClockedRun) -> dict[str, str]:
@@ -46,7 +69,7 @@ def read() -> list[dict[str, str]]:
 
 
 def main() -> None:
-    table = [row for name, array in ARRAYS.items() for row in rows(name, VerilatedEngine(build(array)))]
+    table = [row for name in NAMES for row in rows(name, engine(name))]
     with GOLDEN.open("w", newline="") as file:
         writer = csv.DictWriter(file, table[0], lineterminator="\n")
         writer.writeheader()

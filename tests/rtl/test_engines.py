@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 
 import pytest
 
 from simulator.timing.clocked_array import run_gemm
+from simulator.timing.clocked_convolution import run_convolution
+from support.convolution_cases import ENGINES, draw_convolution
 from support.gemm_cases import ARRAYS, Stream, differences, draw_gemm
-from support.verilated import RTL, VerilatedEngine, build, engine_parameters, literal, needs_verilator, top_module
+from support.verilated import build_engine, engine_parameters, top_module
+from support.verilator import RTL, lint, needs_verilator
 
 pytestmark = needs_verilator
 
 CASES = 85
-"""For each array; 13 arrays make 1,105."""
+"""For each array and engine: 13 arrays make 1,105 products, 4 engines 340 convolutions."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARRAYS)
 def test_rtl_equals_the_model(name):
     array = ARRAYS[name]
-    engine = VerilatedEngine(build(array))
+    engine = build_engine(array)
     met: Counter[str] = Counter()
     for seed in range(CASES):
         gemm = draw_gemm(Stream(seed), array)
@@ -40,15 +42,23 @@ def test_rtl_equals_the_model(name):
     assert met["calm"] > 0
 
 
-@pytest.mark.parametrize("name", ARRAYS)
-def test_lint_finds_nothing(name):
-    array = ARRAYS[name]
-    parameters = [f"-G{key}={literal(value)}" for key, value in engine_parameters(array).items()]
-    sources = sorted(str(path) for path in RTL.glob("*.sv"))
-    command = ["verilator", "--lint-only", "-Wall", "--top-module", top_module(array), *parameters, *sources]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_convolutions_on_rtl_equal_the_model(name):
+    array, banks = ARRAYS[ENGINES[name][0]], ENGINES[name][1]
+    engine = build_engine(array, banks)
+    for seed in range(CASES):
+        convolution, feature_map, product = draw_convolution(Stream(7, seed), array)
+        execute = engine.convolve(feature_map, convolution.geometry)
+        rtl, model = (run_convolution(array, convolution, banks, feature_map, product, run) for run in (execute, None))
+        assert differences(rtl, model) == [], f"seed {seed}: {convolution}"
+
+
+@pytest.mark.parametrize(
+    ("array", "banks"), [*((array, 0) for array in ARRAYS), *ENGINES.values()], ids=lambda value: str(value)
+)
+def test_lint_finds_nothing(array, banks):
+    assert lint(top_module(ARRAYS[array], banks), engine_parameters(ARRAYS[array], banks)) == ""
 
 
 def test_no_warning_is_waived():

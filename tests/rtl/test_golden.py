@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from rtl.golden import SEEDS, read, rows
+from rtl.golden import NAMES, SEEDS, engine, read, rows
 
-from support.gemm_cases import ARRAYS
-from support.verilated import VerilatedEngine, build, needs_verilator
+from support.verilator import needs_verilator
 
 
 def golden(name: str) -> list[dict[str, str]]:
@@ -14,10 +13,10 @@ def golden(name: str) -> list[dict[str, str]]:
 
 
 def test_every_array_is_there():
-    assert len(read()) == len(ARRAYS) * len(SEEDS)
+    assert len(read()) == len(NAMES) * len(SEEDS)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_model_gives_what_the_rtl_gave(name):
     assert rows(name) == golden(name)
 
@@ -26,6 +25,6 @@ class TestAnew:
     pytestmark = needs_verilator
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("name", ARRAYS)
+    @pytest.mark.parametrize("name", NAMES)
     def test_the_rtl_gives_it_again(self, name):
-        assert rows(name, VerilatedEngine(build(ARRAYS[name]))) == golden(name)
+        assert rows(name, engine(name)) == golden(name)

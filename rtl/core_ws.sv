@@ -1,0 +1,132 @@
+// A weight-stationary engine but for where its activations come from: sequencer, weights, array, accumulator memory,
+// store path. A job is one tile operation: `pixels` pixels, k_folds x n_folds folds; it may continue the accumulators
+// of the job before it.
+module core_ws #(
+    parameter int ROWS = 8,
+    parameter int COLS = 8,
+    parameter int ACTIVATION_BITS = 8,
+    parameter int WEIGHT_BITS = 8,
+    parameter int PARTIAL_SUM_BITS = 32,
+    parameter bit PARTIAL_SUM_SATURATES = 0,
+    parameter int ACCUMULATOR_BITS = 32,
+    parameter bit ACCUMULATOR_SATURATES = 0,
+    parameter bit WEIGHT_DOUBLE_BUFFER = 1,
+    parameter int BIAS_BITS = 32,
+    parameter int OUTPUT_BITS = 8,
+    parameter int ADDRESS_BITS = 13,
+    parameter int ROW_BITS = 3
+) (
+    input  logic                                  clk,
+    input  logic                                  rst,
+    // Scratchpads are filled through these, one word a cycle, while no job runs.
+    input  logic                                  weight_write,
+    input  logic                                  bias_write,
+    input  logic                                  scale_write,
+    input  logic [ADDRESS_BITS-1:0]               write_address,
+    input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
+    input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
+    input  logic [COLS-1:0][36:0]                 scale_data,
+    // Job: constant from `start` to `done`.
+    input  logic                                  start,
+    input  logic                                  continues,
+    input  logic [15:0]                           pixels,
+    input  logic [15:0]                           k_folds,
+    input  logic [15:0]                           n_folds,
+    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
+    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
+    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
+    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
+    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    // Activations: wanted until `hold` is low, then read, and there in the next cycle.
+    output logic                                  activation_wanted,
+    input  logic                                  hold,
+    output logic                                  activation_read,
+    output logic                                  first_wanted,         // the first pixel of a fold
+    output logic [ADDRESS_BITS-1:0]               activation_address,
+    output logic                                  weight_read,          // a row of the next fold's weights
+    output logic [ROW_BITS-1:0]                   weight_row,
+    input  logic [ROWS-1:0][ACTIVATION_BITS:0]    activations,
+    output logic                                  running,
+    output logic                                  done,
+    output logic [31:0]                           cycles,
+    output logic [31:0]                           partial_sum_events,
+    output logic [31:0]                           accumulator_events,
+    output logic [31:0]                           saturations,
+    // Results are read through these while no job runs, in the cycle after the address.
+    input  logic [ADDRESS_BITS-1:0]               read_address,
+    output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] read_accumulators,
+    output logic [COLS-1:0][OUTPUT_BITS-1:0]      read_outputs,
+    // What leaves the array in every cycle: for the test bench.
+    output logic [ROWS-1:0][ACTIVATION_BITS:0]    edge_activations,
+    output logic [COLS-1:0][WEIGHT_BITS:0]        edge_weights,
+    output logic [COLS-1:0][PARTIAL_SUM_BITS-1:0] edge_sums,
+    output logic                                  edge_valid
+);
+  logic last_pixel, first_fold, last_fold, last_of_all;
+  logic [ADDRESS_BITS-1:0] weight_address;
+  logic [ROW_BITS-1:0] offered_row;
+  logic offered_first, offered_weights;
+  logic [4:0] offered, token;
+  logic [COLS-1:0][WEIGHT_BITS:0] weights;
+  logic [COLS-1:0][PARTIAL_SUM_BITS-1:0] sums;
+  logic [ROWS-1:0][COLS-1:0] sum_overflow;
+  logic [COLS-1:0][1:0] accumulator_overflow;
+  logic [COLS-1:0][ACCUMULATOR_BITS-1:0] accumulators;
+  logic result_valid, result_last, last_write;
+  logic [ADDRESS_BITS-1:0] result_address, n_fold, result_n_fold;
+  logic [COLS-1:0] saturated;
+
+  sequencer_ws #(
+      .ROWS(ROWS), .ROW_BITS(ROW_BITS), .ADDRESS_BITS(ADDRESS_BITS), .DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER)
+  ) sequencer (
+      .clk, .rst, .start, .pixels, .k_folds, .n_folds, .hold, .activation_wanted, .activation_read,
+      .activation_address, .first_wanted, .last_pixel, .first_fold, .last_fold, .last_of_all, .weight_read,
+      .weight_address, .weight_row
+  );
+  operand_feed #(.LANES(COLS), .BITS(WEIGHT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) weight_feed (
+      .clk, .rst, .write(weight_write), .write_address, .write_data(weight_data), .read(weight_read),
+      .read_address(weight_address), .zero_point(weight_zero_point), .operands(weights)
+  );
+  // Tokens go with the operands: one cycle of scratchpad.
+  always_ff @(posedge clk) begin
+    offered_first <= activation_read && first_wanted && !rst;
+    offered_weights <= weight_read && !rst;
+    offered_row <= weight_row;
+    offered <= rst ? '0 : {activation_read, last_pixel, first_fold, last_fold, last_pixel && last_of_all};
+  end
+  array_ws #(
+      .ROWS(ROWS), .COLS(COLS), .ROW_BITS(ROW_BITS), .ACTIVATION_BITS(ACTIVATION_BITS + 1),
+      .WEIGHT_BITS(WEIGHT_BITS + 1), .SUM_BITS(PARTIAL_SUM_BITS), .SUM_SATURATES(PARTIAL_SUM_SATURATES),
+      .DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER)
+  ) array (
+      .clk, .rst, .activations, .first(offered_first), .weights, .weight_valid(offered_weights),
+      .weight_row(offered_row), .sums, .overflow(sum_overflow), .right_activations(edge_activations),
+      .bottom_weights(edge_weights), .bottom_sums(edge_sums)
+  );
+  delay #(.BITS(5), .CYCLES(ROWS + COLS - 2)) tokens (.clk, .rst, .d(offered), .q(token));
+  assign edge_valid = token[4];
+  accumulator_ws #(
+      .COLS(COLS), .SUM_BITS(PARTIAL_SUM_BITS), .BIAS_BITS(BIAS_BITS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+      .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .ADDRESS_BITS(ADDRESS_BITS)
+  ) accumulate (
+      .clk, .rst, .start, .continues, .pixels, .bias_write, .bias_write_address(write_address),
+      .bias_write_data(bias_data), .token_valid(token[4]), .token_last_pixel(token[3]), .token_first_fold(token[2]),
+      .token_last_fold(token[1]), .token_last(token[0]), .sums, .accumulators, .valid(result_valid),
+      .last(result_last), .address(result_address), .n_fold, .overflow(accumulator_overflow), .inspect(!running),
+      .inspect_address(read_address), .inspect_data(read_accumulators)
+  );
+  always_ff @(posedge clk) result_n_fold <= n_fold;
+  store_path #(
+      .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)
+  ) store (
+      .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
+      .scale_address(n_fold), .zero_point(output_zero_point), .minimum(output_minimum), .maximum(output_maximum),
+      .accumulators, .valid(result_valid),
+      .column_valid(result_n_fold == ADDRESS_BITS'(n_folds - 16'd1) ? last_columns : '1), .last(result_last),
+      .address(result_address), .read_address, .read_data(read_outputs), .saturated, .done(last_write)
+  );
+  job_counters #(.SUM_FLAGS(ROWS * COLS), .ACCUMULATOR_FLAGS(2 * COLS), .OUTPUT_FLAGS(COLS)) counters (
+      .clk, .rst, .start, .last_write, .sum_overflow, .accumulator_overflow, .saturated, .running, .done, .cycles,
+      .partial_sum_events, .accumulator_events, .saturations
+  );
+endmodule

@@ -1,0 +1,97 @@
+// Weight-stationary engine for convolutions: the feature map lies in banks, height x width x channels, and each row of
+// the array makes its own addresses. k = (kernel row, kernel column, channel), channel fastest.
+module engine_conv #(
+    parameter int ROWS = 8,
+    parameter int COLS = 8,
+    parameter int ACTIVATION_BITS = 8,
+    parameter int WEIGHT_BITS = 8,
+    parameter int PARTIAL_SUM_BITS = 32,
+    parameter bit PARTIAL_SUM_SATURATES = 0,
+    parameter int ACCUMULATOR_BITS = 32,
+    parameter bit ACCUMULATOR_SATURATES = 0,
+    parameter bit WEIGHT_DOUBLE_BUFFER = 1,
+    parameter int BIAS_BITS = 32,
+    parameter int OUTPUT_BITS = 8,
+    parameter int ADDRESS_BITS = 13,
+    parameter int BANKS = 4                 // a power of two, at least 2
+) (
+    input  logic                                  clk,
+    input  logic                                  rst,
+    // Scratchpads are filled through these, one word a cycle, while no job runs.
+    input  logic                                  activation_write,
+    input  logic                                  weight_write,
+    input  logic                                  bias_write,
+    input  logic                                  scale_write,
+    input  logic [ADDRESS_BITS-1:0]               write_address,
+    input  logic [ACTIVATION_BITS-1:0]            activation_data,      // one element
+    input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
+    input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
+    input  logic [COLS-1:0][36:0]                 scale_data,
+    // Job: constant from `start` to `done`.
+    input  logic                                  start,
+    input  logic                                  continues,
+    input  logic [15:0]                           pixels,
+    input  logic [15:0]                           k_folds,
+    input  logic [15:0]                           n_folds,
+    input  logic [15:0]                           height,               // of the feature map
+    input  logic [15:0]                           width,
+    input  logic [15:0]                           channels,
+    input  logic [15:0]                           kernel_height,
+    input  logic [15:0]                           kernel_width,
+    input  logic [1:0][7:0]                       stride,               // [0] vertical, [1] horizontal
+    input  logic [1:0][7:0]                       dilation,
+    input  logic [1:0][7:0]                       insertion,            // 1: no zeros are woven in
+    input  logic [1:0][23:0]                      origin,               // place of the first pixel's first tap
+    input  logic [15:0]                           out_height,
+    input  logic [15:0]                           out_width,
+    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
+    input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
+    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
+    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
+    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
+    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    output logic                                  running,
+    output logic                                  done,
+    output logic [31:0]                           cycles,
+    output logic [31:0]                           partial_sum_events,
+    output logic [31:0]                           accumulator_events,
+    output logic [31:0]                           saturations,
+    // Results are read through these while no job runs, in the cycle after the address.
+    input  logic [ADDRESS_BITS-1:0]               read_address,
+    output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] read_accumulators,
+    output logic [COLS-1:0][OUTPUT_BITS-1:0]      read_outputs,
+    // What leaves the array in every cycle: for the test bench.
+    output logic [ROWS-1:0][ACTIVATION_BITS:0]    edge_activations,
+    output logic [COLS-1:0][WEIGHT_BITS:0]        edge_weights,
+    output logic [COLS-1:0][PARTIAL_SUM_BITS-1:0] edge_sums,
+    output logic                                  edge_valid
+);
+  localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
+  logic activation_wanted, activation_read, first_wanted, hold, weight_read;
+  logic [ROW_BITS-1:0] weight_row;
+  logic [ADDRESS_BITS-1:0] unused_address;
+  logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
+
+  im2col_feed #(
+      .ROWS(ROWS), .ROW_BITS(ROW_BITS), .BITS(ACTIVATION_BITS), .BANKS(BANKS), .ADDRESS_BITS(ADDRESS_BITS)
+  ) activation_feed (
+      .clk, .rst, .start, .write(activation_write), .write_address, .write_data(activation_data), .k_folds, .height,
+      .width, .channels, .kernel_height, .kernel_width, .stride, .dilation, .insertion, .origin, .out_height,
+      .out_width, .zero_point(activation_zero_point), .tap_step(weight_read), .tap_row(weight_row),
+      .wanted(activation_wanted), .first_wanted, .read(activation_read), .hold, .operands(activations)
+  );
+  core_ws #(
+      .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
+      .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
+      .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+      .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
+  ) core (
+      .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
+      .start, .continues, .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
+      .output_minimum, .output_maximum, .activation_wanted, .hold, .activation_read, .first_wanted,
+      .activation_address(unused_address), .weight_read, .weight_row, .activations, .running, .done, .cycles,
+      .partial_sum_events, .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs,
+      .edge_activations, .edge_weights, .edge_sums, .edge_valid
+  );
+endmodule

@@ -1,0 +1,116 @@
+// Activation side of the array for convolutions: each row has a tap of the filter, and reads its element of the feature
+// map for every pixel. The taps of the next fold come one a row with that fold's weights and wait, as those do, for its
+// first pixel. A pixel is held until every row has its element: banks in conflict take more than one cycle.
+module im2col_feed #(
+    parameter int ROWS = 8,
+    parameter int ROW_BITS = 3,
+    parameter int BITS = 8,
+    parameter int BANKS = 4,
+    parameter int ADDRESS_BITS = 10
+) (
+    input  logic                             clk,
+    input  logic                             rst,
+    input  logic                             start,
+    input  logic                             write,          // an element of the feature map
+    input  logic        [ADDRESS_BITS-1:0]   write_address,
+    input  logic        [BITS-1:0]           write_data,
+    input  logic        [15:0]               k_folds,
+    input  logic        [15:0]               height,
+    input  logic        [15:0]               width,
+    input  logic        [15:0]               channels,
+    input  logic        [15:0]               kernel_height,
+    input  logic        [15:0]               kernel_width,
+    input  logic        [1:0][7:0]           stride,
+    input  logic        [1:0][7:0]           dilation,
+    input  logic        [1:0][7:0]           insertion,
+    input  logic        [1:0][23:0]          origin,
+    input  logic        [15:0]               out_height,
+    input  logic        [15:0]               out_width,
+    input  logic signed [BITS-1:0]           zero_point,
+    input  logic                             tap_step,       // a tap of the next fold, for the row tap_row
+    input  logic        [ROW_BITS-1:0]       tap_row,
+    input  logic                             wanted,         // a pixel
+    input  logic                             first_wanted,   // the first of a fold
+    input  logic                             read,           // wanted and not held
+    output logic                             hold,
+    output logic        [ROWS-1:0][BITS:0]   operands        // in the cycle after `read`
+);
+  localparam int BANK_BITS = $clog2(BANKS);
+  localparam int WORD_BITS = ADDRESS_BITS - BANK_BITS;
+  localparam int TAP_BITS = 1 + 16 + 48;  // whether there is one, channel, place
+  logic [1:0][23:0] tap_place, pixel_place;
+  logic [15:0] tap_channel, tap_fold;
+  logic beyond, last_tap, fold_ends, walk_ends;
+  logic [ROWS-1:0][TAP_BITS-1:0] waiting, active;
+  logic [ROWS-1:0] reads, lane_wants, served, had, offered, fresh;
+  logic [ROWS-1:0][ADDRESS_BITS-1:0] address;
+  logic [ROWS-1:0][BANK_BITS-1:0] bank;
+  logic [ROWS-1:0][BITS-1:0] element, kept;
+  logic [BANKS-1:0][WORD_BITS-1:0] word;
+  logic [BANKS-1:0][BITS-1:0] bank_data;
+  logic [15:0] unused_position;
+  logic unused_last;
+
+  // Taps, one a cycle; past the last one rows stay empty until the fold is full.
+  assign fold_ends = tap_step && tap_row == ROW_BITS'(ROWS - 1);
+  assign walk_ends = fold_ends && tap_fold == k_folds - 16'd1;
+  im2col_walker taps (
+      .clk, .restart(start || walk_ends), .advance(tap_step && !beyond), .depth(channels), .rows(kernel_height),
+      .columns(kernel_width), .step(dilation), .insertion, .origin('0), .position(tap_channel), .place(tap_place),
+      .last(last_tap)
+  );
+  always_ff @(posedge clk) begin
+    if (rst || start || walk_ends) begin
+      tap_fold <= 16'd0;
+      beyond <= 1'b0;
+    end else begin
+      if (fold_ends) tap_fold <= tap_fold + 16'd1;
+      if (tap_step && last_tap) beyond <= 1'b1;
+    end
+    if (tap_step) waiting[tap_row] <= {!beyond, tap_channel, tap_place};
+    if (first_wanted && read) active <= waiting;
+  end
+
+  im2col_walker pixels (
+      .clk, .restart(start), .advance(read), .depth(16'd1), .rows(out_height), .columns(out_width), .step(stride),
+      .insertion, .origin, .position(unused_position),
+      .place(pixel_place), .last(unused_last)
+  );
+
+  for (genvar r = 0; r < ROWS; r++) begin : g_row
+    logic [TAP_BITS-1:0] tap;
+    logic stored;
+    assign tap = first_wanted ? waiting[r] : active[r];
+    im2col_lane #(.ADDRESS_BITS(ADDRESS_BITS)) lane (
+        .height, .width, .channels, .insertion, .pixel(pixel_place), .tap(tap[47:0]), .channel(tap[63:48]),
+        .reads(stored), .address(address[r])
+    );
+    assign reads[r] = tap[64] && stored;
+    assign lane_wants[r] = wanted && reads[r] && !had[r];
+  end
+
+  bank_arbiter #(.LANES(ROWS), .BANKS(BANKS), .BANK_BITS(BANK_BITS), .WORD_BITS(WORD_BITS)) arbiter (
+      .wanted(lane_wants), .address, .served, .word
+  );
+  assign hold = |(lane_wants & ~served);
+  for (genvar b = 0; b < BANKS; b++) begin : g_bank
+    scratchpad #(.WIDTH(BITS), .ADDRESS_BITS(WORD_BITS)) memory (
+        .clk, .write(write && write_address[BANK_BITS-1:0] == BANK_BITS'(b)),
+        .write_address(write_address[ADDRESS_BITS-1:BANK_BITS]), .write_data, .read_address(word[b]),
+        .read_data(bank_data[b])
+    );
+  end
+
+  // An element that comes while its pixel is held is kept.
+  for (genvar r = 0; r < ROWS; r++) begin : g_element
+    assign element[r] = fresh[r] ? bank_data[bank[r]] : kept[r];
+    assign operands[r] = offered[r] ? (BITS + 1)'($signed(element[r])) - (BITS + 1)'(zero_point) : '0;
+    always_ff @(posedge clk) begin
+      had[r] <= !rst && hold && (had[r] || served[r]);
+      fresh[r] <= served[r];
+      bank[r] <= address[r][BANK_BITS-1:0];
+      kept[r] <= element[r];
+      offered[r] <= !rst && read && reads[r];
+    end
+  end
+endmodule

@@ -1,0 +1,106 @@
+"""A convolution on the register-accurate weight-stationary array, fed by an address generator over banked memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from simulator.errors import SpecError
+from simulator.kernels.clocked_im2col import GEOMETRY, fetch
+from simulator.kernels.clocked_weight_stationary import clock_weight_stationary
+from simulator.numerics.modes import Dataflow
+from simulator.timing.clocked_array import ClockedArray, ClockedRun, Execute, Gemm, Int64, run_gemm
+
+Pair = tuple[int, int]
+"""Vertical, horizontal."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Sizes of a convolution, NHWC, one image, one group.
+
+    A transposed convolution of stride s and padding p is one over a map with s - 1 zeros woven in between neighbours:
+    `insertion` s, `stride` 1, filter flipped, `padding` kernel - 1 - p.
+    """
+
+    size: Pair
+    channels: int
+    kernel: Pair
+    out_size: Pair
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    """Top, left."""
+    insertion: Pair = (1, 1)
+    """Places from one stored element to the next; where it is not 1, stride and dilation are."""
+
+    @property
+    def geometry(self) -> Any:
+        """Record of dtype GEOMETRY."""
+        sizes = (*self.size, self.channels, *self.kernel, *self.stride, *self.dilation, *self.insertion)
+        return np.array([(*sizes, *self.padding, *self.out_size)], GEOMETRY)[0]
+
+    @property
+    def k(self) -> int:
+        """Products of an output."""
+        return self.kernel[0] * self.kernel[1] * self.channels
+
+
+def run_convolution(
+    array: ClockedArray,
+    convolution: Convolution,
+    banks: int,
+    feature_map: Int64,
+    product: Gemm,
+    execute: Execute | None = None,
+) -> ClockedRun:
+    """Run a convolution on the array; cycles include those in which a pixel waits for a bank.
+
+    Parameters
+    ----------
+    array
+        Weight stationary.
+    convolution
+        Its sizes.
+    banks
+        Of the input scratchpad, a power of two from 2.
+    feature_map
+        int64 [height, width, channels].
+    product
+        Weights [k, filters] with k = (kernel row, kernel column, channel), bias, scales; its `a` and cuts are not used.
+    execute
+        What runs the job; default: the register-accurate model.
+
+    Raises
+    ------
+    InputError, SpecError
+        What the array does not take.
+
+    """
+    _check(array, convolution, banks, feature_map)
+    pixels = convolution.out_size[0] * convolution.out_size[1]
+    folds = -(-convolution.k // array.rows)
+    operands, cycles = np.empty((folds * pixels, array.rows), np.int64), np.empty(folds * pixels, np.int64)
+    flat, geometry = np.ascontiguousarray(feature_map, np.int64).reshape(-1), convolution.geometry
+    fetch(flat, geometry, banks, product.activation_zero_point, operands, cycles)
+    a = operands.reshape(folds, pixels, array.rows).transpose(1, 0, 2).reshape(pixels, -1)[:, : convolution.k]
+
+    def clock(activations: Int64, *job: Any) -> None:
+        clock_weight_stationary(activations, cycles, *job)
+
+    return run_gemm(array, replace(product, a=a, k_cuts=()), execute or clock)
+
+
+def _check(array: ClockedArray, convolution: Convolution, banks: int, feature_map: Int64) -> None:
+    if array.dataflow is not Dataflow.WEIGHT_STATIONARY:
+        raise SpecError(f"convolutions run on a weight_stationary array, not {array.dataflow.value}")
+    if banks < 2 or banks & (banks - 1):
+        raise SpecError(f"banks: {banks}, but it must be a power of two from 2")
+    if feature_map.shape != (*convolution.size, convolution.channels):
+        raise SpecError(f"the feature map is {feature_map.shape}, not {(*convolution.size, convolution.channels)}")
+    for axis, name in enumerate(("vertical", "horizontal")):
+        steps = (convolution.stride[axis], convolution.dilation[axis])
+        if convolution.insertion[axis] > 1 and steps != (1, 1):
+            raise SpecError(f"{name} insertion {convolution.insertion[axis]} needs stride and dilation 1, not {steps}")

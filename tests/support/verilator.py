@@ -1,0 +1,92 @@
+"""Build SystemVerilog of rtl/ with Verilator into shared libraries, and keep them."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+RTL = Path(__file__).parents[2] / "rtl"
+Parameters = Mapping[str, int | bool]
+"""Parameters of a top module, by name; truth values are single bits."""
+
+needs_verilator = [
+    pytest.mark.rtl,
+    pytest.mark.skipif(shutil.which("verilator") is None, reason="needs Verilator: apt install verilator g++ make"),
+]
+"""Marks of tests that run the SystemVerilog; under CI=true they fail where they cannot."""
+
+
+def cache_directory() -> Path:
+    """Where built libraries are kept: BITTRUE_RTL_CACHE, else the user's cache folder."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "bittrue" / "rtl"
+    return Path(os.environ.get("BITTRUE_RTL_CACHE", base))
+
+
+def build(top: str, parameters: Parameters, bench: str, defines: Mapping[str, int], rtl: Path = RTL) -> Path:
+    """Return a module's shared library, built where the cache, keyed by all that decides it, has none.
+
+    Parameters
+    ----------
+    top, parameters
+        The module.
+    bench
+        File in `rtl` that drives it. The parameters are macros there, and ENGINE is the verilated class.
+    defines
+        More macros for the bench.
+    rtl
+        Folder of the sources.
+
+    """
+    sources = [*sorted(rtl.glob("*.sv")), rtl / bench]
+    version = subprocess.run(["verilator", "--version"], capture_output=True, text=True, check=True).stdout
+    digest = hashlib.sha256(repr((top, dict(parameters), bench, dict(defines), version)).encode())
+    for source in [*sources, Path(__file__)]:
+        digest.update(source.read_bytes())
+    cache = cache_directory()
+    library = cache / f"{digest.hexdigest()[:24]}.so"
+    cache.mkdir(parents=True, exist_ok=True)
+    with library.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be building the same
+        if not library.exists():
+            with tempfile.TemporaryDirectory(dir=cache) as folder:
+                _verilate(top, parameters, defines, sources, Path(folder))
+                (Path(folder) / "engine.so").replace(library)
+    return library
+
+
+def _verilate(top: str, parameters: Parameters, defines: Mapping[str, int], sources: list[Path], folder: Path) -> None:
+    names = {"ENGINE": "Vengine", "ENGINE_HEADER": '\\"Vengine.h\\"'}
+    macros = {**names, **{name: int(value) for name, value in parameters.items()}, **defines}
+    flags = " ".join(["-fPIC", *(f"-D{name}={value}" for name, value in macros.items())])
+    command = [
+        *("verilator", "--cc", "--exe", "--build", "-j", "1", "-O3", "--x-assign", "fast", "--x-initial", "fast"),
+        *("--noassert", "--top-module", top, "--prefix", "Vengine", "--Mdir", str(folder)),
+        *arguments(parameters),
+        *("-CFLAGS", flags, "-LDFLAGS", "-shared", "-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"),
+        *("-o", "engine.so"),
+        *map(str, sources),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{result.stdout[-4000:]}{result.stderr[-4000:]}")
+
+
+def lint(top: str, parameters: Parameters) -> str:
+    """Return what `verilator --lint-only -Wall` says about a module; nothing where it is clean."""
+    sources = sorted(str(path) for path in RTL.glob("*.sv"))
+    command = ["verilator", "--lint-only", "-Wall", "--top-module", top, *arguments(parameters), *sources]
+    return subprocess.run(command, capture_output=True, text=True).stderr
+
+
+def arguments(parameters: Parameters) -> list[str]:
+    """Verilator's arguments that set the parameters of the top module."""
+    literals = {name: f"1'b{value:d}" if isinstance(value, bool) else value for name, value in parameters.items()}
+    return [f"-G{name}={literal}" for name, literal in literals.items()]
