@@ -30,8 +30,8 @@ from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.hashing import content_hash
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord, TraceEvent
-from simulator.timing.layer_records import layer_records, untimed_records
-from simulator.timing.machine import run_schedule
+from simulator.timing.fast import run_schedule
+from simulator.timing.layer_records import layer_counts, layer_records, untimed_records
 
 Progress = Callable[[int, int, str], None]
 """(done, total, label)."""
@@ -106,7 +106,7 @@ class Prepared:
     sweep: Sweep | None = None
     """Set where Options.accumulator_sweep names widths."""
     _weights: dict[Hashable, Weights] = field(default_factory=dict, repr=False)
-    _timed: list[tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]] = field(default_factory=list, repr=False)
+    _timed: list[tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]] = field(default_factory=list, repr=False)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]] | None = None, on_progress: Progress | None = None
@@ -151,14 +151,15 @@ class Prepared:
             labels = options.label_output
             return execute_sweep(self.graph, self.sweep, inputs, context, label_output=labels, **common)
 
-    def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]:
+    def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]:
         if not self.options.timing:
             return untimed_records(self.layers), ()
         if not self._timed:
             # Inputs never decide time, so a prepared network is scheduled once.
             schedule = map_layers(self.layers, self.accelerator)
             timeline = run_schedule(schedule, self.accelerator, on_progress)
-            records = layer_records(schedule, timeline, self.layers, self.accelerator)
+            counts = layer_counts(schedule, self.layers, self.accelerator)
+            records = layer_records(counts, timeline, self.layers, self.accelerator)
             priced = tuple(replace(r, energy=account(r, self.accelerator, self.table)) for r in records)
             self._timed.append((priced, timeline.events))
         return self._timed[0]
@@ -167,7 +168,7 @@ class Prepared:
     def _network_hash(self) -> str:
         return network_hash(self.graph)
 
-    def _record(self, layers: tuple[LayerRecord, ...], events: tuple[TraceEvent, ...]) -> RunRecord:
+    def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
         spec = self.accelerator.model_dump(mode="json", exclude_none=True)
         table = self.table.model_dump(mode="json")
         return RunRecord(
