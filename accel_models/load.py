@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,7 +72,13 @@ def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None =
     source = _energy_table_source(name_or_path, Path(relative_to or ""))
     if isinstance(source, EnergyTable):
         return source
-    table, document, found = _read(Path(source), EnergyTable)
+    path = Path(source)
+    try:
+        status = path.stat()
+    except OSError:
+        table, document, found = _read(path, EnergyTable)
+    else:
+        table, document, found = _read_table(path, status.st_mtime_ns, status.st_size)
     if table is None or found:
         raise SpecError(_report(document, found))
     return table
@@ -101,6 +108,12 @@ def _read(path: Path, model: type[_SpecT]) -> tuple[_SpecT | None, Document, lis
         told = {text.partition(":")[0] for _, text in found}
         found += [(document.line(p.location), str(p)) for p in problems(error, model) if p.key not in told]
     return None, document, found
+
+
+@lru_cache(maxsize=64)
+def _read_table(path: Path, mtime_ns: int, size: int) -> tuple[EnergyTable | None, Document, list[tuple[int, str]]]:
+    """Read a table, once for as long as its file stays what it is: a sweep asks for it at every point."""
+    return _read(path, EnergyTable)
 
 
 def _report(document: Document, found: Sequence[tuple[int, str]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from numbers import Integral
 from typing import Any
@@ -20,18 +20,17 @@ from simulator.execution.context import ExecutionContext
 from simulator.execution.execute import execute
 from simulator.execution.sweep import Sweep, SweepExecution, execute_sweep, plan_sweep, sweep_widths
 from simulator.graph.graph import Graph
-from simulator.graph.identity import network_hash, peak_memory_bytes
 from simulator.kernels import isa
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
-from simulator.mapping.mapper import map_layers
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.hashing import content_hash
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord, TraceEvent
+from simulator.reuse import Identity, identity, lowered, mapped
 from simulator.timing.fast import run_schedule
-from simulator.timing.layer_records import layer_counts, layer_records, untimed_records
+from simulator.timing.layer_records import layer_records, untimed_records
 
 Progress = Callable[[int, int, str], None]
 """(done, total, label)."""
@@ -156,17 +155,16 @@ class Prepared:
             return untimed_records(self.layers), ()
         if not self._timed:
             # Inputs never decide time, so a prepared network is scheduled once.
-            schedule = map_layers(self.layers, self.accelerator)
-            timeline = run_schedule(schedule, self.accelerator, on_progress)
-            counts = layer_counts(schedule, self.layers, self.accelerator)
-            records = layer_records(counts, timeline, self.layers, self.accelerator)
+            found = mapped(self.graph, self.layers, self.accelerator)
+            timeline = run_schedule(found.schedule, self.accelerator, on_progress)
+            records = layer_records(found.counts, timeline, self.layers, self.accelerator)
             priced = tuple(replace(r, energy=account(r, self.accelerator, self.table)) for r in records)
             self._timed.append((priced, timeline.events))
         return self._timed[0]
 
     @cached_property
-    def _network_hash(self) -> str:
-        return network_hash(self.graph)
+    def _identity(self) -> Identity:
+        return identity(self.graph)
 
     def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
         spec = self.accelerator.model_dump(mode="json", exclude_none=True)
@@ -180,12 +178,12 @@ class Prepared:
             spec=spec,
             energy_table=table,
             spec_hash=content_hash(spec, table),
-            network_hash=self._network_hash,
-            tool_version=version("bittrue"),
+            network_hash=self._identity.network_hash,
+            tool_version=_tool_version(),
             clock_mhz=self.accelerator.clock_mhz,
             peak_macs_per_cycle=self.accelerator.peak_macs_per_cycle,
             dram_bytes_per_cycle=float(self.accelerator.dram_bytes_per_cycle),
-            peak_memory_bytes=peak_memory_bytes(self.graph),
+            peak_memory_bytes=self._identity.peak_memory_bytes,
             notes=self.graph.notes,
             events=events,
         )
@@ -209,10 +207,15 @@ def prepare(graph: Graph, accelerator: Accelerator, table: EnergyTable, options:
         isa.chosen()
     except ValueError as error:
         raise InputError(str(error)) from None
-    layers = lower(graph, accelerator)
+    layers = lower(graph, accelerator) if options.values else lowered(graph, accelerator)
     widths = options.accumulator_sweep
     sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None
     return Prepared(graph, accelerator, table, options, layers, sweep)
+
+
+@cache
+def _tool_version() -> str:
+    return version("bittrue")
 
 
 class _Steps:
