@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -78,10 +79,12 @@ def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None =
     source = _energy_table_source(name_or_path, Path(relative_to or ""))
     if isinstance(source, EnergyTable | Technology):
         return source
-    document = read_document(Path(source))
-    if _COMPONENTS & set(document.data):
-        return _whole(document, Technology)
-    return _whole(document, EnergyTable)
+    path = Path(source)
+    try:
+        status = path.stat()
+    except OSError:
+        return _read_table(path, 0, 0)  # tells what is wrong with it
+    return _read_table(path, status.st_mtime_ns, status.st_size)
 
 
 def energy_table_names() -> tuple[str, ...]:
@@ -114,6 +117,15 @@ def _whole(document: Document, model: type[_SpecT]) -> _SpecT:
     if found is None or wrong:
         raise SpecError(_report(document, wrong))
     return found
+
+
+@lru_cache(maxsize=64)
+def _read_table(path: Path, mtime_ns: int, size: int) -> EnergyTable | Technology:
+    """Read a table, once for as long as its file stays what it is: a sweep asks for it at every point."""
+    document = read_document(path)
+    if _COMPONENTS & set(document.data):
+        return _whole(document, Technology)
+    return _whole(document, EnergyTable)
 
 
 def _report(document: Document, found: Sequence[tuple[int, str]]) -> str:

@@ -22,26 +22,20 @@ from simulator.execution.context import ExecutionContext
 from simulator.execution.execute import execute
 from simulator.execution.sweep import Sweep, SweepExecution, execute_sweep, plan_sweep, sweep_widths
 from simulator.graph.graph import Graph
-from simulator.graph.identity import network_hash, peak_memory_bytes
 from simulator.kernels import isa
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
-from simulator.mapping.mapper import map_layers
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.hashing import content_hash
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord, TraceEvent
+from simulator.reuse import Identity, identity, lowered, mapped
+from simulator.timing.fast import run_schedule
 from simulator.timing.layer_records import layer_records, untimed_records
-from simulator.timing.machine import run_schedule
 
 Progress = Callable[[int, int, str], None]
 """(done, total, label)."""
-
-
-@cache
-def _tool_version() -> str:
-    return version("bittrue")
 
 
 @dataclass(frozen=True)
@@ -115,7 +109,7 @@ class Prepared:
     area_mm2: Mapping[str, float] = field(default_factory=dict)
     """By component; empty where the table gives prices alone."""
     _weights: dict[Hashable, Weights] = field(default_factory=dict, repr=False)
-    _timed: list[tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]] = field(default_factory=list, repr=False)
+    _timed: list[tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]] = field(default_factory=list, repr=False)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]] | None = None, on_progress: Progress | None = None
@@ -160,23 +154,23 @@ class Prepared:
             labels = options.label_output
             return execute_sweep(self.graph, self.sweep, inputs, context, label_output=labels, **common)
 
-    def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]:
+    def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]:
         if not self.options.timing:
             return untimed_records(self.layers), ()
         if not self._timed:
             # Inputs never decide time, so a prepared network is scheduled once.
-            schedule = map_layers(self.layers, self.accelerator)
-            timeline = run_schedule(schedule, self.accelerator, on_progress)
-            records = layer_records(schedule, timeline, self.layers, self.accelerator)
+            found = mapped(self.graph, self.layers, self.accelerator)
+            timeline = run_schedule(found.schedule, self.accelerator, on_progress)
+            records = layer_records(found.counts, timeline, self.layers, self.accelerator)
             priced = tuple(replace(r, energy=account(r, self.accelerator, self.table)) for r in records)
             self._timed.append((priced, timeline.events))
         return self._timed[0]
 
     @cached_property
-    def _network_hash(self) -> str:
-        return network_hash(self.graph)
+    def _identity(self) -> Identity:
+        return identity(self.graph)
 
-    def _record(self, layers: tuple[LayerRecord, ...], events: tuple[TraceEvent, ...]) -> RunRecord:
+    def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
         spec = self.accelerator.model_dump(mode="json", exclude_none=True)
         table = self.table.model_dump(mode="json")
         return RunRecord(
@@ -189,12 +183,12 @@ class Prepared:
             energy_table=table,
             area_mm2=self.area_mm2,
             spec_hash=content_hash(spec, table),
-            network_hash=self._network_hash,
+            network_hash=self._identity.network_hash,
             tool_version=_tool_version(),
             clock_mhz=self.accelerator.clock_mhz,
             peak_macs_per_cycle=self.accelerator.peak_macs_per_cycle,
             dram_bytes_per_cycle=float(self.accelerator.dram_bytes_per_cycle),
-            peak_memory_bytes=peak_memory_bytes(self.graph),
+            peak_memory_bytes=self._identity.peak_memory_bytes,
             notes=self.graph.notes,
             events=events,
         )
@@ -220,12 +214,17 @@ def prepare(
         isa.chosen()
     except ValueError as error:
         raise InputError(str(error)) from None
-    layers = lower(graph, accelerator)
+    layers = lower(graph, accelerator) if options.values else lowered(graph, accelerator)
     widths = options.accumulator_sweep
     sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None
     area = area_mm2(accelerator, table) if isinstance(table, Technology) else {}
     prices = device_prices(accelerator, table) if isinstance(table, Technology) else table
     return Prepared(graph, accelerator, prices, options, layers, sweep, area)
+
+
+@cache
+def _tool_version() -> str:
+    return version("bittrue")
 
 
 class _Steps:

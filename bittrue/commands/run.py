@@ -140,17 +140,17 @@ def _simulate(
     if input_file is not None:
         ready = prepare_input(network, input_file, progress)
         network, inputs = ready.network, ready.inputs
-        _note_compiling(progress)
+    _note_compiling(progress, 6 if inputs is None else 30)
     progress.phase("lower", f"{network.name} for {accelerator.name}")
     return prepare(network, accelerator, **options).run(inputs, progress.update)
 
 
-def _note_compiling(progress: RunProgress) -> None:
+def _note_compiling(progress: RunProgress, about_s: int) -> None:
     """Say why the first layers take long on a machine that has no compiled kernels yet."""
     from simulator.kernels import _jit
 
     if _jit.is_cold(_jit.CACHE_DIRECTORY):
-        progress.note("compiling kernels (first run, about 30 s); `bittrue warmup` does it ahead")
+        progress.note(f"compiling kernels (first run, about {about_s} s); `bittrue warmup` does it ahead")
 
 
 def _show(result: Run, folder: Path | None) -> None:

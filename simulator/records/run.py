@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,7 +79,7 @@ class RunRecord:
     """Weights and biases of the network."""
     notes: tuple[str, ...] = ()
     """What the reader must know: seeded weights, approximations, recognised groups."""
-    events: tuple[TraceEvent, ...] = field(default=(), repr=False)
+    events: Sequence[TraceEvent] = field(default=(), repr=False)
     """Timeline, coalesced per layer and engine where the run is long."""
     segmentation: Segmentation | None = None
     """Set for a segmentation network."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from simulator.errors import RunFolderError
@@ -42,7 +42,8 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 
 def record_to_json(record: RunRecord) -> str:
     """Return the record as JSON text: its fields, and its totals for readers without this tool."""
-    data = asdict(record)
+    data = asdict(replace(record, events=()))
+    data["events"] = [vars(event) for event in record.events]
     data["totals"] = {name: getattr(record, name) for name in _TOTALS}
     for row, layer in zip(data["layers"], record.layers, strict=True):
         row["energy_pj"] = layer.energy_pj
