@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.spec import Accelerator
 from simulator.accelerator.technology import Technology
-from simulator.energy.account import account
+from simulator.energy.account import account, priced_activity
 from simulator.energy.components import area_mm2, device_prices
 from simulator.errors import InputError
 from simulator.execution.array_weights import Weights
@@ -56,6 +56,8 @@ class Options:
     """Measure needed_bits of every array layer instead of bounding it."""
     channel_ledger: bool = False
     """Keep a ledger of every output channel too; needed_bits is then measured."""
+    activity: bool = False
+    """Count zero operands and toggled bits on the array, and estimate its energy from them."""
     accumulator_sweep: Sequence[int] = ()
     """Widths of registers to compare with 32 bits, each from 8 to 64."""
     label_output: str | None = None
@@ -69,6 +71,10 @@ class Options:
             object.__setattr__(self, "threads", _whole("threads", self.threads, 1, 2**31 - 1))
         if not (self.values or self.timing):
             raise InputError("values_only and timing_only exclude each other: nothing would be computed")
+        if self.activity and not self.values:
+            raise InputError("activity is counted from values: give inputs, and leave timing_only out")
+        if self.activity and self.accumulator_sweep:
+            raise InputError("activity is that of one device: ask for it without an accumulator_sweep")
         if self.accumulator_sweep and not self.values:
             raise InputError("accumulator_sweep compares values: give inputs, and leave timing_only out")
 
@@ -138,6 +144,9 @@ class Prepared:
         execution = swept.execution
         records, events = self._time(steps.timing)
         records = tuple(replace(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
+        if execution.activity:
+            found = [priced_activity(activity, self.table) for activity in execution.activity]
+            records = tuple(replace(r, activity=a) for r, a in zip(records, found, strict=True))
         record = self._record(records, events)
         record = replace(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
         return EngineResult(record, execution.outputs, execution.tensors, execution.channels)
@@ -146,7 +155,9 @@ class Prepared:
         if inputs is None:
             raise InputError(f"{self.graph.name}: values need inputs; give them, or ask for timing only")
         options = self.options
-        context = ExecutionContext(options.exact_ledger, options.channel_ledger, options.seed, weights=self._weights)
+        context = ExecutionContext(
+            options.exact_ledger, options.channel_ledger, options.activity, options.seed, weights=self._weights
+        )
         common: dict[str, Any] = {"keep_tensors": options.keep_tensors, "on_progress": on_progress}
         with thread_count(options.threads):
             if self.sweep is None:

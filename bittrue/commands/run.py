@@ -49,6 +49,9 @@ def run(
         Literal["fast", "exact", "channels"],
         typer.Option(help="exact = measure needed_bits of every layer (slower); channels = of every channel too."),
     ] = "fast",
+    activity: Annotated[
+        bool, typer.Option("--activity", help="Count zero operands and toggled bits of the array, from the values.")
+    ] = False,
     sweep: Annotated[
         str,
         typer.Option(
@@ -64,8 +67,11 @@ def run(
 ) -> None:
     """Run a network on an accelerator: a table per layer, totals, and a folder of results."""
     from bittrue.progress import RunProgress
+    from simulator.errors import InputError
 
     _check_choices(timing_only, values_only, keep_tensors, input_file)
+    if activity and (timing_only or input_file is None):
+        raise InputError("--activity needs values: give -i and leave --timing-only out")
     _check_files(input_file, output)
     widths = _widths(sweep, values=input_file is not None and not timing_only)
     began = time.perf_counter()
@@ -82,6 +88,7 @@ def run(
             progress,
             **options,
             ledger=ledger,
+            activity=activity,
             accumulator_sweep=widths,
             threads=threads,
             seed=seed,

@@ -56,5 +56,9 @@ class EnergyTable(Spec):
     """One operation of one vector lane."""
     host_op: Price
     """One output element computed on the host."""
+    nonzero_mac: Price | None = None
+    """One multiply-accumulate of two operands other than 0, registers excluded; for runs with `activity`."""
+    toggled_bit: Price | None = None
+    """One bit of a processing element's registers that changes; for runs with `activity`."""
     leakage: Leakage
     """Static power over the whole run."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.spec import Accelerator
+from simulator.records.activity import ActivityRecord
 from simulator.records.layer import EnergyRecord, LayerRecord
 
 _PJ_PER_MW_US = 1000.0
@@ -27,3 +30,11 @@ def account(record: LayerRecord, accelerator: Accelerator, table: EnergyTable) -
         host_pj=record.host_ops * table.host_op.pj,
         leakage_pj=table.leakage.mw * microseconds * _PJ_PER_MW_US,
     )
+
+
+def priced_activity(activity: ActivityRecord | None, table: EnergyTable) -> ActivityRecord | None:
+    """Return the activity of a layer with its energy, where the table prices products and toggled bits."""
+    if activity is None or table.nonzero_mac is None or table.toggled_bit is None:
+        return activity
+    computing_pj = (activity.products - activity.zero_products) * table.nonzero_mac.pj
+    return replace(activity, array_pj=computing_pj + activity.toggled_bits * table.toggled_bit.pj)

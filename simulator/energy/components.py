@@ -32,6 +32,11 @@ def device_prices(accelerator: Accelerator, technology: Technology) -> EnergyTab
         dram_byte=Price(pj=8 * bit.pj, source=f"8 bits. {bit.source}"),
         vector_op=t.vector_op,
         host_op=t.host_op,
+        nonzero_mac=Price(pj=mac_pj - idle_pj, source=f"{computing}. {sources}"),
+        toggled_bit=Price(
+            pj=2 * t.register_bit.pj,
+            source=f"a register bit, taken to change every second time it is written. {t.register_bit.source}",
+        ),
         leakage=_leakage(accelerator, t),
         **ports,
     )

@@ -18,6 +18,7 @@ from simulator.graph.ops import Op
 from simulator.kernels.extremes import extremes
 from simulator.lowering.layer import Engine, Layer
 from simulator.numerics.formats import IntFormat
+from simulator.records.activity import ActivityRecord
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.overflow import OverflowRecord
 
@@ -43,6 +44,8 @@ class Execution:
     """The ledger of each layer."""
     channels: tuple[ChannelLedger | None, ...] = ()
     """The ledger of each layer's channels, None off the array; empty where not asked for."""
+    activity: tuple[ActivityRecord | None, ...] = ()
+    """What each layer did to the registers of the array; likewise."""
 
 
 def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -102,12 +105,14 @@ def execute(
     readers = count_readers(graph, layers)
     ledger: list[OverflowRecord] = []
     channels: list[ChannelLedger | None] = []
+    activity: list[ActivityRecord | None] = []
     for index, layer in enumerate(layers):
         if on_progress:
             on_progress(index, len(layers), layer.name)
         result = run_layer(layer, layer_inputs(layer, values), context)
         ledger.append(result.overflow)
         channels.append(result.channels)
+        activity.append(result.activity)
         values.update(zip(layer.node.outputs, result.outputs, strict=True))
         for name in no_longer_read(readers, layer):
             if not keep_tensors:
@@ -115,8 +120,13 @@ def execute(
     if on_progress:
         on_progress(len(layers), len(layers), "done")
     outputs = {name: tensor_value(graph.tensors[name], values) for name in graph.outputs}
-    asked = tuple(channels) if context.channel_ledger else ()
-    return Execution(outputs, dict(values) if keep_tensors else {}, tuple(ledger), asked)
+    return Execution(
+        outputs,
+        dict(values) if keep_tensors else {},
+        tuple(ledger),
+        tuple(channels) if context.channel_ledger else (),
+        tuple(activity) if context.activity else (),
+    )
 
 
 def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> LayerResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from simulator.records.activity import ActivityRecord
 from simulator.records.overflow import OverflowRecord
 
 
@@ -125,6 +126,8 @@ class LayerRecord:
     """Output elements computed on the host."""
     energy: EnergyRecord = field(default_factory=EnergyRecord)
     """Energy by component."""
+    activity: ActivityRecord | None = None
+    """Zero operands and toggled bits; None off the array, and where they were not asked for (activity=True)."""
     overflow: OverflowRecord | None = None
     """The overflow ledger; None where no values were computed (timing only)."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from simulator.errors import RunFolderError
 from simulator.records.accumulator_sweep import OutputError, SweepPoint
+from simulator.records.activity import ActivityRecord
 from simulator.records.layer import EnergyRecord, LayerRecord
 from simulator.records.overflow import FirstEvent, OverflowRecord
 from simulator.records.run import SCHEMA_VERSION, RunRecord, Segmentation, TraceEvent
@@ -90,11 +91,13 @@ def _sweep_point(data: Mapping[str, Any]) -> SweepPoint:
 
 
 def _layer(data: Mapping[str, Any]) -> LayerRecord:
+    data = {"activity": None} | dict(data)  # likewise
     plain = _known(LayerRecord, data)
     plain |= {
         "input_shape": tuple(data["input_shape"]),
         "output_shape": tuple(data["output_shape"]),
         "energy": EnergyRecord(**_known(EnergyRecord, data["energy"])),
+        "activity": None if data["activity"] is None else ActivityRecord(**_known(ActivityRecord, data["activity"])),
         "overflow": None if data["overflow"] is None else _overflow(data["overflow"]),
     }
     return LayerRecord(**plain)

@@ -120,6 +120,7 @@ def test_a_typo_is_refused_with_the_nearest_name(cli):
         (["fcn_vgg16", "-a", "edge_32x32", "--values-only"], "--values-only needs an input"),
         (["fcn_vgg16", "-a", "edge_32x32", "--values-only", "--timing-only"], "exclude each other"),
         (["fcn_vgg16", "-a", "edge_32x32", "--keep-tensors"], "--keep-tensors needs values"),
+        (["fcn_vgg16", "-a", "edge_32x32", "--activity"], "--activity needs values"),
         (["fcn_vgg16", "-a", "edge_32x32", "--threads", "0"], "--threads"),
         (["fcn_vgg16"], "--accelerator"),
     ],

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from dataclasses import replace
 from inspect import signature
 
 import numpy as np
 import pytest
 
 import bittrue
+from simulator.errors import InputError
 from simulator.graph import ops
 from simulator.numerics.quant import QuantParams
+from simulator.records.store import read_run
 from support.accelerators import device
 
 
@@ -121,6 +124,36 @@ def test_area_and_prices_follow_the_device(network, image, tmp_path):
     assert large.record.layers[0].energy.input_scratchpad_pj > 1.5 * small.record.layers[0].energy.input_scratchpad_pj
     saved = json.loads((large.save(tmp_path / "run") / "run.json").read_text())
     assert saved["totals"]["total_area_mm2"] == sum(saved["area_mm2"].values()) == large.record.total_area_mm2
+
+
+def test_activity_is_counted_on_request_and_changes_nothing_else(network, image, tmp_path):
+    plain = bittrue.simulate(network, device(), [image])
+    counted = bittrue.simulate(network, device(), [image], activity=True)
+    assert all(layer.activity is None for layer in plain.layers)
+    assert [replace(layer, activity=None) for layer in counted.layers] == list(plain.layers)
+    (layer,) = (layer for layer in counted.layers if layer.engine == "array")
+    assert all((other.activity is None) == (other.engine != "array") for other in counted.layers)
+    activity, table = layer.activity, counted.record.energy_table
+    assert activity.products == layer.macs
+    assert 0 < activity.zero_products < activity.products
+    expected = (activity.products - activity.zero_products) * table["nonzero_mac"]["pj"]
+    expected += activity.toggled_bits * table["toggled_bit"]["pj"]
+    assert activity.array_pj == pytest.approx(expected, rel=1e-12)
+    folder = counted.save(tmp_path / "run")
+    with (folder / "layers.csv").open() as file:
+        row = list(csv.DictReader(file))[layer.index]
+    assert int(row["activity.sum_toggled_bits"]) == activity.sum_toggled_bits
+    assert read_run(folder).record == counted.record
+    report = (folder / "report.html").read_text()
+    assert "of products have a zero operand" in report
+    assert "toggled %" in report
+
+
+def test_activity_needs_values_and_one_device(network, image):
+    with pytest.raises(InputError, match="activity is counted from values"):
+        bittrue.simulate(network, device(), activity=True)
+    with pytest.raises(InputError, match="without an accumulator_sweep"):
+        bittrue.simulate(network, device(), [image], activity=True, accumulator_sweep=[16])
 
 
 def test_prepare_once_run_often(network, image):

@@ -43,7 +43,7 @@ def test_area_by_hand(technology):
 @pytest.mark.parametrize(
     ("change", "dearer"),
     [
-        ({"arithmetic.partial_sum": {"bits": 48}}, {"mac", "idle_pe", "leakage"}),
+        ({"arithmetic.partial_sum": {"bits": 48}}, {"mac", "idle_pe", "nonzero_mac", "leakage"}),
         (
             {"memories.input_scratchpad.size": 2**20},
             {"input_scratchpad_read_byte", "input_scratchpad_write_byte", "leakage"},
