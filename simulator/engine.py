@@ -26,6 +26,7 @@ from simulator.kernels import isa
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
+from simulator.records.changed import changed
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.hashing import content_hash
 from simulator.records.layer import LayerRecord
@@ -143,10 +144,10 @@ class Prepared:
         swept = self._execute(inputs, steps.values)
         execution = swept.execution
         records, events = self._time(steps.timing)
-        records = tuple(replace(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
+        records = tuple(changed(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
         if execution.activity:
             found = [priced_activity(activity, self.table) for activity in execution.activity]
-            records = tuple(replace(r, activity=a) for r, a in zip(records, found, strict=True))
+            records = tuple(changed(r, activity=a) for r, a in zip(records, found, strict=True))
         record = self._record(records, events)
         record = replace(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
         return EngineResult(record, execution.outputs, execution.tensors, execution.channels)
@@ -173,7 +174,7 @@ class Prepared:
             found = mapped(self.graph, self.layers, self.accelerator)
             timeline = run_schedule(found.schedule, self.accelerator, on_progress)
             records = layer_records(found.counts, timeline, self.layers, self.accelerator)
-            priced = tuple(replace(r, energy=account(r, self.accelerator, self.table)) for r in records)
+            priced = tuple(changed(r, energy=account(r, self.accelerator, self.table)) for r in records)
             self._timed.append((priced, timeline.events))
         return self._timed[0]
 

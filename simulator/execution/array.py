@@ -25,6 +25,7 @@ from simulator.lowering.array import ArrayConstants
 from simulator.lowering.layer import FoldOrder, Layer
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.scalar import needed_bits
+from simulator.records.changed import changed
 from simulator.records.overflow import GUARDED, OverflowRecord
 
 
@@ -116,7 +117,7 @@ def _result(
     if saturations is None:
         accumulators = values.astype(np.int32, copy=False) if bits <= 32 else values
         values, saturations = _output(layer, accumulators, bits, context)
-    return LayerResult((values.reshape(layer.outputs[0].shape),), replace(record, saturations=saturations))
+    return LayerResult((values.reshape(layer.outputs[0].shape),), changed(record, saturations=saturations))
 
 
 def proved_ledger(order: FoldOrder, proof: Proof) -> OverflowRecord:
