@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+from rtl.golden import read, rows
 
 from simulator.execution import requantize as requantizing
 from simulator.execution.context import ExecutionContext
@@ -188,6 +189,13 @@ def clocked_arrays() -> None:
             assert against_specification(array, gemm, run_gemm(array, gemm)) == []
 
 
+def clocked_convolutions() -> None:
+    """The shortest convolutions of which the results on RTL are known."""
+    for name in ("conv_2x3_single", "conv_3x5"):
+        shortest = min((row for row in read() if row["array"] == name), key=lambda row: int(row["cycles"]))
+        assert rows(name, None, [int(shortest["seed"])]) == [shortest]
+
+
 CASES: tuple[Callable[[], None], ...] = (
     roundings,
     random_bits,
@@ -197,6 +205,7 @@ CASES: tuple[Callable[[], None], ...] = (
     step_by_step,
     widest_registers,
     clocked_arrays,
+    clocked_convolutions,
 )
 
 
