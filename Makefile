@@ -9,7 +9,7 @@ SOURCES := setup.cfg pyproject.toml
 help:
 	@echo "make demo    install, run DeepLabv3-ResNet50 on a photograph, leave a report in out/demo"
 	@echo "make test    install, run the tests"
-	@echo "make prove   hold the arithmetic and the array's cycles to independent code for long, renew docs/proofs (PROVE_ARGS=\"--macs 1e10\")"
+	@echo "make prove   hold arithmetic and time to independent code for long, renew docs/proofs (PROVE_ARGS=\"--macs 1e10\")"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  ruff format and safe fixes"
 	@echo "make clean   remove the virtual environment and outputs"
@@ -34,6 +34,7 @@ test: $(VENV)/.dev
 prove: $(VENV)/.dev
 	PYTHONPATH=.:tests $(BIN)/python -m proof.array_cycles --log docs/proofs/array_cycles.txt
 	PYTHONPATH=.:tests $(BIN)/python -m proof.prove --isa all --log docs/proofs/arithmetic.txt $(PROVE_ARGS)
+	PYTHONPATH=.:tests $(BIN)/python -m proof.prove_timing --log docs/proofs/timing.txt
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,10 +15,13 @@ from accel_models.yaml_document import Document, read_document
 from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.problems import problems
 from simulator.accelerator.spec import Accelerator, Spec
+from simulator.accelerator.technology import Technology
 from simulator.errors import SpecError
 
 _HERE = Path(__file__).parent
 _SpecT = TypeVar("_SpecT", bound=Spec)
+_COMPONENTS = set(Technology.model_fields) - set(EnergyTable.model_fields)
+"""Keys that only a technology has."""
 
 
 def load_accelerator(name_or_path: str | Path) -> Accelerator:
@@ -38,7 +42,8 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
     path = path or Path(name_or_path)
     if not path.is_file():
         raise SpecError(_not_found("accelerator", "presets", str(name_or_path), list(presets)))
-    accelerator, document, found = _read(path, Accelerator)
+    document = read_document(path)
+    accelerator, found = _validate(document, Accelerator)
     if accelerator is not None and not found:
         try:
             return _with_energy_table(accelerator, path.parent)
@@ -52,8 +57,11 @@ def preset_names() -> tuple[str, ...]:
     return tuple(_presets())
 
 
-def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None = None) -> EnergyTable:
+def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None = None) -> EnergyTable | Technology:
     """Load a registered energy table by name (see `energy_table_names`) or one from a YAML file.
+
+    A file that says what components cost (`sram`, `adder` ...) is a Technology, which prices any device; one that says
+    what actions cost is an EnergyTable, the prices of one device.
 
     Parameters
     ----------
@@ -69,12 +77,14 @@ def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None =
 
     """
     source = _energy_table_source(name_or_path, Path(relative_to or ""))
-    if isinstance(source, EnergyTable):
+    if isinstance(source, EnergyTable | Technology):
         return source
-    table, document, found = _read(Path(source), EnergyTable)
-    if table is None or found:
-        raise SpecError(_report(document, found))
-    return table
+    path = Path(source)
+    try:
+        status = path.stat()
+    except OSError:
+        return _read_table(path, 0, 0)  # tells what is wrong with it
+    return _read_table(path, status.st_mtime_ns, status.st_size)
 
 
 def energy_table_names() -> tuple[str, ...]:
@@ -91,16 +101,31 @@ def _presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted((_HERE / "presets").glob("*.yaml"))}
 
 
-def _read(path: Path, model: type[_SpecT]) -> tuple[_SpecT | None, Document, list[tuple[int, str]]]:
-    """Read and validate a file: what it says (None where invalid), the document, (line, problem) of each problem."""
-    document = read_document(path)
+def _validate(document: Document, model: type[_SpecT]) -> tuple[_SpecT | None, list[tuple[int, str]]]:
+    """Validate what a file says: None where that is invalid, and (line, problem) of each problem."""
     found = list(document.problems)
     try:
-        return model.model_validate(document.data), document, found
+        return model.model_validate(document.data), found
     except ValidationError as error:
         told = {text.partition(":")[0] for _, text in found}
         found += [(document.line(p.location), str(p)) for p in problems(error, model) if p.key not in told]
-    return None, document, found
+    return None, found
+
+
+def _whole(document: Document, model: type[_SpecT]) -> _SpecT:
+    found, wrong = _validate(document, model)
+    if found is None or wrong:
+        raise SpecError(_report(document, wrong))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _read_table(path: Path, mtime_ns: int, size: int) -> EnergyTable | Technology:
+    """Read a table, once for as long as its file stays what it is: a sweep asks for it at every point."""
+    document = read_document(path)
+    if _COMPONENTS & set(document.data):
+        return _whole(document, Technology)
+    return _whole(document, EnergyTable)
 
 
 def _report(document: Document, found: Sequence[tuple[int, str]]) -> str:

@@ -16,12 +16,19 @@ from pydantic.fields import FieldInfo
 from simulator.accelerator.energy import EnergyTable, Leakage, Price
 from simulator.accelerator.problems import allowed_words, model_at
 from simulator.accelerator.spec import Accelerator
+from simulator.accelerator.technology import Component, PowerLaw, Technology
 from simulator.accelerator.units import parse_bytes, parse_bytes_per_second
 from simulator.numerics.formats import IntFormat
 
 _BEGIN = "<!-- written by `python -m accel_models.reference`: {name} -->"
 _END = "<!-- end -->"
-_TABLES: dict[str, type[BaseModel]] = {"accelerator": Accelerator, "energy table": EnergyTable}
+_TABLES: dict[str, type[BaseModel]] = {
+    "accelerator": Accelerator,
+    "technology": Technology,
+    "energy table": EnergyTable,
+}
+_LEAVES = (Price, Leakage, Component, PowerLaw)
+"""Groups that look the same under every key: the page tells their keys once."""
 
 
 def field_table(model: type[BaseModel]) -> str:
@@ -48,8 +55,8 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
         lines.append(f"| `{key}` | {_takes(field, name, model)} | {_default(field)} | {meaning} |")
         section = model_at(model, (name,))
-        if section is Price or section is Leakage:
-            continue  # a number and its source, the same under every key: the page says so once
+        if section in _LEAVES:
+            continue
         if section is not None:
             lines += _rows(section, f"{key}.")
     return lines
@@ -65,7 +72,7 @@ def _takes(field: FieldInfo, name: str, model: type[BaseModel]) -> str:
     if words:
         return ", ".join(f"`{word}`" for word in words)
     section = model_at(model, (name,))
-    if section is Price or section is Leakage:
+    if section is not None and section in _LEAVES:
         return f"`{{{', '.join(section.model_fields)}}}`"
     if section is not None:
         return "group, or the name of its `kind`" if name == "requantizer" else "group"

@@ -9,10 +9,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from simulator.accelerator.energy import EnergyTable
+from simulator.accelerator.technology import Technology
 from simulator.errors import SpecError
 
-EnergyTableSource = str | Path | EnergyTable
-"""What a provider gives for a name: the path of a YAML file, or the table itself."""
+EnergyTableSource = str | Path | EnergyTable | Technology
+"""What a provider gives for a name: the path of a YAML file, or the table itself: of one device, or of a technology."""
 
 ENERGY_TABLE_GROUP = "bittrue.energy_tables"
 """Each entry point of this group is a callable that returns {name: EnergyTableSource}."""

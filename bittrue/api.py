@@ -86,6 +86,7 @@ def prepare(
     threads: int | None = None,
     seed: int = 0,
     ledger: Literal["fast", "exact", "channels"] = "fast",
+    activity: bool = False,
     accumulator_sweep: Sequence[int] | None = None,
 ) -> PreparedRun:
     """Lower `net` for `acc` once, to run it often; the options are those of `simulate`.
@@ -114,6 +115,7 @@ def prepare(
         seed=seed,
         exact_ledger=ledger != "fast",
         channel_ledger=ledger == "channels",
+        activity=activity,
         accumulator_sweep=() if accumulator_sweep is None else accumulator_sweep,
         label_output=network.segmentation.output if network.segmentation else None,
     )
@@ -132,6 +134,7 @@ def simulate(
     threads: int | None = None,
     seed: int = 0,
     ledger: Literal["fast", "exact", "channels"] = "fast",
+    activity: bool = False,
     accumulator_sweep: Sequence[int] | None = None,
     on_progress: Progress | None = None,
 ) -> Run:
@@ -156,6 +159,9 @@ def simulate(
     ledger
         ``"exact"`` measures needed_bits of every layer step by step; ``"fast"`` bounds it where that is proof enough;
         ``"channels"`` is ``"exact"`` and keeps the ledger of every output channel in `Run.channels`.
+    activity
+        Count, from the values, zero operands and the bits that toggle in the array's registers
+        (`layers[i].activity`), and estimate the array's energy from them (docs/activity.md).
     accumulator_sweep
         Register widths from 8 to 64, e.g. ``[16, 18, 20, 24, 32]``: in the same call the network also runs with
         accumulator and partial sums of each width, the modes kept, and `Run.record.accumulator_sweep` holds the error
@@ -178,6 +184,7 @@ def simulate(
         threads=threads,
         seed=seed,
         ledger=ledger,
+        activity=activity,
         accumulator_sweep=accumulator_sweep,
     )
     return prepared.run(inputs, on_progress)

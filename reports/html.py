@@ -31,6 +31,7 @@ _CARDS = {
     "energy": "total_energy_pj",
     "average power": "average_power_w",
     "efficiency": "tops_per_w",
+    "area": "total_area_mm2",
     "DRAM traffic": "dram_bytes",
     "peak memory": "peak_memory_bytes",
     "MACs": "total_macs",
@@ -93,6 +94,7 @@ def render(record: RunRecord, outputs: Mapping[str, NDArray[Any]], preview: NDAr
             record=record,
             cards=_cards(record),
             overflow=dict(summary_rows(record)).get("overflow"),
+            activity="; ".join(text for name, text in summary_rows(record) if name in ("activity", "array energy")),
             bottleneck=printable(bottleneck(record)).replace(" %", "\N{NO-BREAK SPACE}%")
             if record.total_cycles
             else None,
@@ -125,7 +127,8 @@ def _definitions() -> dict[tuple[str, str], str]:
 
 def _field_definition(name: str) -> str:
     known = _definitions()
-    return known.get(("LayerRecord", name)) or known.get(("OverflowRecord", name)) or ""
+    records = ("LayerRecord", "OverflowRecord", "ActivityRecord")
+    return next((known[record, name] for record in records if (record, name) in known), "")
 
 
 def _cards(record: RunRecord) -> list[Card]:

@@ -21,6 +21,8 @@ FIELDS = {
     "DRAM KiB": "dram_bytes",
     "energy uJ": "energy_pj",
     "bits needed": "needed_bits",
+    "zero %": "zero_share",
+    "toggled %": "toggle_share",
     "overflows": "events",
     "outputs hit": "affected_outputs",
     "clipped": "saturations",
@@ -28,12 +30,15 @@ FIELDS = {
 """Column header -> the record field it shows, whose definition `bittrue explain` prints."""
 
 _TIME = ("kcycles", "util. %", "bound", "DRAM KiB", "energy uJ")
+_ACTIVITY = ("zero %", "toggled %")
 _VALUES = ("bits needed", "overflows", "outputs hit", "clipped")
 
 
 def headers(record: RunRecord) -> tuple[str, ...]:
     """Return the columns that this run has: no time columns without time, no overflow columns without values."""
     absent = {"timing": _VALUES, "values": _TIME}.get(record.mode, ())
+    if not any(layer.activity for layer in record.layers):
+        absent += _ACTIVITY
     return tuple(header for header in FIELDS if header not in absent)
 
 
@@ -56,6 +61,8 @@ def _cells(layer: LayerRecord) -> dict[str, str]:
         "bound": layer.bound,
         "DRAM KiB": f"{layer.dram_bytes / 1024:,.0f}",
         "energy uJ": f"{layer.energy_pj / 1e6:,.2f}",
+        "zero %": f"{100 * layer.activity.zero_share:.1f}" if layer.activity else "-",
+        "toggled %": f"{100 * layer.activity.toggle_share:.1f}" if layer.activity else "-",
     }
     overflow = layer.overflow
     if overflow is None or overflow.needed_bits is None:
@@ -83,6 +90,7 @@ def summary_rows(record: RunRecord) -> list[tuple[str, str]]:
     if record.mode != "timing":
         rows.append(("overflow", _overflow_text(record)))
         rows += _ledger_row(record)
+        rows += _activity_rows(record)
     if record.mode != "values":
         rows.append(("bottleneck", bottleneck(record)))
     return rows
@@ -101,6 +109,7 @@ def _time_rows(record: RunRecord) -> list[tuple[str, str]]:
         ("energy", si(record.total_energy_pj * 1e-12, "J")),
         ("average power", si(record.average_power_w, "W")),
         ("efficiency", f"{three_digits(record.tops_per_w)} TOPS/W"),
+        *([("area", f"{three_digits(record.total_area_mm2)} mm2")] if record.area_mm2 else []),
     ]
 
 
@@ -110,6 +119,27 @@ def _ledger_row(record: RunRecord) -> list[tuple[str, str]]:
     if not methods:
         return []
     return [("ledger", ", ".join(f"{count} layers by {method}" for method, count in methods.most_common()))]
+
+
+def _activity_rows(record: RunRecord) -> list[tuple[str, str]]:
+    """Return what the values do to the array, and its energy by that beside the flat one; nothing if not counted."""
+    counted = [(layer, layer.activity) for layer in record.layers if layer.activity]
+    if not counted:
+        return []
+    products, zeros = sum(a.products for _, a in counted), sum(a.zero_products for _, a in counted)
+    toggled, written = sum(a.toggled_bits for _, a in counted), sum(a.written_bits for _, a in counted)
+    rows = [
+        (
+            "activity",
+            f"{percent(zeros / products)} of products have a zero operand, "
+            f"{percent(toggled / written)} of register bits written toggle",
+        )
+    ]
+    by_data = [a.array_pj for _, a in counted if a.array_pj is not None]
+    if record.mode == "both" and len(by_data) == len(counted):
+        flat = sum(layer.energy.mac_pj + layer.energy.idle_pe_pj for layer, _ in counted)
+        rows.append(("array energy", f"{si(flat * 1e-12, 'J')} flat, {si(sum(by_data) * 1e-12, 'J')} by the values"))
+    return rows
 
 
 def _overflow_text(record: RunRecord) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from numbers import Integral
 from typing import Any
@@ -13,25 +13,26 @@ from numpy.typing import NDArray
 
 from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.spec import Accelerator
-from simulator.energy.account import account
+from simulator.accelerator.technology import Technology
+from simulator.energy.account import account, priced_activity
+from simulator.energy.components import area_mm2, device_prices
 from simulator.errors import InputError
 from simulator.execution.array_weights import Weights
 from simulator.execution.context import ExecutionContext
 from simulator.execution.execute import execute
 from simulator.execution.sweep import Sweep, SweepExecution, execute_sweep, plan_sweep, sweep_widths
 from simulator.graph.graph import Graph
-from simulator.graph.identity import network_hash, peak_memory_bytes
 from simulator.kernels import isa
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
-from simulator.mapping.mapper import map_layers
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.hashing import content_hash
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord, TraceEvent
+from simulator.reuse import Identity, identity, lowered, mapped
+from simulator.timing.fast import run_schedule
 from simulator.timing.layer_records import layer_records, untimed_records
-from simulator.timing.machine import run_schedule
 
 Progress = Callable[[int, int, str], None]
 """(done, total, label)."""
@@ -55,6 +56,8 @@ class Options:
     """Measure needed_bits of every array layer instead of bounding it."""
     channel_ledger: bool = False
     """Keep a ledger of every output channel too; needed_bits is then measured."""
+    activity: bool = False
+    """Count zero operands and toggled bits on the array, and estimate its energy from them."""
     accumulator_sweep: Sequence[int] = ()
     """Widths of registers to compare with 32 bits, each from 8 to 64."""
     label_output: str | None = None
@@ -68,6 +71,10 @@ class Options:
             object.__setattr__(self, "threads", _whole("threads", self.threads, 1, 2**31 - 1))
         if not (self.values or self.timing):
             raise InputError("values_only and timing_only exclude each other: nothing would be computed")
+        if self.activity and not self.values:
+            raise InputError("activity is counted from values: give inputs, and leave timing_only out")
+        if self.activity and self.accumulator_sweep:
+            raise InputError("activity is that of one device: ask for it without an accumulator_sweep")
         if self.accumulator_sweep and not self.values:
             raise InputError("accumulator_sweep compares values: give inputs, and leave timing_only out")
 
@@ -105,8 +112,10 @@ class Prepared:
     layers: tuple[Layer, ...]
     sweep: Sweep | None = None
     """Set where Options.accumulator_sweep names widths."""
+    area_mm2: Mapping[str, float] = field(default_factory=dict)
+    """By component; empty where the table gives prices alone."""
     _weights: dict[Hashable, Weights] = field(default_factory=dict, repr=False)
-    _timed: list[tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]] = field(default_factory=list, repr=False)
+    _timed: list[tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]] = field(default_factory=list, repr=False)
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]] | None = None, on_progress: Progress | None = None
@@ -135,6 +144,9 @@ class Prepared:
         execution = swept.execution
         records, events = self._time(steps.timing)
         records = tuple(replace(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
+        if execution.activity:
+            found = [priced_activity(activity, self.table) for activity in execution.activity]
+            records = tuple(replace(r, activity=a) for r, a in zip(records, found, strict=True))
         record = self._record(records, events)
         record = replace(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
         return EngineResult(record, execution.outputs, execution.tensors, execution.channels)
@@ -143,7 +155,9 @@ class Prepared:
         if inputs is None:
             raise InputError(f"{self.graph.name}: values need inputs; give them, or ask for timing only")
         options = self.options
-        context = ExecutionContext(options.exact_ledger, options.channel_ledger, options.seed, weights=self._weights)
+        context = ExecutionContext(
+            options.exact_ledger, options.channel_ledger, options.activity, options.seed, weights=self._weights
+        )
         common: dict[str, Any] = {"keep_tensors": options.keep_tensors, "on_progress": on_progress}
         with thread_count(options.threads):
             if self.sweep is None:
@@ -151,23 +165,23 @@ class Prepared:
             labels = options.label_output
             return execute_sweep(self.graph, self.sweep, inputs, context, label_output=labels, **common)
 
-    def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], tuple[TraceEvent, ...]]:
+    def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]:
         if not self.options.timing:
             return untimed_records(self.layers), ()
         if not self._timed:
             # Inputs never decide time, so a prepared network is scheduled once.
-            schedule = map_layers(self.layers, self.accelerator)
-            timeline = run_schedule(schedule, self.accelerator, on_progress)
-            records = layer_records(schedule, timeline, self.layers, self.accelerator)
+            found = mapped(self.graph, self.layers, self.accelerator)
+            timeline = run_schedule(found.schedule, self.accelerator, on_progress)
+            records = layer_records(found.counts, timeline, self.layers, self.accelerator)
             priced = tuple(replace(r, energy=account(r, self.accelerator, self.table)) for r in records)
             self._timed.append((priced, timeline.events))
         return self._timed[0]
 
     @cached_property
-    def _network_hash(self) -> str:
-        return network_hash(self.graph)
+    def _identity(self) -> Identity:
+        return identity(self.graph)
 
-    def _record(self, layers: tuple[LayerRecord, ...], events: tuple[TraceEvent, ...]) -> RunRecord:
+    def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
         spec = self.accelerator.model_dump(mode="json", exclude_none=True)
         table = self.table.model_dump(mode="json")
         return RunRecord(
@@ -178,20 +192,23 @@ class Prepared:
             layers=layers,
             spec=spec,
             energy_table=table,
+            area_mm2=self.area_mm2,
             spec_hash=content_hash(spec, table),
-            network_hash=self._network_hash,
-            tool_version=version("bittrue"),
+            network_hash=self._identity.network_hash,
+            tool_version=_tool_version(),
             clock_mhz=self.accelerator.clock_mhz,
             peak_macs_per_cycle=self.accelerator.peak_macs_per_cycle,
             dram_bytes_per_cycle=float(self.accelerator.dram_bytes_per_cycle),
-            peak_memory_bytes=peak_memory_bytes(self.graph),
+            peak_memory_bytes=self._identity.peak_memory_bytes,
             notes=self.graph.notes,
             events=events,
         )
 
 
-def prepare(graph: Graph, accelerator: Accelerator, table: EnergyTable, options: Options | None = None) -> Prepared:
-    """Lower `graph` for `accelerator`.
+def prepare(
+    graph: Graph, accelerator: Accelerator, table: EnergyTable | Technology, options: Options | None = None
+) -> Prepared:
+    """Lower `graph` for `accelerator`, priced by a table of its own or by the technology it is built in.
 
     Raises
     ------
@@ -208,10 +225,17 @@ def prepare(graph: Graph, accelerator: Accelerator, table: EnergyTable, options:
         isa.chosen()
     except ValueError as error:
         raise InputError(str(error)) from None
-    layers = lower(graph, accelerator)
+    layers = lower(graph, accelerator) if options.values else lowered(graph, accelerator)
     widths = options.accumulator_sweep
     sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None
-    return Prepared(graph, accelerator, table, options, layers, sweep)
+    area = area_mm2(accelerator, table) if isinstance(table, Technology) else {}
+    prices = device_prices(accelerator, table) if isinstance(table, Technology) else table
+    return Prepared(graph, accelerator, prices, options, layers, sweep, area)
+
+
+@cache
+def _tool_version() -> str:
+    return version("bittrue")
 
 
 class _Steps:

@@ -65,6 +65,10 @@ class DoesNotFit(SpecError):
         )
 
 
+class ScheduleError(BittrueError):
+    """A schedule that the machine cannot run, or whose times it cannot count."""
+
+
 class OverflowTrap(BittrueError):
     """An overflow in a register whose mode is TRAP."""
 

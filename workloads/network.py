@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +133,20 @@ class Network:
                 raise NetworkError(f"{self.name}: the network has no weights: {self._missing_call()}")
             return self
         if not for_values:
-            from workloads.quantization.quantize import outline
-
-            return outline(self)
+            return self._outline
         if not self.has_weights:
             raise NetworkError(f"{self.name}: the network has no weights: {self._missing_call()}")
         raise NetworkError(
             f"{self.name}: the network is float and the device computes in integers; call "
             "net.quantize(images) first (without inputs, timing alone needs no quantization)"
         )
+
+    @cached_property
+    def _outline(self) -> Network:
+        """The integer outline, made once: what is timed again for another accelerator is then the same graph."""
+        from workloads.quantization.quantize import outline
+
+        return outline(self)
 
     def _missing_call(self) -> str:
         return (

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from bittrue.console import refusals, stdout
 
 if TYPE_CHECKING:
+    from simulator.accelerator.energy import EnergyTable
     from simulator.accelerator.spec import Accelerator, Register
+    from simulator.accelerator.technology import Technology
 
 
 @refusals
@@ -24,18 +26,7 @@ def accelerators() -> None:
         console.print(f"{accelerator.name}: {accelerator.description}")
     console.print()
     tables = [load_energy_table(name) for name in energy_table_names()]
-    rows = [
-        {
-            "energy table": table.name,
-            "nm": f"{table.node_nm:g}",
-            "MAC pJ": f"{table.mac.pj:g}",
-            "input scratchpad pJ/byte": f"{table.input_scratchpad_byte.pj:g}",
-            "DRAM pJ/byte": f"{table.dram_byte.pj:g}",
-            "leakage mW": f"{table.leakage.mw:g}",
-        }
-        for table in tables
-    ]
-    draw(console, rows)
+    draw(console, [_table_row(table) for table in tables])
     console.print()
     for table in tables:
         console.print(f"{table.name}: {table.description}")
@@ -72,7 +63,32 @@ def _accelerator_row(accelerator: Accelerator) -> dict[str, str]:
         "weight KiB": f"{memories.weight_scratchpad.size / 1024:g}",
         "accum. KiB": f"{memories.accumulator.size / 1024:g}",
         "DRAM GB/s": f"{float(accelerator.dram_bytes_per_cycle) * accelerator.clock_mhz / 1000:g}",
+        "mm2": _area(accelerator),
         "energy table": accelerator.energy_table,
+    }
+
+
+def _area(accelerator: Accelerator) -> str:
+    from accel_models.load import load_energy_table
+    from simulator.accelerator.technology import Technology
+    from simulator.energy.components import area_mm2
+
+    table = load_energy_table(accelerator.energy_table)
+    return f"{sum(area_mm2(accelerator, table).values()):.2f}" if isinstance(table, Technology) else "-"
+
+
+def _table_row(table: EnergyTable | Technology) -> dict[str, str]:
+    """Return what a table says of itself; a technology prices a device only once its widths and sizes are known."""
+    from simulator.accelerator.technology import Technology
+
+    row = {"energy table": table.name, "nm": f"{table.node_nm:g}"}
+    if not isinstance(table, Technology):
+        return row | {"prices": "one device", "DRAM pJ/bit": f"{table.dram_byte.pj / 8:g}"}
+    return row | {
+        "prices": "any device",
+        "int8 multiply pJ": f"{table.multiplier.pj:g}",
+        "32-bit add pJ": f"{table.adder.pj:g}",
+        "DRAM pJ/bit": ", ".join(f"{kind} {price['pj']:g}" for kind, price in table.dram_bit.model_dump().items()),
     }
 
 

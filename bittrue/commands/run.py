@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from bittrue.commands.loading import load_device, load_named_network
 from bittrue.console import refusals, stderr, stdout
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def run(
         Literal["fast", "exact", "channels"],
         typer.Option(help="exact = measure needed_bits of every layer (slower); channels = of every channel too."),
     ] = "fast",
+    activity: Annotated[
+        bool, typer.Option("--activity", help="Count zero operands and toggled bits of the array, from the values.")
+    ] = False,
     sweep: Annotated[
         str,
         typer.Option(
@@ -64,16 +67,19 @@ def run(
 ) -> None:
     """Run a network on an accelerator: a table per layer, totals, and a folder of results."""
     from bittrue.progress import RunProgress
+    from simulator.errors import InputError
 
     _check_choices(timing_only, values_only, keep_tensors, input_file)
+    if activity and (timing_only or input_file is None):
+        raise InputError("--activity needs values: give -i and leave --timing-only out")
     _check_files(input_file, output)
     widths = _widths(sweep, values=input_file is not None and not timing_only)
     began = time.perf_counter()
-    device = _accelerator(accelerator, changes or [])
+    device = load_device(accelerator, changes or [])
     values = input_file is not None and not timing_only
     with RunProgress(stderr()) as progress:
         progress.phase("load", network)
-        loaded = _network(network, _assignments("--net", net or []), seed if values else None)
+        loaded = load_named_network(network, net or [], seed if values else None)
         options = {"values_only": values_only, "timing_only": not values, "keep_tensors": keep_tensors}
         result = _simulate(
             loaded,
@@ -82,6 +88,7 @@ def run(
             progress,
             **options,
             ledger=ledger,
+            activity=activity,
             accumulator_sweep=widths,
             threads=threads,
             seed=seed,
@@ -130,40 +137,6 @@ def _check_files(input_file: Path | None, output: Path | None) -> None:
         check_replaceable(output)
 
 
-def _accelerator(name: str, changes: Sequence[str]) -> Accelerator:
-    from accel_models.load import load_accelerator
-
-    accelerator = load_accelerator(name)
-    return accelerator.evolve(_assignments("--set", changes)) if changes else accelerator
-
-
-def _assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
-    from accel_models.yaml_document import parse_value
-    from simulator.errors import SpecError
-
-    values = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise SpecError(f"{option} {text}: write KEY=VALUE")
-        try:
-            values[key.strip()] = parse_value(value)
-        except SpecError as error:
-            raise SpecError(f"{option} {key.strip()}: {error}") from None
-    return values
-
-
-def _network(name: str, keywords: dict[str, Any], seed: int | None) -> Network:
-    """Load a network; a built-in one gets seeded weights where `seed` is given and the user names no others."""
-    from workloads.load import load_network
-    from workloads.nets import registry
-
-    if seed is not None and name in registry.names() and not Path(name).is_file():
-        known = registry.describe(name)[1]
-        keywords = {k: v for k, v in (("weights", "seeded"), ("seed", seed)) if k in known} | keywords
-    return load_network(name, **keywords)
-
-
 def _simulate(
     network: Network, accelerator: Accelerator, input_file: Path | None, progress: RunProgress, **options: Any
 ) -> Run:
@@ -174,17 +147,17 @@ def _simulate(
     if input_file is not None:
         ready = prepare_input(network, input_file, progress)
         network, inputs = ready.network, ready.inputs
-        _note_compiling(progress)
+    _note_compiling(progress, 6 if inputs is None else 30)
     progress.phase("lower", f"{network.name} for {accelerator.name}")
     return prepare(network, accelerator, **options).run(inputs, progress.update)
 
 
-def _note_compiling(progress: RunProgress) -> None:
+def _note_compiling(progress: RunProgress, about_s: int) -> None:
     """Say why the first layers take long on a machine that has no compiled kernels yet."""
     from simulator.kernels import _jit
 
     if _jit.is_cold(_jit.CACHE_DIRECTORY):
-        progress.note("compiling kernels (first run, about 30 s); `bittrue warmup` does it ahead")
+        progress.note(f"compiling kernels (first run, about {about_s} s); `bittrue warmup` does it ahead")
 
 
 def _show(result: Run, folder: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""EnergyTable: what each counted action costs. Every number carries its source."""
+"""EnergyTable: what each counted action costs on one device. Every number carries its source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Leakage(Spec):
 
 
 class EnergyTable(Spec):
-    """Energy per action. Energy of a run = sum of counts * prices + leakage * time."""
+    """Energy per action of one device. Energy of a run = sum of counts * prices + leakage * time."""
 
     name: str
     """Short identifier."""
@@ -38,17 +38,27 @@ class EnergyTable(Spec):
     """One multiply-accumulate in a processing element, its registers included."""
     idle_pe: Price
     """One processing element clocked for one cycle without useful work, while the array computes."""
-    input_scratchpad_byte: Price
-    """One byte read from or written to the input scratchpad."""
-    weight_scratchpad_byte: Price
-    """One byte read from or written to the weight scratchpad."""
-    accumulator_byte: Price
-    """One byte read from or written to accumulator memory."""
+    input_scratchpad_read_byte: Price
+    """One byte read from the input scratchpad."""
+    input_scratchpad_write_byte: Price
+    """One byte written to the input scratchpad."""
+    weight_scratchpad_read_byte: Price
+    """One byte read from the weight scratchpad."""
+    weight_scratchpad_write_byte: Price
+    """One byte written to the weight scratchpad."""
+    accumulator_read_byte: Price
+    """One byte read from accumulator memory."""
+    accumulator_write_byte: Price
+    """One byte written to accumulator memory."""
     dram_byte: Price
     """One byte read from or written to DRAM."""
     vector_op: Price
     """One operation of one vector lane."""
     host_op: Price
     """One output element computed on the host."""
+    nonzero_mac: Price | None = None
+    """One multiply-accumulate of two operands other than 0, registers excluded; for runs with `activity`."""
+    toggled_bit: Price | None = None
+    """One bit of a processing element's registers that changes; for runs with `activity`."""
     leakage: Leakage
     """Static power over the whole run."""

@@ -169,6 +169,8 @@ class Dram(Spec):
     """Latency of one request, accelerator cycles."""
     model: Literal["simple"] = "simple"
     """simple = fixed latency and bandwidth."""
+    type: Literal["ddr3", "ddr4", "lpddr4", "hbm2"] = "lpddr4"
+    """Decides the energy of a bit, nothing else."""
 
     @model_validator(mode="after")
     def _exactly_one_of_each(self) -> Self:

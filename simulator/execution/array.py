@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.array_activity import measure_activity
 from simulator.execution.array_guarded import Guarded, run_guarded
 from simulator.execution.array_ledger import check_traps, first_event
 from simulator.execution.array_operands import Operands, array_operands, layer_weights
 from simulator.execution.array_proof import Proof
 from simulator.execution.array_steps import run_steps
+from simulator.execution.array_watched import run_watched
 from simulator.execution.array_wide import run_wide
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.execution.fused import Fused, fuse
@@ -45,9 +47,15 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
 
     """
     operands, proof = prove(layer, arrays, context)
-    if context.exact_ledger or context.channel_ledger or not proof.clears(fold_order_of(layer)):
-        return run_stepped(layer, operands, proof, context)
-    return run_eventless(layer, operands, proof, context)
+    order = fold_order_of(layer)
+    stepped = context.exact_ledger or context.channel_ledger or not proof.clears(order)
+    result = (run_stepped if stepped else run_eventless)(layer, operands, proof, context)
+    if not context.activity:
+        return result
+    weights = layer.inputs[1]
+    assert weights is not None
+    assert isinstance(weights.format, IntFormat)
+    return replace(result, activity=measure_activity(operands, weights.format, order, result.overflow))
 
 
 def fold_order_of(layer: Layer) -> FoldOrder:
@@ -76,7 +84,8 @@ def run_stepped(layer: Layer, operands: Operands, proof: Proof, context: Executi
     """
     order = fold_order_of(layer)
     if not (context.exact_ledger or context.channel_ledger):
-        guarded = run_guarded(operands, proof.bounds(order), order, _fused(layer))
+        asked = (operands, proof.bounds(order), order, _fused(layer))
+        guarded = run_watched(*asked) or run_guarded(*asked)
         if guarded is not None:
             check_traps(layer.name, operands, order, guarded.first_outputs)
             record = guarded_ledger(operands, order, proof, guarded)

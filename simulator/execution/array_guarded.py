@@ -99,13 +99,13 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
 
     """
     chosen = choose_tiles(operands, PAIRS)
-    if chosen is None or not registers_fit(order) or _WIDEST + bounds.products > _INT31:
+    if chosen is None or not registers_fit(order, bounds) or _WIDEST + bounds.products > _INT31:
         return None
     operands = _woven(operands)
     geometry, weights = operands.geometry, operands.weights
     image, _ = filled_image(operands, geometry, chosen)
     inner = order.partial_sum or order.accumulator
-    proved = order.partial_sum is not None and needed_bits(*bounds.partial_sum) <= order.partial_sum.bits
+    proved = partial_sums_are_safe(order, bounds)
     longest = _PROVED_BLOCK if proved else _LONG_BLOCK if inner.bits >= _LONG_BITS else _BLOCK
     blocks = _blocks(geometry, image, order, weights, longest)
     packed = _packed(geometry, weights, blocks, chosen, order, longest)
@@ -114,7 +114,7 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         return None
     plan = _plan(operands, image, blocks, order, chosen)
     plan[plan_of.INNER_IS_PROVED] = proved
-    shifts = tally_shifts(inner.bits, 2 * blocks.pairs, operands.x_range, weights.range)
+    shifts = None if proved else tally_shifts(inner.bits, 2 * blocks.pairs, operands.x_range, weights.range)
     if shifts is not None:
         plan[plan_of.TALLY : plan_of.TALLY + 3] = True, *shifts
     start, start_events = _loaded(operands.start[0], order.accumulator)
@@ -161,12 +161,19 @@ def _result(values: NDArray[Any], saturations: int | None, stats: NDArray[np.int
     )
 
 
-def registers_fit(order: FoldOrder) -> bool:
-    """Whether registers are narrow enough for int32 lanes, partial sums added to accumulators too."""
-    inner, outer = order.partial_sum or order.accumulator, order.accumulator
-    if inner.bits > 31 or outer.bits > 31:
-        return False
-    return order.partial_sum is None or inner.max + outer.max + 2 <= _INT31
+def partial_sums_are_safe(order: FoldOrder, bounds: Bounds) -> bool:
+    """Whether a layer has partial sums, and their register holds them all."""
+    return order.partial_sum is not None and needed_bits(*bounds.partial_sum) <= order.partial_sum.bits
+
+
+def registers_fit(order: FoldOrder, bounds: Bounds) -> bool:
+    """Whether int32 lanes hold the registers, and partial sums added to accumulators."""
+    if order.partial_sum is None or order.accumulator.bits > 31:
+        return order.accumulator.bits <= 31
+    inner = order.partial_sum
+    if partial_sums_are_safe(order, bounds):
+        return max(-bounds.partial_sum[0], bounds.partial_sum[1]) + order.accumulator.max + 2 <= _INT31
+    return inner.bits <= 31 and inner.max + order.accumulator.max + 2 <= _INT31
 
 
 def _woven(operands: Operands) -> Operands:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.execution.array_weights import Weights
 from simulator.kernels import geometry as geo
+from simulator.kernels.extremes import extremes
 from simulator.lowering.array import ArrayConstants
 from simulator.lowering.layer import ConvGeometry, Layer
 from simulator.numerics.formats import IntFormat
@@ -39,15 +41,13 @@ class Operands:
         """Whether each filter reads one channel of several."""
         return self.geometry.groups > 1 and self.geometry.channels == 1
 
-    @property
+    @cached_property
     def x_range(self) -> tuple[int, int]:
         """Least and greatest activation, zero point subtracted, 0 included (padding contributes 0)."""
         if not self.x.size:
             return 0, 0
-        return (
-            min(0, int(self.x.min()) - self.x_zero_point),
-            max(0, int(self.x.max()) - self.x_zero_point),
-        )
+        low, high = extremes(self.x.reshape(-1))
+        return min(0, int(low) - self.x_zero_point), max(0, int(high) - self.x_zero_point)
 
     def centred_x(self) -> NDArray[np.int32]:
         """Activations with their zero point subtracted, shape of `x`."""

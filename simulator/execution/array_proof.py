@@ -19,6 +19,7 @@ from math import isqrt
 import numpy as np
 
 from simulator.execution.array_operands import Operands, geometry_vector
+from simulator.kernels import bounds as kernels
 from simulator.kernels.norms import add_windows, pixel_squares
 from simulator.lowering.layer import FoldOrder, RegisterSpec
 from simulator.numerics.scalar import needed_bits
@@ -128,17 +129,17 @@ def bound_sums(operands: Operands, order: FoldOrder) -> Bounds:
     positive, negative = operands.weights.fold_sums(order.fold_length or operands.geometry.k)
     least, greatest = operands.x_range
     least_weight, greatest_weight = operands.weights.range
-    low = greatest * negative + least * positive
-    high = greatest * positive + least * negative
-    starts = operands.start.min(axis=0), operands.start.max(axis=0)
-    low_total, high_total = low.sum(axis=1), high.sum(axis=1)
-    if max(-int(starts[0].min()), int(starts[1].max())) >= 1 << 62:
-        starts = starts[0].astype(object), starts[1].astype(object)  # with a sum, it may need 65 bits
-    a_low = min(int((starts[0] + low_total).min()), int(starts[0].min()))
-    a_high = max(int((starts[1] + high_total).max()), int(starts[1].max()))
+    lowest, highest = operands.start.min(axis=0), operands.start.max(axis=0)
+    beyond = max(-int(lowest.min()), int(highest.max())) >= 1 << 62  # with a sum, it may need 65 bits
+    found = np.empty((3, 2), np.int64)
+    within = (np.zeros_like(lowest), np.zeros_like(highest)) if beyond else (lowest, highest)
+    kernels.bound_sums(positive, negative, least, greatest, *within, found)
+    partial_sum, output, accumulator = found.tolist()
+    if beyond:
+        accumulator = [int(lowest.min()) + output[0], int(highest.max()) + output[1]]
     return Bounds(
         products=max(-least, greatest) * max(-least_weight, greatest_weight),
-        partial_sum=(int(low.min()), int(high.max())),
-        output=(int(low_total.min()), int(high_total.max())),
-        accumulator=(a_low, a_high),
+        partial_sum=(partial_sum[0], partial_sum[1]),
+        output=(output[0], output[1]),
+        accumulator=(accumulator[0], accumulator[1]),
     )

@@ -26,6 +26,8 @@ from simulator.numerics.formats import IntFormat
 _TASK_PIXELS = 144
 _TASKS_PER_THREAD = 8
 _ALIGNMENT_BYTES = 64
+_BYTES_WORTH_A_THREAD = 1 << 19
+"""Less is copied before a thread has woken."""
 _LIMIT_STEP = 8
 _MOST_HEAVY = 0.3
 """Share of vectors with an extra above which pairs of int16 are faster."""
@@ -44,6 +46,8 @@ class Tiles:
     """BYTES or PAIRS."""
     pair_limit: int = 0
     """Greatest sum of two weights of one sign whose products int16 holds, for sets without vpdpbusd; 0 = no limit."""
+    chunk_k: int | None = None
+    """K of the chunks at whose ends extremes are taken, about; None = as many as the cache holds."""
 
     @property
     def taken(self) -> int:
@@ -93,7 +97,9 @@ def _share_of_heavy_groups(weights: Weights, tiles: Tiles) -> float:
     return float(weights.kept[key])
 
 
-def run_tiles(operands: Operands, tiles: Tiles, fused: Fused | None) -> tuple[NDArray[Any], int]:
+def run_tiles(
+    operands: Operands, tiles: Tiles, fused: Fused | None, extremes: NDArray[np.int32] | None = None
+) -> tuple[NDArray[Any], int]:
     """Convolve.
 
     Parameters
@@ -104,6 +110,9 @@ def run_tiles(operands: Operands, tiles: Tiles, fused: Fused | None) -> tuple[ND
         From `choose_tiles`.
     fused
         Its requantizer; None = the sums themselves, int32.
+    extremes
+        int32 [threads, 2, chunks, panels of all groups * channels of a panel], brought up to date: least and greatest
+        sums of (q - least q) * w at the end of each chunk (see `chunk_begins`), start value excluded.
 
     Returns
     -------
@@ -137,8 +146,10 @@ def run_tiles(operands: Operands, tiles: Tiles, fused: Fused | None) -> tuple[ND
     out = np.empty((geometry.m, filters), dtype)
     raw = out.reshape(-1).view(np.uint8)
     run, counter = plan_of.make_convolve(tiles.isa.name, tiles.operands), np.zeros(1, np.int64)
-    arguments = (image.reshape(-1), *packed.arrays, plan, *per_channel, raw, counter)
-    return out, run_on_threads(lambda _: int(run(*arguments)))
+    if extremes is None:
+        extremes = np.empty((numba.get_num_threads(), 2, 0, 0), np.int32)
+    arguments = (image.reshape(-1), *packed.arrays, plan, *per_channel)
+    return out, run_on_threads(lambda thread: int(run(*arguments, extremes[thread], raw, counter)))
 
 
 def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -179,7 +190,8 @@ def filled_image(operands: Operands, geometry: ConvGeometry, tiles: Tiles) -> tu
     flat[-slack:] = 0
     image = flat[:-slack].reshape(geometry.batch, height, width, channels)
     x = operands.x.reshape(geometry.batch, geometry.in_height, geometry.in_width, channels)
-    fill_image(x, geometry.padding.top, geometry.padding.left, less, border, image)
+    arguments = (x, geometry.padding.top, geometry.padding.left, less, border, image, np.zeros(1, np.int64))
+    run_on_threads(lambda _: fill_image(*arguments) or 0, most=1 + image.nbytes // _BYTES_WORTH_A_THREAD)
     return image, border
 
 
@@ -249,8 +261,9 @@ def _cut(length: int, tiles: Tiles) -> tuple[int, int]:
     """Return number and length of the pieces of a run: short enough for the cache, in whole rounds of the loop."""
     per_round = tiles.taken * UNROLLED
     longest = tiles.isa.weight_bytes // (GROUP_BYTES * tiles.isa.channels) * tiles.taken
-    cuts = -(-length // longest)
-    return cuts, -(-length // (cuts * per_round)) * per_round
+    longest = min(longest, tiles.chunk_k or longest)
+    piece = -(-length // (-(-length // longest) * per_round)) * per_round
+    return -(-length // piece), piece
 
 
 def runs_of_k(
@@ -265,9 +278,27 @@ def runs_of_k(
     column = image.shape[3] * geometry.dilation[1]
     starts = np.arange(kernel_h)[:, None] * row + np.arange(kernel_w) * column
     k = np.arange(geometry.k).reshape(kernel_h, kernel_w, geometry.channels)
-    if joined and geometry.groups == 1 and (geometry.dilation[1] == 1 or kernel_w == 1):
+    if joined and _rows_join(geometry):
         return starts[:, 0].astype(np.int64), k.reshape(kernel_h, -1)
     return starts.reshape(-1).astype(np.int64), k.reshape(kernel_h * kernel_w, -1)
+
+
+def _rows_join(geometry: ConvGeometry) -> bool:
+    """Whether nothing lies between the taps of a filter row."""
+    return geometry.groups == 1 and (geometry.dilation[1] == 1 or geometry.kernel[1] == 1)
+
+
+def chunk_begins(geometry: ConvGeometry, tiles: Tiles) -> NDArray[np.int64]:
+    """Return the first k of each chunk of `run_tiles`."""
+    length = geometry.channels * (geometry.kernel[1] if _rows_join(geometry) else 1)
+    cuts, piece = _cut(length, tiles)
+    begins = (np.arange(0, geometry.k, length)[:, None] + np.arange(cuts) * piece).reshape(-1)
+    return begins[:: _chunk_pieces(piece, tiles)]
+
+
+def _chunk_pieces(piece: int, tiles: Tiles) -> int:
+    longest = tiles.isa.weight_bytes // (GROUP_BYTES * tiles.isa.channels) * tiles.taken
+    return max(1, (tiles.chunk_k or longest) // piece)
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
@@ -286,9 +317,8 @@ def _plan(geometry: ConvGeometry, image: NDArray[Any], packed: _Packed, tiles: T
     plan = tile_plan(geometry, image, tiles)
     pieces = packed.pieces
     groups_of_bytes = packed.weights.shape[1] // len(pieces)
-    piece_bytes = groups_of_bytes * GROUP_BYTES * tiles.isa.channels
     plan[[plan_of.PIECES, plan_of.PIECE_GROUPS]] = len(pieces), groups_of_bytes
-    plan[plan_of.CHUNK_PIECES] = max(1, tiles.isa.weight_bytes // piece_bytes)
+    plan[plan_of.CHUNK_PIECES] = _chunk_pieces(groups_of_bytes * tiles.taken, tiles)
     return plan
 
 

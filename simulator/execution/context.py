@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simulator.execution.array_weights import Weights
 from simulator.graph.ops import Op
 from simulator.lowering.layer import Layer
+from simulator.records.activity import ActivityRecord
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.overflow import OverflowRecord
 
@@ -23,6 +24,8 @@ class ExecutionContext:
     """Measure needed_bits on every array layer (step by step) instead of bounding it."""
     channel_ledger: bool = False
     """Keep a ledger of every output channel too (step by step)."""
+    activity: bool = False
+    """Count zero operands and toggled bits of every array layer."""
     seed: int = 0
     """Seed of stochastic rounding."""
     step: int = 0
@@ -38,6 +41,8 @@ class LayerResult:
     outputs: tuple[NDArray[Any], ...]
     overflow: OverflowRecord = OverflowRecord()
     channels: ChannelLedger | None = None
+    activity: ActivityRecord | None = None
+    """Where asked for, on the array."""
 
 
 Executor = Callable[[Layer, Sequence[NDArray[Any] | None], ExecutionContext], LayerResult]

@@ -15,7 +15,10 @@ from simulator.execution import array, host, movement, vector
 from simulator.execution.context import ExecutionContext, Executor, LayerResult
 from simulator.graph.graph import Graph, Tensor
 from simulator.graph.ops import Op
+from simulator.kernels.extremes import extremes
 from simulator.lowering.layer import Engine, Layer
+from simulator.numerics.formats import IntFormat
+from simulator.records.activity import ActivityRecord
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.overflow import OverflowRecord
 
@@ -41,6 +44,8 @@ class Execution:
     """The ledger of each layer."""
     channels: tuple[ChannelLedger | None, ...] = ()
     """The ledger of each layer's channels, None off the array; empty where not asked for."""
+    activity: tuple[ActivityRecord | None, ...] = ()
+    """What each layer did to the registers of the array; likewise."""
 
 
 def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -57,9 +62,10 @@ def _check_input(tensor: Tensor, value: NDArray[Any]) -> NDArray[Any]:
         raise InputError(f"input {tensor.name}: shape {value.shape}, the network takes {tensor.shape}")
     if value.dtype != tensor.format.dtype:
         raise InputError(f"input {tensor.name}: dtype {value.dtype}, the network takes {tensor.format.dtype}")
-    least, greatest = getattr(tensor.format, "min", None), getattr(tensor.format, "max", None)
-    if least is not None and greatest is not None and value.size and (value.min() < least or value.max() > greatest):
-        raise InputError(f"input {tensor.name}: values {value.min()} to {value.max()} do not fit {tensor.format}")
+    if isinstance(tensor.format, IntFormat) and value.size and tensor.format.bits < 8 * value.itemsize:
+        least, greatest = extremes(np.ascontiguousarray(value).reshape(-1))
+        if least < tensor.format.min or greatest > tensor.format.max:
+            raise InputError(f"input {tensor.name}: values {least} to {greatest} do not fit {tensor.format}")
     return np.ascontiguousarray(value)
 
 
@@ -99,12 +105,14 @@ def execute(
     readers = count_readers(graph, layers)
     ledger: list[OverflowRecord] = []
     channels: list[ChannelLedger | None] = []
+    activity: list[ActivityRecord | None] = []
     for index, layer in enumerate(layers):
         if on_progress:
             on_progress(index, len(layers), layer.name)
         result = run_layer(layer, layer_inputs(layer, values), context)
         ledger.append(result.overflow)
         channels.append(result.channels)
+        activity.append(result.activity)
         values.update(zip(layer.node.outputs, result.outputs, strict=True))
         for name in no_longer_read(readers, layer):
             if not keep_tensors:
@@ -112,8 +120,13 @@ def execute(
     if on_progress:
         on_progress(len(layers), len(layers), "done")
     outputs = {name: tensor_value(graph.tensors[name], values) for name in graph.outputs}
-    asked = tuple(channels) if context.channel_ledger else ()
-    return Execution(outputs, dict(values) if keep_tensors else {}, tuple(ledger), asked)
+    return Execution(
+        outputs,
+        dict(values) if keep_tensors else {},
+        tuple(ledger),
+        tuple(channels) if context.channel_ledger else (),
+        tuple(activity) if context.activity else (),
+    )
 
 
 def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext) -> LayerResult:

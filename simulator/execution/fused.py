@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ class Fused:
         return replace(self, first=np.tile(self.first, times), second=np.tile(self.second, times))
 
 
+@lru_cache(maxsize=1024)
 def fuse(params: RequantParams, format: IntFormat) -> Fused | None:
     """Return a layer's requantizer for vector kernels, or None where they do not have it."""
     if format.bits > 8:

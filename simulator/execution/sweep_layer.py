@@ -83,7 +83,9 @@ def _run_array_on_all(
         shares = (
             measured is not None
             and _fits(measured, order)
-            and (measured.needed_bits_is_exact or (registers_fit(order) and not asked.exact_ledger))
+            and (
+                measured.needed_bits_is_exact or (registers_fit(order, proof.bounds(order)) and not asked.exact_ledger)
+            )
         )
         if not asked.channel_ledger and (proved or shares):
             if form not in eventless:

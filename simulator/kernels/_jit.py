@@ -84,6 +84,10 @@ CACHE_DIRECTORY = cache_directory()
 config.CACHE_DIR = str(CACHE_DIRECTORY)  # type: ignore[attr-defined]
 mark_used(CACHE_DIRECTORY, time.time())
 
+# Read when Numba loads OpenMP, whose threads otherwise wait busily for milliseconds after a parallel loop, on the CPUs
+# that the threads of `workers` are then to run on.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 

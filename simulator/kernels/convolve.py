@@ -81,6 +81,7 @@ def _convolve(
     start: Any,
     first: Any,
     second: Any,
+    extremes: Any,
     out: Any,
     counter: Any,
 ) -> Any:
@@ -101,6 +102,9 @@ def _convolve(
         int64 [PLAN_LENGTH].
     start, first, second
         int32 [panels of all groups * CHANNELS]: start values, constants of the requantizer.
+    extremes
+        int32 [2, chunks, panels of all groups * CHANNELS], brought up to date: least and greatest sums (without start
+        value) of any pixel at the end of each chunk of K; or empty.
     out
         uint8, flat, the memory of [pixels, filters of all groups], written: int32 (RAW) or bytes.
     counter
@@ -134,6 +138,11 @@ def _convolve(
                 chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
                 is_last = piece + chunk == plan[PIECES] and extra_begins.shape[0] > 0
                 extras_at = extra_begins[panel].ctypes.data if is_last else 0
+                lows = highs = 0
+                if extremes.shape[1] > 0:
+                    ended = piece // plan[CHUNK_PIECES]
+                    lows = extremes[0, ended, panel * CHANNELS :].ctypes.data
+                    highs = extremes[1, ended, panel * CHANNELS :].ctypes.data
                 chunk_at = packed + piece * plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
                 for i in range(0, count, TILE_ROWS):
                     dot_tile(
@@ -145,6 +154,8 @@ def _convolve(
                         chunk_at,
                         sums.ctypes.data + 4 * CHANNELS * i,
                         piece,
+                        lows,
+                        highs,
                         extras_at,
                         extra_offsets.ctypes.data,
                         extra_weights.ctypes.data,

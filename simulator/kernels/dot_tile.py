@@ -40,7 +40,7 @@ def tile_rows(builder: Any, activations: Any, rows: Any) -> list[Any]:
 def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
     """Return the intrinsic for Numba code that adds the products of a tile.
 
-    ``tile(activations, rows, pieces, count, groups, weights, sums, resume, begins, offsets, extras)``
+    ``tile(activations, rows, pieces, count, groups, weights, sums, resume, lows, highs, begins, offsets, extras)``
 
     Parameters
     ----------
@@ -51,8 +51,9 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
 
     The intrinsic takes addresses and numbers, all int64: base of the activations; tables of int64 byte offsets of the
     TILE_ROWS rows and of the pieces; how many pieces, groups in each (one at least); packed weights; int32 sums
-    [TILE_ROWS, channels], written, or added to where `resume` is not 0; extras, where their first address is not 0:
-    table of int64 [vectors + 1], where those of each vector begin, their byte offsets from a row, their weights.
+    [TILE_ROWS, channels], written, or added to where `resume` is not 0; where `lows` is not 0, int32 [channels] each of
+    least and greatest sums so far, brought up to date; extras, where their first address is not 0: table of int64
+    [vectors + 1], where those of each vector begin, their byte offsets from a row, their weights.
     """
     splits = operands == BYTES and not isa.has_byte_dot
 
@@ -62,7 +63,7 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
         return lanes.add_pair_products(total, a, b)
 
     def emit(builder: Any, args: Any) -> None:
-        activations, rows, pieces, count, groups, weights, sums, resume, *extras = args
+        activations, rows, pieces, count, groups, weights, sums, resume, lows, highs, *extras = args
         lanes = Lanes(builder, isa)
         row_at = tile_rows(builder, activations, rows)
         cells = [(row, vector) for row in range(TILE_ROWS) for vector in range(isa.vectors)]
@@ -97,6 +98,17 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
                 emit_extras(lanes, row_at, totals, *extras)
         for cell in cells:
             lanes.store(builder.load(totals[cell]), sum_at[cell])
+        with builder.if_then(builder.icmp_unsigned("!=", lows, constant64(0))):
+            emit_extremes(lanes, totals, lows, highs)
+
+    def emit_extremes(lanes: Lanes, totals: Any, lows: Any, highs: Any) -> None:
+        for vector in range(isa.vectors):
+            for address, extreme in ((lows, lanes.minimum), (highs, lanes.maximum)):
+                at = offset(lanes.builder, address, vector * lanes.bytes)
+                found = lanes.load(at)
+                for row in range(TILE_ROWS):
+                    found = extreme(found, lanes.builder.load(totals[row, vector]))
+                lanes.store(found, at)
 
     def emit_extras(lanes: Lanes, row_at: list[Any], totals: Any, begins: Any, offsets: Any, weights: Any) -> None:
         builder = lanes.builder
@@ -122,6 +134,8 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
         weights: Any,
         sums: Any,
         resume: Any,
+        lows: Any,
+        highs: Any,
         extra_begins: Any,
         extra_offsets: Any,
         extra_weights: Any,
@@ -130,6 +144,6 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
             emit(builder, args)
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 11), codegen
+        return types.void(*[types.int64] * 13), codegen
 
     return dot_tile

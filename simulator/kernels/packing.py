@@ -8,11 +8,35 @@ import numba
 import numpy as np
 
 from simulator.kernels._jit import kernel
+from simulator.kernels.tickets import take_ticket
+
+_TASK_BYTES = 1 << 16
 
 
-@kernel(parallel=True)
-def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any) -> None:
-    """Copy images into larger (or cropped) ones.
+@kernel(inline=True)
+def _fill_line(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, line: Any) -> None:
+    _, height, width, channels = image.shape
+    begin, end = max(left, 0), max(min(left + x.shape[2], width), max(left, 0))
+    picture = line // height
+    y = line - picture * height - top
+    target = image[picture, y + top]
+    if y < 0 or y >= x.shape[1]:
+        end = begin = width
+    source = x[picture, max(0, min(y, x.shape[1] - 1))]
+    for column in range(begin):
+        for c in range(channels):
+            target[column, c] = border
+    for column in range(begin, end):
+        for c in range(channels):
+            target[column, c] = np.int64(source[column - left, c]) - less
+    for column in range(end, width):
+        for c in range(channels):
+            target[column, c] = border
+
+
+@kernel()
+def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, counter: Any) -> None:
+    """Copy images into larger (or cropped) ones, some lines after another as long as there are some.
 
     Parameters
     ----------
@@ -26,31 +50,17 @@ def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any) 
         What stands in the border.
     image
         [batch, filled height, filled width, channels], written; its dtype holds the differences.
+    counter
+        int64 [1]: the next task, shared among threads.
 
     """
-    batch, height, width, channels = image.shape
-    begin, end = max(left, 0), max(min(left + x.shape[2], width), max(left, 0))
-    for index in numba.prange(batch * height):
-        line = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
-        picture = line // height
-        row = line - picture * height
-        target = image[picture, row]
-        y = row - top
-        if y < 0 or y >= x.shape[1]:
-            for column in range(width):
-                for c in range(channels):
-                    target[column, c] = border
-            continue
-        source = x[picture, y]
-        for column in range(begin):
-            for c in range(channels):
-                target[column, c] = border
-        for column in range(begin, end):
-            for c in range(channels):
-                target[column, c] = np.int64(source[column - left, c]) - less
-        for column in range(end, width):
-            for c in range(channels):
-                target[column, c] = border
+    lines = image.shape[0] * image.shape[1]
+    task_lines = max(1, _TASK_BYTES // (image.shape[2] * image.shape[3] * image.itemsize))
+    task = take_ticket(counter.ctypes.data)
+    while task * task_lines < lines:
+        for line in range(task * task_lines, min((task + 1) * task_lines, lines)):
+            _fill_line(x, top, left, less, border, image, line)
+        task = take_ticket(counter.ctypes.data)
 
 
 @kernel(parallel=True)

@@ -30,7 +30,7 @@ each other every R cycles, each of its registers holds a result in every cycle.)
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,19 +42,38 @@ Int = Any
 """int or an int64 array: the closed forms take either, and NumPy broadcasts."""
 
 
-def fold_slot(pixels: Int, device: Device) -> Int:
+class Array(Protocol):
+    """What the closed forms must know of an array."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of PEs."""
+        ...
+
+    @property
+    def cols(self) -> int:
+        """Columns of PEs."""
+        ...
+
+    @property
+    def weight_double_buffer(self) -> bool:
+        """Whether PEs have shadow registers for the next weights."""
+        ...
+
+
+def fold_slot(pixels: Int, device: Array) -> Int:
     """Cycles that one more fold of `pixels` costs, weight stationary."""
     if device.weight_double_buffer:
         return np.maximum(pixels, device.rows)
     return pixels + device.rows
 
 
-def weight_stationary(folds: Int, pixels: Int, device: Device) -> Int:
+def weight_stationary(folds: Int, pixels: Int, device: Array) -> Int:
     """Cycles of `folds` folds that stream `pixels` pixels each."""
     return (folds - 1) * fold_slot(pixels, device) + pixels + 2 * device.rows + device.cols + 2
 
 
-def output_stationary(blocks: Int, k: Int, continued: Int, device: Device) -> Int:
+def output_stationary(blocks: Int, k: Int, continued: Int, device: Array) -> Int:
     """Cycles of `blocks` blocks of `k` products each; `continued` = 1 where earlier chunks of K came before."""
     steady = (blocks - 1) * np.maximum(k, device.rows)
     return steady + k + 2 * device.rows + device.cols + 1 + continued * device.rows

@@ -45,6 +45,12 @@ class Reach:
     """[tiles] number of distinct positions that the tile before does not touch."""
     fresh_runs: NDArray[np.int64]
     """[tiles] number of stretches of adjacent fresh positions."""
+    total: int
+    """Sum of `positions`."""
+    most: int
+    """Greatest of `positions`."""
+    fresh_total: int
+    """Sum of `fresh_positions`."""
 
 
 @lru_cache(maxsize=4096)
@@ -60,7 +66,10 @@ def reach(axis: Axis, tile: int, first_tap: int, last_tap: int) -> Reach:
     touched = np.unique(owner[real] * pitch + place[real] // axis.insertion)
     fresh = touched[~np.isin(touched - pitch, touched, assume_unique=True)]
     tiles = -(-axis.out_size // tile)
-    return Reach(*_count(touched, pitch, tiles), *_count(fresh, pitch, tiles))
+    positions, runs = _count(touched, pitch, tiles)
+    fresh_positions, fresh_runs = _count(fresh, pitch, tiles)
+    sums = int(positions.sum()), int(positions.max()), int(fresh_positions.sum())
+    return Reach(positions, runs, fresh_positions, fresh_runs, *sums)
 
 
 def _count(touched: NDArray[np.int64], pitch: int, tiles: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag, StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.kernels.distinct_rows import distinct_rows
 from simulator.lowering.layer import Engine
 
 
@@ -76,7 +79,42 @@ TILE_OP = np.dtype(
         ("store_segments", "i8"),
     ]
 )
-"""One tile operation. A layer holds an array of them, in the order in which its engine does them (156 bytes each)."""
+"""One tile operation. A layer holds an array of them, in the order in which its engine does them (124 bytes each)."""
+
+_PLACE = ("group", "batch", "row", "col", "channel", "k")
+"""Where a tile op works: nothing that is counted depends on it, but for whether it is the first chunk of K."""
+
+
+def _words(names: Iterable[str]) -> NDArray[np.int32]:
+    """32-bit words that the fields `names` of TILE_OP take."""
+    fields: Mapping[str, Any] = TILE_OP.fields or {}
+    words = [range(fields[n][1] // 4, (fields[n][1] + fields[n][0].itemsize) // 4) for n in names]
+    return np.array([word for field in words for word in field], np.int32)
+
+
+_COMPARED, _ZERO_OR_NOT = _words(name for name in TILE_OP.names or () if name not in _PLACE), _words(["k"])
+
+
+@dataclass(frozen=True, eq=False)
+class TileOpKinds:
+    """Tile ops that are alike in everything but their place are of one kind; a layer has a few kinds of many ops.
+
+    Whatever is a sum over tile ops is a sum over kinds, times `counts`.
+    """
+
+    kind_of: NDArray[np.int32]
+    """[tile ops] index into the other two."""
+    ops: NDArray[Any]
+    """[kinds] the first tile op of each kind, dtype TILE_OP."""
+    counts: NDArray[np.int64]
+    """[kinds] tile ops of each kind."""
+
+    @classmethod
+    def of(cls, ops: NDArray[Any]) -> TileOpKinds:
+        """Sort out tile ops (dtype TILE_OP)."""
+        words = np.ascontiguousarray(ops).view(np.int32).reshape(len(ops), TILE_OP.itemsize // 4)
+        kind_of, first, counts = distinct_rows(words, _COMPARED, _ZERO_OR_NOT)
+        return cls(kind_of, ops[first], counts)
 
 
 @dataclass(frozen=True)
@@ -142,6 +180,15 @@ class LayerSchedule:
     """Structured array [tile ops] of dtype TILE_OP; empty for a layer that moves nothing."""
     mapping: LayerMapping | None = None
     """Only layers on the array."""
+
+    @cached_property
+    def kinds(self) -> TileOpKinds:
+        """The tile ops by kind."""
+        return TileOpKinds.of(self.ops)
+
+    def total(self, field: str) -> int:
+        """Sum of a field over all tile ops."""
+        return int((self.kinds.ops[field] * self.kinds.counts).sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ def plans() -> Iterator[Plan]:
             yield Plan(LoopOrder.WEIGHTS_RESIDENT, inputs, weights)
 
 
+@lru_cache(maxsize=1 << 14)
 def search(work: ArrayWork, device: Device) -> LayerMapping | None:
     """Best mapping of one array layer, or None where no candidate fits the memories."""
     space = _Space(work, device, candidates(work.geometry, device))

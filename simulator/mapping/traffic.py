@@ -54,25 +54,24 @@ def input_table(work: ArrayWork, cand: Candidates) -> InputTable:
             largest = np.maximum(largest, one_max)
         chunk_sum.append(total)
         chunk_max.append(largest)
-    rows = reach(row_axis, row_axis.out_size, full.first_kh, full.last_kh).positions
-    cols = reach(col_axis, col_axis.out_size, full.first_kw, full.last_kw).positions
+    rows = reach(row_axis, row_axis.out_size, full.first_kh, full.last_kh).total
+    cols = reach(col_axis, col_axis.out_size, full.first_kw, full.last_kw).total
     return InputTable(
         tile_sum=box_sum.ravel(),
         tile_max=box_max.ravel(),
         chunk_sum=np.stack([t.ravel() for t in chunk_sum], axis=1),
         chunk_max=np.stack([t.ravel() for t in chunk_max], axis=1),
-        whole=int(rows.sum() * cols.sum()) * geometry.channels,
+        whole=rows * cols * geometry.channels,
     )
 
 
 def _over_tiles(row_axis: Axis, col_axis: Axis, cand: Candidates, box: TapBox, *, ring: bool) -> tuple[Table, Table]:
     high = [reach(row_axis, tile, box.first_kh, box.last_kh) for tile in cand.tile_rows]
-    loaded = [r.fresh_positions if ring else r.positions for r in high]
-    rows = [r.positions for r in high]
-    cols = [reach(col_axis, tile, box.first_kw, box.last_kw).positions for tile in cand.tile_cols]
-    sums = np.multiply.outer([r.sum() for r in loaded], [c.sum() for c in cols]) * box.channels
-    largest = np.multiply.outer([r.max() for r in rows], [c.max() for c in cols]) * box.channels
-    return sums.astype(np.int64), largest.astype(np.int64)
+    wide = [reach(col_axis, tile, box.first_kw, box.last_kw) for tile in cand.tile_cols]
+    loaded = np.array([r.fresh_total if ring else r.total for r in high], np.int64)
+    sums = np.multiply.outer(loaded, np.array([c.total for c in wide], np.int64)) * box.channels
+    largest = np.multiply.outer([r.most for r in high], [c.most for c in wide]) * box.channels
+    return sums, largest.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,7 @@ __all__ = [
     "saturate",
     "saturating_rounding_doubling_high_mul",
     "stochastic_draw",
+    "toggled_bits",
     "wrap",
 ]
 
@@ -55,6 +56,11 @@ def wrap(value: int, bits: int) -> int:
 def saturate(value: int, bits: int) -> int:
     """Nearest value that a two's complement register of `bits` bits holds."""
     return min(max(value, -(1 << (bits - 1))), (1 << (bits - 1)) - 1)
+
+
+def toggled_bits(before: int, after: int, bits: int) -> int:
+    """Count the bits that change in a two's complement register of `bits` bits as one value replaces another."""
+    return ((before ^ after) & ((1 << bits) - 1)).bit_count()
 
 
 def needed_bits(least: int, greatest: int) -> int:

@@ -11,11 +11,12 @@ from functools import cache
 from types import ModuleType
 
 from simulator.errors import SpecError
-from simulator.records import accumulator_sweep, layer, overflow, run
+from simulator.records import accumulator_sweep, activity, layer, overflow, run
 
 _PLACES = {
     "LayerRecord": (layer, "layers[i]."),
     "EnergyRecord": (layer, "layers[i].energy."),
+    "ActivityRecord": (activity, "layers[i].activity."),
     "OverflowRecord": (overflow, "layers[i].overflow."),
     "FirstEvent": (overflow, "layers[i].overflow.first_event."),
     "RunRecord": (run, ""),

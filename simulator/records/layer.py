@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from simulator.records.activity import ActivityRecord
 from simulator.records.overflow import OverflowRecord
 
 
@@ -16,11 +17,11 @@ class EnergyRecord:
     idle_pe_pj: float = 0.0
     """idle_pe_cycles * idle_pe price."""
     input_scratchpad_pj: float = 0.0
-    """Bytes read and written at the input scratchpad * its price."""
+    """input_scratchpad_read_bytes * price of a byte read + input_scratchpad_write_bytes * price of a byte written."""
     weight_scratchpad_pj: float = 0.0
-    """Bytes read and written at the weight scratchpad * its price."""
+    """weight_scratchpad_read_bytes * price of a byte read + weight_scratchpad_write_bytes * price of a byte written."""
     accumulator_pj: float = 0.0
-    """Bytes read and written at accumulator memory * its price."""
+    """accumulator_read_bytes * price of a byte read + accumulator_write_bytes * price of a byte written."""
     dram_pj: float = 0.0
     """(dram_read_bytes + dram_write_bytes) * DRAM price."""
     vector_pj: float = 0.0
@@ -125,6 +126,8 @@ class LayerRecord:
     """Output elements computed on the host."""
     energy: EnergyRecord = field(default_factory=EnergyRecord)
     """Energy by component."""
+    activity: ActivityRecord | None = None
+    """Zero operands and toggled bits; None off the array, and where they were not asked for (activity=True)."""
     overflow: OverflowRecord | None = None
     """The overflow ledger; None where no values were computed (timing only)."""
 

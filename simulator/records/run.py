@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,13 +70,16 @@ class RunRecord:
     """Processing elements of the array."""
     dram_bytes_per_cycle: float
     """Peak DRAM bandwidth, bytes per cycle."""
+    area_mm2: Mapping[str, float] = field(default_factory=dict)
+    """Area by component (array, input_scratchpad, weight_scratchpad, accumulator), square millimetres, from widths
+    and sizes of the specification; empty where the energy table gives prices alone."""
     peak_memory_bytes: int = 0
     """Most DRAM that tensors alive at one time and the weights take, bytes."""
     parameters: int = 0
     """Weights and biases of the network."""
     notes: tuple[str, ...] = ()
     """What the reader must know: seeded weights, approximations, recognised groups."""
-    events: tuple[TraceEvent, ...] = field(default=(), repr=False)
+    events: Sequence[TraceEvent] = field(default=(), repr=False)
     """Timeline, coalesced per layer and engine where the run is long."""
     segmentation: Segmentation | None = None
     """Set for a segmentation network."""
@@ -109,6 +112,11 @@ class RunRecord:
     def total_energy_pj(self) -> float:
         """Sum of energy_pj, picojoules."""
         return sum(layer.energy_pj for layer in self.layers)
+
+    @property
+    def total_area_mm2(self) -> float:
+        """Sum of area_mm2: array and on-chip memories, without DMA, vector unit, host, clock tree and wiring."""
+        return sum(self.area_mm2.values())
 
     @property
     def average_power_w(self) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from simulator.errors import RunFolderError
 from simulator.records.accumulator_sweep import OutputError, SweepPoint
+from simulator.records.activity import ActivityRecord
 from simulator.records.layer import EnergyRecord, LayerRecord
 from simulator.records.overflow import FirstEvent, OverflowRecord
 from simulator.records.run import SCHEMA_VERSION, RunRecord, Segmentation, TraceEvent
@@ -19,6 +20,7 @@ _TOTALS = (
     "frames_per_s",
     "total_macs",
     "total_energy_pj",
+    "total_area_mm2",
     "average_power_w",
     "tops_per_w",
     "utilization",
@@ -34,13 +36,15 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "bool": (bool,),
     "Mapping[str, Any]": (dict,),
+    "Mapping[str, float]": (dict,),
 }
 """Declared type of a field -> what JSON may give for it."""
 
 
 def record_to_json(record: RunRecord) -> str:
     """Return the record as JSON text: its fields, and its totals for readers without this tool."""
-    data = asdict(record)
+    data = asdict(replace(record, events=()))
+    data["events"] = [vars(event) for event in record.events]
     data["totals"] = {name: getattr(record, name) for name in _TOTALS}
     for row, layer in zip(data["layers"], record.layers, strict=True):
         row["energy_pj"] = layer.energy_pj
@@ -62,8 +66,8 @@ def record_from_json(text: str, place: str) -> RunRecord:
 
 
 def _record(data: Mapping[str, Any]) -> RunRecord:
-    # A folder written before there were sweeps has no such key.
-    data = {"accumulator_sweep": ()} | dict(data)
+    # A folder written before there were sweeps or areas has no such key.
+    data = {"accumulator_sweep": (), "area_mm2": {}} | dict(data)
     plain = _known(RunRecord, data)
     segmentation = data["segmentation"]
     plain |= {
@@ -87,11 +91,13 @@ def _sweep_point(data: Mapping[str, Any]) -> SweepPoint:
 
 
 def _layer(data: Mapping[str, Any]) -> LayerRecord:
+    data = {"activity": None} | dict(data)  # likewise
     plain = _known(LayerRecord, data)
     plain |= {
         "input_shape": tuple(data["input_shape"]),
         "output_shape": tuple(data["output_shape"]),
         "energy": EnergyRecord(**_known(EnergyRecord, data["energy"])),
+        "activity": None if data["activity"] is None else ActivityRecord(**_known(ActivityRecord, data["activity"])),
         "overflow": None if data["overflow"] is None else _overflow(data["overflow"]),
     }
     return LayerRecord(**plain)

@@ -54,6 +54,8 @@ def layer_columns(layer: LayerRecord) -> dict[str, Any]:
         if name == "energy":
             row["energy_pj"] = layer.energy_pj
             row |= {f"energy.{key}": cost for key, cost in value.items()}
+        elif name == "activity":
+            row |= {f"activity.{key}": count for key, count in (value or {}).items()}
         elif name == "overflow":
             row |= _overflow_columns(layer)
         elif isinstance(value, tuple):

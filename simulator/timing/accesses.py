@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from simulator.accelerator.spec import Accelerator
-from simulator.lowering.layer import Engine, Layer
+from simulator.lowering.layer import Engine
+from simulator.mapping.schedule import LayerSchedule
 from simulator.mapping.work import ArrayWork, Device
 from simulator.numerics.modes import Dataflow
 
 
-def array_accesses(layer: Layer, ops: NDArray[Any], accelerator: Accelerator) -> dict[str, int]:
+def array_accesses(work: ArrayWork, schedule: LayerSchedule, device: Device) -> dict[str, int]:
     """Scratchpad and accumulator bytes of an array layer. Only useful rows and columns of the array count.
 
     Weight stationary, per tile op of m pixels, k products, n channels: every fold reads its pixels (m * k elements for
@@ -24,7 +21,7 @@ def array_accesses(layer: Layer, ops: NDArray[Any], accelerator: Accelerator) ->
     Both: a partial sum is read back for every write but an output's first, and the final value is drained:
     accumulator reads = writes. Biases are read once per output tile, start values of a bias matrix written once more.
     """
-    work, device = ArrayWork.of(layer), Device.of(accelerator)
+    ops, counts = schedule.kinds.ops, schedule.kinds.counts
     wide = {name: ops[name].astype(np.int64) for name in ("rows", "cols", "channels", "groups", "k_length")}
     m, n, k, groups = wide["rows"] * wide["cols"], wide["channels"], wide["k_length"], wide["groups"]
     columns = -(-n // device.cols)
@@ -36,28 +33,28 @@ def array_accesses(layer: Layer, ops: NDArray[Any], accelerator: Accelerator) ->
         weight_reads = k * n * groups * -(-m // device.rows)
         writes = m * n * groups
     bias_bits = np.where(ops["k"] == 0, n * groups * work.weight_bias_bits, 0)
-    weight_bits = int(weight_reads.sum()) * work.weight_bits + int(bias_bits.sum())
-    accumulator = int(writes.sum()) * device.accumulator_element_bytes
-    start_values = int(ops["bias_bytes"].sum())
+    weight_bits = int((weight_reads * counts).sum()) * work.weight_bits + int((bias_bits * counts).sum())
+    accumulator = int((writes * counts).sum()) * device.accumulator_element_bytes
+    start_values = schedule.total("bias_bytes")
     return {
-        "input_scratchpad_read_bytes": -(-int(input_reads.sum()) * work.input_bits // 8),
-        "input_scratchpad_write_bytes": int(ops["input_bytes"].sum()),
+        "input_scratchpad_read_bytes": -(-int((input_reads * counts).sum()) * work.input_bits // 8),
+        "input_scratchpad_write_bytes": schedule.total("input_bytes"),
         "weight_scratchpad_read_bytes": -(-weight_bits // 8),
-        "weight_scratchpad_write_bytes": int(ops["weight_bytes"].sum()),
+        "weight_scratchpad_write_bytes": schedule.total("weight_bytes"),
         "accumulator_read_bytes": accumulator + start_values,
         "accumulator_write_bytes": accumulator + start_values,
     }
 
 
-def stream_accesses(engine: Engine, ops: NDArray[Any]) -> dict[str, int]:
+def stream_accesses(schedule: LayerSchedule) -> dict[str, int]:
     """Input scratchpad bytes of a layer off the array: operands in and out once, results in and out once.
 
     A DMA layer's data only pass through once; the host works in its own memory.
     """
-    loaded, stored = int(ops["input_bytes"].sum()), int(ops["store_bytes"].sum())
-    if engine is Engine.HOST:
+    loaded, stored = schedule.total("input_bytes"), schedule.total("store_bytes")
+    if schedule.engine is Engine.HOST:
         return {}
-    if engine is Engine.DMA:
+    if schedule.engine is Engine.DMA:
         return {"input_scratchpad_write_bytes": loaded, "input_scratchpad_read_bytes": stored}
     both = loaded + stored
     return {"input_scratchpad_write_bytes": both, "input_scratchpad_read_bytes": both}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from simulator.accelerator.spec import Accelerator
 from simulator.lowering.layer import Engine, Layer
 from simulator.mapping.schedule import LayerSchedule, Schedule
+from simulator.mapping.work import ArrayWork, Device
 from simulator.records.layer import LayerRecord
 from simulator.timing.accesses import array_accesses, stream_accesses
 from simulator.timing.timeline import LayerTime, Timeline
+
+Counts = Mapping[str, Any]
+"""Fields of a LayerRecord by name."""
 
 
 def untimed_records(layers: Sequence[Layer]) -> tuple[LayerRecord, ...]:
@@ -21,12 +22,25 @@ def untimed_records(layers: Sequence[Layer]) -> tuple[LayerRecord, ...]:
     return tuple(LayerRecord(index=i, **_identity(layer)) for i, layer in enumerate(layers))
 
 
+def layer_counts(schedule: Schedule, layers: Sequence[Layer], accelerator: Accelerator) -> tuple[Counts, ...]:
+    """Count what a schedule moves and takes, one mapping of record fields per layer; no field depends on time."""
+    device = Device.of(accelerator)
+    known: dict[int, Counts] = {}
+    counts = []
+    for layer, mapped in zip(layers, schedule.layers, strict=True):
+        if id(mapped) not in known:
+            known[id(mapped)] = _counts(layer, mapped, device)
+        counts.append({**_identity(layer), **known[id(mapped)]})
+    return tuple(counts)
+
+
 def layer_records(
-    schedule: Schedule, timeline: Timeline, layers: Sequence[Layer], accelerator: Accelerator
+    counts: Sequence[Counts], timeline: Timeline, layers: Sequence[Layer], accelerator: Accelerator
 ) -> tuple[LayerRecord, ...]:
     """Make the records of a timed run, every count and time filled in; energy and overflow are added by others."""
-    rows = zip(layers, schedule.layers, timeline.layers, strict=True)
-    return tuple(_record(i, layer, ops, time, accelerator) for i, (layer, ops, time) in enumerate(rows))
+    pes = accelerator.peak_macs_per_cycle
+    rows = zip(layers, counts, timeline.layers, strict=True)
+    return tuple(_record(i, layer, count, time, pes) for i, (layer, count, time) in enumerate(rows))
 
 
 def _identity(layer: Layer) -> dict[str, Any]:
@@ -45,19 +59,26 @@ def _identity(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _record(
-    index: int, layer: Layer, schedule: LayerSchedule, time: LayerTime, accelerator: Accelerator
-) -> LayerRecord:
-    ops = schedule.ops
-    total = time.end_cycle - time.start_cycle
-    pes = accelerator.peak_macs_per_cycle
+def _counts(layer: Layer, schedule: LayerSchedule, device: Device) -> Counts:
     on_array = layer.engine is Engine.ARRAY
-    accesses: dict[str, Any] = (
-        array_accesses(layer, ops, accelerator) if on_array else stream_accesses(layer.engine, ops)
-    )
+    accesses = array_accesses(ArrayWork.of(layer), schedule, device) if on_array else stream_accesses(schedule)
+    read = sum(schedule.total(f"{kind}_bytes") for kind in ("input", "weight", "bias"))
+    return {
+        "tile_ops": len(schedule.ops),
+        "folds": schedule.total("folds"),
+        "dram_read_bytes": read,
+        "dram_write_bytes": schedule.total("store_bytes"),
+        **accesses,
+    }
+
+
+def _record(index: int, layer: Layer, counts: Counts, time: LayerTime, pes: int) -> LayerRecord:
+    total = time.end_cycle - time.start_cycle
+    on_array = layer.engine is Engine.ARRAY
+    macs = layer.macs
     return LayerRecord(
         index=index,
-        **_identity(layer),
+        **counts,
         total_cycles=total,
         start_cycle=time.start_cycle,
         end_cycle=time.end_cycle,
@@ -67,15 +88,10 @@ def _record(
         stall_cycles=total - time.compute_cycles,
         load_stall_cycles=time.load_stall_cycles,
         store_stall_cycles=time.store_stall_cycles,
-        mapping_utilization=layer.macs / (pes * time.compute_cycles) if on_array else 0.0,
-        utilization=layer.macs / (pes * total) if on_array else 0.0,
-        tile_ops=len(ops),
-        folds=_total(ops["folds"]),
+        mapping_utilization=macs / (pes * time.compute_cycles) if on_array else 0.0,
+        utilization=macs / (pes * total) if on_array else 0.0,
         bound=_bound(layer.engine, time, total),
-        dram_read_bytes=_total(ops["input_bytes"]) + _total(ops["weight_bytes"]) + _total(ops["bias_bytes"]),
-        dram_write_bytes=_total(ops["store_bytes"]),
-        idle_pe_cycles=max(0, pes * time.compute_cycles - layer.macs) if on_array else 0,
-        **accesses,
+        idle_pe_cycles=max(0, pes * time.compute_cycles - macs) if on_array else 0,
     )
 
 
@@ -85,7 +101,3 @@ def _bound(engine: Engine, time: LayerTime, total: int) -> str:
     work = {Engine.ARRAY: "compute", Engine.VECTOR: "vector", Engine.HOST: "host", Engine.DMA: "load"}[engine]
     busy = [(time.compute_cycles, work), (time.load_cycles, "load"), (time.store_cycles, "store")]
     return max(busy, key=lambda pair: pair[0])[1]
-
-
-def _total(column: NDArray[Any]) -> int:
-    return int(column.sum(dtype=np.int64))

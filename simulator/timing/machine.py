@@ -1,5 +1,7 @@
 """The machine: one SimPy process per engine, tile ops as the unit of work, double-buffered memories between them.
 
+This is the text that says what the machine does. Runs use `simulator.timing.fast`, which is held to it, cycle by cycle.
+
 Load DMA, worker (array, vector unit or host) and store DMA each take the tile ops in order. Each memory has two
 halves; a tile op waits until a half is free. Load and store DMA share the DRAM bus. Layers follow one another: the
 next begins when the last write of the one before is done, so each is run from cycle 0 and then put in its place.
@@ -14,22 +16,21 @@ import numpy as np
 import simpy
 
 from simulator.accelerator.spec import Accelerator
+from simulator.errors import ScheduleError
 from simulator.mapping.schedule import Hold, LayerSchedule, Schedule
 from simulator.records.run import TraceEvent
 from simulator.timing.dma import MemoryPath, requests_of, transfer
 from simulator.timing.dram import DramBus
+from simulator.timing.refusals import WAITS_FOR_EVER
 from simulator.timing.timeline import LayerTime, Timeline
-from simulator.timing.trace import MAX_EVENTS, Intervals, Span
-from simulator.timing.work_cycles import work_cycles
+from simulator.timing.trace import TRACKS, Intervals, Span, layer_events, spans_per_track
+from simulator.timing.work_cycles import WorkRates, work_cycles
 
 Progress = Callable[[int, int, str], None]
 """(layers done, layers, name of the layer just done)."""
 
 LOAD_DMA, STORE_DMA = 0, 1
 """Engine ids, in the order in which they are served when both ask in the same cycle."""
-
-TRACKS = ("load dma", "work", "store dma")
-"""Engines of a layer; `work` stands for array, vector, host or dma."""
 
 _HALVES = 2
 _BLOCK = 1 << 15
@@ -47,18 +48,23 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
     on_progress
         Called with (layers done, layers, name) after each layer.
 
+    Raises
+    ------
+    ScheduleError
+        A tile op waits for ever.
+
     """
     known: dict[int, _LayerRun] = {}
-    limit = max(1, MAX_EVENTS // (len(TRACKS) * max(1, len(schedule.layers))))
+    limit = spans_per_track(len(schedule.layers))
     times: list[LayerTime] = []
     events: list[TraceEvent] = []
     now = 0
     for index, (name, layer) in enumerate(zip(schedule.names, schedule.layers, strict=True)):
         # Layers that are alike share one object and, starting from an idle machine, take the same time.
         if id(layer) not in known:
-            known[id(layer)] = _LayerMachine(layer, accelerator).run(limit)
+            known[id(layer)] = _LayerMachine(name, layer, accelerator).run(limit)
         time, spans = known[id(layer)]
-        events.extend(_events(index, name, layer, spans, now))
+        events.extend(layer_events(index, name, layer.engine, spans, now))
         times.append(time.shifted(now))
         now = times[-1].end_cycle
         if on_progress is not None:
@@ -66,25 +72,14 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
     return Timeline(tuple(times), tuple(events))
 
 
-def _events(
-    index: int, name: str, layer: LayerSchedule, spans: dict[str, tuple[Span, ...]], offset: int
-) -> Iterator[TraceEvent]:
-    verbs = {"load dma": "load", "store dma": "store"}
-    for track, stretch in spans.items():
-        verb = verbs.get(track, "compute")
-        for span in stretch:
-            label = f"{name}: {verb}" if span.pieces == 1 else f"{name}: {verb} ({span.pieces} tile ops)"
-            where = layer.engine.value if track == "work" else track
-            yield TraceEvent(where, label, span.start_cycle + offset, span.end_cycle - span.start_cycle, index)
-
-
 class _LayerMachine:
     """One layer on an idle machine."""
 
-    def __init__(self, layer: LayerSchedule, accelerator: Accelerator) -> None:
+    def __init__(self, name: str, layer: LayerSchedule, accelerator: Accelerator) -> None:
+        self._name = name
         self._layer = layer
         self._path = MemoryPath.of(accelerator)
-        self._cycles = work_cycles(layer, accelerator)
+        self._cycles = work_cycles(layer.engine, layer.ops, WorkRates.of(accelerator))
         self._env = simpy.Environment()
         self._bus = DramBus(self._env)
         self._inputs = simpy.Container(self._env, init=_HALVES)
@@ -98,9 +93,10 @@ class _LayerMachine:
 
     def run(self, limit: int) -> _LayerRun:
         """Run to the last write; keep at most `limit` spans per engine."""
-        for process in (self._load(), self._work(), self._store()):
-            self._env.process(process)
+        processes = [self._env.process(steps) for steps in (self._load(), self._work(), self._store())]
         self._env.run()
+        if any(process.is_alive for process in processes):
+            raise ScheduleError(f"layer {self._name}: {WAITS_FOR_EVER}")
         end = int(self._env.now)
         busy = {track: intervals.busy_cycles for track, intervals in self._intervals.items()}
         time = LayerTime(

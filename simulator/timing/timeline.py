@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from simulator.records.run import TraceEvent
 
@@ -28,7 +29,15 @@ class LayerTime:
 
     def shifted(self, cycles: int) -> LayerTime:
         """Return the same, `cycles` later."""
-        return replace(self, start_cycle=self.start_cycle + cycles, end_cycle=self.end_cycle + cycles)
+        return LayerTime(
+            self.start_cycle + cycles,
+            self.end_cycle + cycles,
+            self.compute_cycles,
+            self.load_cycles,
+            self.store_cycles,
+            self.load_stall_cycles,
+            self.store_stall_cycles,
+        )
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Timeline:
 
     layers: tuple[LayerTime, ...]
     """One per layer, in order."""
-    events: tuple[TraceEvent, ...]
+    events: Sequence[TraceEvent]
     """Work of each engine, coalesced where a layer has many tile ops."""
 
     @property

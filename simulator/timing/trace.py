@@ -1,12 +1,29 @@
-"""Intervals of work, coalesced into few enough events for a viewer."""
+"""The timeline to look at: intervals of work, coalesced into few enough events for a viewer."""
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from simulator.lowering.layer import Engine
+from simulator.records.run import TraceEvent
 
 MAX_EVENTS = 18_000
 """Events kept for a run, about."""
+
+TRACKS = ("load dma", "work", "store dma")
+"""Engines of a layer; `work` stands for array, vector, host or dma."""
+
+_VERBS = {"load dma": "load", "work": "compute", "store dma": "store"}
+
+
+def spans_per_track(layers: int) -> int:
+    """Return how many spans are kept of each engine in each of so many layers."""
+    return max(1, MAX_EVENTS // (len(TRACKS) * max(1, layers)))
 
 
 @dataclass(frozen=True)
@@ -17,6 +34,19 @@ class Span:
     end_cycle: int
     pieces: int
     """Tile ops or transfers in it."""
+
+
+def join(starts: ArrayLike, ends: ArrayLike, limit: int) -> tuple[Span, ...]:
+    """Join intervals in rising order into at most `limit` spans: neighbours, evenly, their gaps included."""
+    begin, end = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
+    count = len(begin)
+    if count == 0:
+        return ()
+    size = -(-count // limit)
+    first = np.arange(0, count, size)
+    last = np.minimum(first + size, count) - 1
+    rows = zip(begin[first].tolist(), end[last].tolist(), (last - first + 1).tolist(), strict=True)
+    return tuple(Span(*row) for row in rows)
 
 
 @dataclass
@@ -38,10 +68,16 @@ class Intervals:
         return sum(self.ends) - sum(self.starts)
 
     def spans(self, limit: int) -> tuple[Span, ...]:
-        """At most `limit` spans: neighbours are joined, evenly, their gaps included."""
-        count = len(self.starts)
-        if count == 0:
-            return ()
-        size = -(-count // limit)
-        cuts = range(0, count, size)
-        return tuple(Span(self.starts[a], self.ends[min(a + size, count) - 1], min(a + size, count) - a) for a in cuts)
+        """At most `limit` spans, see `join`."""
+        return join(self.starts, self.ends, limit)
+
+
+def layer_events(
+    index: int, name: str, engine: Engine, spans: Mapping[str, tuple[Span, ...]], offset: int
+) -> Iterator[TraceEvent]:
+    """Events of one layer that begins at cycle `offset`; `spans` by track."""
+    for track, stretch in spans.items():
+        where = engine.value if track == "work" else track
+        for span in stretch:
+            label = f"{name}: {_VERBS[track]}" + ("" if span.pieces == 1 else f" ({span.pieces} tile ops)")
+            yield TraceEvent(where, label, span.start_cycle + offset, span.end_cycle - span.start_cycle, index)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,23 +12,37 @@ from numpy.typing import NDArray
 from simulator.accelerator.spec import Accelerator
 from simulator.lowering.layer import Engine
 from simulator.mapping.array_cycles import tile_op_cycles
-from simulator.mapping.schedule import LayerSchedule
 from simulator.mapping.work import Device
 
 
-def work_cycles(layer: LayerSchedule, accelerator: Accelerator) -> NDArray[np.int64]:
-    """Cycles of each tile op, int64 [tile ops].
+@dataclass(frozen=True)
+class WorkRates:
+    """How fast each engine works, read off a specification once."""
+
+    device: Device
+    vector_startup_cycles: int
+    vector_lanes: int
+    host_elements_per_cycle: Fraction
+
+    @classmethod
+    def of(cls, accelerator: Accelerator) -> WorkRates:
+        """Read the rates off a specification."""
+        unit = accelerator.vector_unit
+        host = Fraction(accelerator.host.elements_per_cycle).limit_denominator(10**6)
+        return cls(Device.of(accelerator), unit.startup_cycles, unit.lanes, host)
+
+
+def work_cycles(engine: Engine, ops: NDArray[Any], rates: WorkRates) -> NDArray[np.int64]:
+    """Cycles of each of the tile ops `ops` (dtype TILE_OP), int64 [tile ops].
 
     array: the closed forms of `simulator.mapping.array_cycles`; vector: startup + ceil(lane operations / lanes);
     host: ceil(elements / elements per cycle); dma: 0, the data only pass through.
     """
-    ops = layer.ops["ops"]
-    if layer.engine is Engine.ARRAY:
-        return tile_op_cycles(layer.ops, Device.of(accelerator))
-    if layer.engine is Engine.VECTOR:
-        unit = accelerator.vector_unit
-        return np.asarray(unit.startup_cycles + -(-ops // unit.lanes), np.int64)
-    if layer.engine is Engine.HOST:
-        rate = Fraction(accelerator.host.elements_per_cycle).limit_denominator(10**6)
-        return np.asarray(-(-ops * rate.denominator // rate.numerator), np.int64)
+    if engine is Engine.ARRAY:
+        return tile_op_cycles(ops, rates.device)
+    if engine is Engine.VECTOR:
+        return np.asarray(rates.vector_startup_cycles + -(-ops["ops"] // rates.vector_lanes), np.int64)
+    if engine is Engine.HOST:
+        rate = rates.host_elements_per_cycle
+        return np.asarray(-(-ops["ops"] * rate.denominator // rate.numerator), np.int64)
     return np.zeros(len(ops), np.int64)

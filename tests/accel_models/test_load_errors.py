@@ -43,9 +43,12 @@ name: t
 node_nm: 22
 mac: {pj: 1, source: measured}
 idle_pe: {pj: 1, source: measured}
-input_scratchpad_byte: {pj: 1, source: measured}
-weight_scratchpad_byte: {pj: 1, source: measured}
-accumulator_byte: {pj: 1, source: measured}
+input_scratchpad_read_byte: {pj: 1, source: measured}
+input_scratchpad_write_byte: {pj: 1, source: measured}
+weight_scratchpad_read_byte: {pj: 1, source: measured}
+weight_scratchpad_write_byte: {pj: 1, source: measured}
+accumulator_read_byte: {pj: 1, source: measured}
+accumulator_write_byte: {pj: 1, source: measured}
 dram_byte: {pj: 1, source: measured}
 vector_op: {pj: 1, source: measured}
 host_op: {pj: 1, source: measured}
@@ -265,6 +268,17 @@ def test_energy_table_needs_a_source_for_every_number(tmp_path):
         f"{path}:3: mac.pj: -1 is out of range: at least 0",
         f"{path}:3: mac.source: missing (Where the number is from)",
     ]
+
+
+def test_a_technology_is_told_from_a_table_of_one_device(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nnode_nm: 22\nadder: {pj: -1, um2: 2, source: measured}\n")
+    with pytest.raises(SpecError) as error:
+        load_energy_table(path)
+    lines = str(error.value).splitlines()
+    assert f"{path}:3: adder.pj: -1 is out of range: at least 0" in lines
+    assert any("sram: missing; it holds source, knee_kib" in line for line in lines)
+    assert not any("mac" in line.split(":")[2] for line in lines)
 
 
 class _Entry:

@@ -15,11 +15,13 @@ from accel_models.load import (
     load_energy_table,
     preset_names,
 )
-from simulator.accelerator.energy import EnergyTable
+from simulator.accelerator.technology import Technology
+from simulator.energy.components import device_prices
 from simulator.numerics.modes import Dataflow, OverflowMode, RequantizerKind
 
 TABLES = sorted(builtin_energy_tables())
-PRICES = [name for name in EnergyTable.model_fields if name not in ("name", "node_nm", "description")]
+COMPONENTS = ["multiplier", "adder", "register_bit", "vector_op", "host_op"]
+COMPONENTS += [f"dram_bit.{name}" for name in ("ddr3", "ddr4", "lpddr4", "hbm2")]
 _OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 
@@ -61,23 +63,32 @@ def test_builtin_tables_are_found_through_the_entry_point():
 
 
 @pytest.mark.parametrize("table_name", TABLES)
-def test_table_is_sane(table_name):
-    table = load_energy_table(table_name)
-    assert table.name == table_name
+@pytest.mark.parametrize("preset", preset_names())
+def test_prices_are_sane(preset, table_name):
+    technology = load_energy_table(table_name)
+    assert isinstance(technology, Technology)
+    assert technology.name == table_name
+    table = device_prices(load_accelerator(preset), technology)
     # Orders of magnitude that every survey agrees on.
     assert 0.05 < table.mac.pj < 2
     assert table.idle_pe.pj < table.mac.pj
-    assert 0.1 < table.accumulator_byte.pj <= table.input_scratchpad_byte.pj < 10
+    for memory in ("input_scratchpad", "weight_scratchpad", "accumulator"):
+        for action in ("read", "write"):
+            byte = getattr(table, f"{memory}_{action}_byte")
+            assert 0.1 < byte.pj < 10
+            assert table.dram_byte.pj > 10 * byte.pj
     assert 10 < table.dram_byte.pj < 400
-    assert table.dram_byte.pj > 20 * table.input_scratchpad_byte.pj
 
 
-@pytest.mark.parametrize("price", PRICES)
+@pytest.mark.parametrize("component", COMPONENTS)
 @pytest.mark.parametrize("table_name", TABLES)
-def test_every_price_follows_from_its_source(table_name, price):
-    entry = getattr(load_energy_table(table_name), price)
-    derivation = re.findall(r"`([0-9 .()+*/-]+)`", entry.source)
-    assert len(derivation) == 1, f"{table_name}: {price}: the source holds one derivation in backquotes"
-    number = entry.mw if price == "leakage" else entry.pj
-    assert number == pytest.approx(_work_out(derivation[0]), rel=0.005)  # three digits are written
-    assert re.search(r"Horowitz|CACTI|Aladdin|cacti", entry.source)
+def test_every_number_follows_from_its_source(table_name, component):
+    entry = load_energy_table(table_name)
+    for name in component.split("."):
+        entry = getattr(entry, name)
+    numbers = {key: value for key, value in entry.model_dump().items() if key != "source" and value}
+    derivations = dict(re.findall(r"`(\w+) = ([0-9 .()+*/-]+)`", entry.source))
+    assert set(derivations) == set(numbers), f"{table_name}: {component}: one derivation in backquotes a number"
+    for key, derivation in derivations.items():
+        assert numbers[key] == pytest.approx(_work_out(derivation), rel=0.005)  # three digits are written
+    assert re.search(r"Horowitz|CACTI|Aladdin|cacti|Jouppi", entry.source)

@@ -13,6 +13,7 @@ from accel_models.reference import update
 from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.problems import dotted_keys
 from simulator.accelerator.spec import Accelerator
+from simulator.accelerator.technology import SramLaw, Technology
 from simulator.errors import SpecError
 
 PAGE = Path(__file__).parents[2] / "docs" / "accelerators.md"
@@ -28,13 +29,14 @@ def test_page_is_up_to_date(page):
 
 
 def test_page_tells_every_key(page):
-    told = set(re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE))
+    told = set(re.findall(r"^\| `([a-z0-9_.]+)` \|", page, re.MULTILINE))
     assert set(dotted_keys(Accelerator)) <= told
-    assert set(EnergyTable.model_fields) <= told
+    assert set(EnergyTable.model_fields) | set(Technology.model_fields) <= told
+    assert {f"sram.{key}" for key in SramLaw.model_fields} <= told
 
 
 def test_every_key_has_a_meaning(page):
-    rows = re.findall(r"^\| `([a-z_.]+)` \|.*\| (.*) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z0-9_.]+)` \|.*\| (.*) \|$", page, re.MULTILINE)
     assert [key for key, meaning in rows if len(meaning) < 5 and key not in energy_table_names()] == []
 
 

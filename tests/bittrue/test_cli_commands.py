@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import bittrue
 from accel_models.load import energy_table_names, preset_names
 from bittrue.cli import app
 from bittrue.console import refusals
@@ -41,7 +42,7 @@ def test_light_commands_load_nothing_heavy(arguments):
 
 def test_help_lists_only_commands_that_work(cli):
     listed = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert listed == {"run", "accelerators", "networks", "explain", "report", "warmup"}
+    assert listed == {"run", "accelerators", "networks", "mapping", "explain", "report", "warmup"}
     for name in listed:
         assert cli(name, "--help").exit_code == 0
 
@@ -61,6 +62,24 @@ def test_networks_lists_the_built_in_ones(cli):
     assert result.exit_code == 0
     assert "deeplabv3_resnet50" in result.stdout
     assert ".tflite" in result.stdout
+
+
+def test_mapping_prints_the_loop_nest_of_each_layer(cli):
+    network = ("fcn_vgg16", "-a", "edge_32x32", "--net", "size=64")
+    whole = cli("mapping", *network)
+    assert whole.exit_code == 0
+    chosen = cli("mapping", *network, "--layer", "fc7*").stdout
+    assert chosen in whole.stdout
+    (title, *nest) = chosen.splitlines()
+    loaded, stored = (int(word.replace(",", "")) for word in title.split()[4:9:3])
+    run = bittrue.simulate(bittrue.load_network("fcn_vgg16", size=64), bittrue.load_accelerator("edge_32x32"))
+    (layer,) = [layer for layer in run.layers if layer.name.startswith("fc7")]
+    assert (loaded, stored) == (layer.dram_read_bytes, layer.dram_write_bytes)
+    loops = [line.split()[1] for line in nest[:-1]]
+    assert (loops[0], loops[-1], sorted(loops[1:-1])) == ("groups", "k", ["channels", "cols", "image", "rows"])
+    refused = cli("mapping", *network, "--layer", "nothing*")
+    assert refused.exit_code == 2
+    assert "--layer nothing*: no layer of fcn_vgg16" in refused.stderr
 
 
 def test_explain_tells_the_formula(cli):
@@ -101,6 +120,7 @@ def test_a_typo_is_refused_with_the_nearest_name(cli):
         (["fcn_vgg16", "-a", "edge_32x32", "--values-only"], "--values-only needs an input"),
         (["fcn_vgg16", "-a", "edge_32x32", "--values-only", "--timing-only"], "exclude each other"),
         (["fcn_vgg16", "-a", "edge_32x32", "--keep-tensors"], "--keep-tensors needs values"),
+        (["fcn_vgg16", "-a", "edge_32x32", "--activity"], "--activity needs values"),
         (["fcn_vgg16", "-a", "edge_32x32", "--threads", "0"], "--threads"),
         (["fcn_vgg16"], "--accelerator"),
     ],

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from dataclasses import replace
 from inspect import signature
 
 import numpy as np
 import pytest
 
 import bittrue
+from simulator.errors import InputError
 from simulator.graph import ops
 from simulator.numerics.quant import QuantParams
+from simulator.records.store import read_run
 from support.accelerators import device
 
 
@@ -86,9 +89,12 @@ def test_the_totals_are_the_layers(network, image):
 PRICES = {
     "mac": ("macs",),
     "idle_pe": ("idle_pe_cycles",),
-    "input_scratchpad_byte": ("input_scratchpad_read_bytes", "input_scratchpad_write_bytes"),
-    "weight_scratchpad_byte": ("weight_scratchpad_read_bytes", "weight_scratchpad_write_bytes"),
-    "accumulator_byte": ("accumulator_read_bytes", "accumulator_write_bytes"),
+    "input_scratchpad_read_byte": ("input_scratchpad_read_bytes",),
+    "input_scratchpad_write_byte": ("input_scratchpad_write_bytes",),
+    "weight_scratchpad_read_byte": ("weight_scratchpad_read_bytes",),
+    "weight_scratchpad_write_byte": ("weight_scratchpad_write_bytes",),
+    "accumulator_read_byte": ("accumulator_read_bytes",),
+    "accumulator_write_byte": ("accumulator_write_bytes",),
     "dram_byte": ("dram_read_bytes", "dram_write_bytes"),
     "vector_op": ("vector_ops",),
     "host_op": ("host_ops",),
@@ -107,6 +113,47 @@ def test_energy_follows_from_the_saved_files_alone(network, image, tmp_path):
         assert float(row["energy_pj"]) == pytest.approx(counted + leaked, rel=1e-12)
         assert counted > 0 < leaked
     assert saved["totals"]["total_energy_pj"] == pytest.approx(sum(float(row["energy_pj"]) for row in rows), rel=1e-12)
+
+
+def test_area_and_prices_follow_the_device(network, image, tmp_path):
+    small = bittrue.simulate(network, device(), timing_only=True)
+    large = bittrue.simulate(network, device(memories__input_scratchpad__size=2**20), timing_only=True)
+    changed = {name for name, mm2 in small.record.area_mm2.items() if large.record.area_mm2[name] != mm2}
+    assert changed == {"input_scratchpad"}
+    assert large.record.total_area_mm2 > small.record.total_area_mm2 > 0.05
+    assert large.record.layers[0].energy.input_scratchpad_pj > 1.5 * small.record.layers[0].energy.input_scratchpad_pj
+    saved = json.loads((large.save(tmp_path / "run") / "run.json").read_text())
+    assert saved["totals"]["total_area_mm2"] == sum(saved["area_mm2"].values()) == large.record.total_area_mm2
+
+
+def test_activity_is_counted_on_request_and_changes_nothing_else(network, image, tmp_path):
+    plain = bittrue.simulate(network, device(), [image])
+    counted = bittrue.simulate(network, device(), [image], activity=True)
+    assert all(layer.activity is None for layer in plain.layers)
+    assert [replace(layer, activity=None) for layer in counted.layers] == list(plain.layers)
+    (layer,) = (layer for layer in counted.layers if layer.engine == "array")
+    assert all((other.activity is None) == (other.engine != "array") for other in counted.layers)
+    activity, table = layer.activity, counted.record.energy_table
+    assert activity.products == layer.macs
+    assert 0 < activity.zero_products < activity.products
+    expected = (activity.products - activity.zero_products) * table["nonzero_mac"]["pj"]
+    expected += activity.toggled_bits * table["toggled_bit"]["pj"]
+    assert activity.array_pj == pytest.approx(expected, rel=1e-12)
+    folder = counted.save(tmp_path / "run")
+    with (folder / "layers.csv").open() as file:
+        row = list(csv.DictReader(file))[layer.index]
+    assert int(row["activity.sum_toggled_bits"]) == activity.sum_toggled_bits
+    assert read_run(folder).record == counted.record
+    report = (folder / "report.html").read_text()
+    assert "of products have a zero operand" in report
+    assert "toggled %" in report
+
+
+def test_activity_needs_values_and_one_device(network, image):
+    with pytest.raises(InputError, match="activity is counted from values"):
+        bittrue.simulate(network, device(), activity=True)
+    with pytest.raises(InputError, match="without an accumulator_sweep"):
+        bittrue.simulate(network, device(), [image], activity=True, accumulator_sweep=[16])
 
 
 def test_prepare_once_run_often(network, image):

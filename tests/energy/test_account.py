@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import pytest
@@ -15,9 +16,12 @@ from support.devices import energy_table, machine
 COUNTS = {
     "mac": ("macs",),
     "idle_pe": ("idle_pe_cycles",),
-    "input_scratchpad_byte": ("input_scratchpad_read_bytes", "input_scratchpad_write_bytes"),
-    "weight_scratchpad_byte": ("weight_scratchpad_read_bytes", "weight_scratchpad_write_bytes"),
-    "accumulator_byte": ("accumulator_read_bytes", "accumulator_write_bytes"),
+    "input_scratchpad_read_byte": ("input_scratchpad_read_bytes",),
+    "input_scratchpad_write_byte": ("input_scratchpad_write_bytes",),
+    "weight_scratchpad_read_byte": ("weight_scratchpad_read_bytes",),
+    "weight_scratchpad_write_byte": ("weight_scratchpad_write_bytes",),
+    "accumulator_read_byte": ("accumulator_read_bytes",),
+    "accumulator_write_byte": ("accumulator_write_bytes",),
     "dram_byte": ("dram_read_bytes", "dram_write_bytes"),
     "vector_op": ("vector_ops",),
     "host_op": ("host_ops",),
@@ -43,7 +47,7 @@ def test_each_price_lands_in_its_own_component(name):
     counts = {count: 7 for counts in COUNTS.values() for count in counts}
     energy = account(record(**counts), machine(), energy_table(**{name: 2.0}))
     values = {field.name: getattr(energy, field.name) for field in fields(EnergyRecord)}
-    component = name.removesuffix("_byte").removesuffix("_op") + "_pj"
+    component = re.sub("(_read|_write)?_byte$|_op$", "", name) + "_pj"
     assert values.pop(component) == 14 * len(COUNTS[name])
     assert set(values.values()) == {0.0}
 

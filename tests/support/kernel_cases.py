@@ -10,8 +10,8 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
-from rtl.golden import read, rows
 
+from rtl.golden import read, rows
 from simulator.execution import requantize as requantizing
 from simulator.execution.context import ExecutionContext
 from simulator.kernels import philox, requantize
@@ -21,6 +21,7 @@ from simulator.numerics.formats import INT8, INT16, UINT8, IntFormat
 from simulator.numerics.modes import RequantizerKind, RoundingMode
 from simulator.numerics.quant import RequantParams
 from simulator.timing.clocked_array import run_gemm
+from support.activity_twin import activity
 from support.array_layers import Quant, machine, operator, raw_gemm, run_layer
 from support.array_twin import Shape, run_array
 from support.gemm_cases import ARRAYS, Stream, against_specification, draw_gemm
@@ -196,6 +197,23 @@ def clocked_convolutions() -> None:
         assert rows(name, None, [int(shortest["seed"])]) == [shortest]
 
 
+def toggles() -> None:
+    """Toggled bits and zero operands of convolutions in narrow and wide registers."""
+    rng = np.random.default_rng(2)
+    for (x_shape, filters, shape), registers in itertools.product(SHAPES.values(), REGISTERS):
+        x = rng.integers(-128, 128, x_shape).astype(np.int8)
+        weights = rng.integers(-128, 128, (filters, *shape.kernel, x_shape[3] // shape.groups)).astype(np.int8)
+        bias = rng.integers(-9000, 9000, filters).astype(np.int64)
+        quant = Quant(x_zero=100, y_format=INT16)
+        context = ExecutionContext(activity=True)
+        found = run_layer(operator(shape), x, weights, bias, quant, machine(*registers), context).activity
+        expected = activity(x.astype(object) - 100, weights.astype(object), bias, shape, *registers, 9, 8)
+        assert found.activation_toggled_bits == expected["a"]
+        assert found.weight_toggled_bits == expected["w"]
+        assert found.sum_toggled_bits == expected["sum"]
+        assert found.zero_products == expected["zero"]
+
+
 CASES: tuple[Callable[[], None], ...] = (
     roundings,
     random_bits,
@@ -203,6 +221,7 @@ CASES: tuple[Callable[[], None], ...] = (
     weight_sums,
     wide_sums,
     step_by_step,
+    toggles,
     widest_registers,
     clocked_arrays,
     clocked_convolutions,

@@ -13,7 +13,7 @@ from simulator.mapping.schedule import LayerMapping, LoopOrder, Residency, Sched
 from simulator.mapping.tiles import array_schedule
 from simulator.mapping.work import ArrayWork, Device
 from simulator.records.layer import LayerRecord
-from simulator.timing.layer_records import layer_records, untimed_records
+from simulator.timing.layer_records import layer_counts, layer_records, untimed_records
 from simulator.timing.machine import run_schedule
 from support.devices import machine
 from support.layers import array_layer, conv, gemm, stream_layer
@@ -22,7 +22,8 @@ from support.strategies import Case, cases
 
 def records(layers: list[Layer], accelerator: Accelerator) -> tuple[LayerRecord, ...]:
     schedule = map_layers(layers, accelerator)
-    return layer_records(schedule, run_schedule(schedule, accelerator), layers, accelerator)
+    counts = layer_counts(schedule, layers, accelerator)
+    return layer_records(counts, run_schedule(schedule, accelerator), layers, accelerator)
 
 
 def record_of_one_tile_op(layer: Layer, accelerator: Accelerator) -> LayerRecord:
@@ -41,7 +42,8 @@ def record_of_one_tile_op(layer: Layer, accelerator: Accelerator) -> LayerRecord
         extent=(g.groups, g.batch, g.out_height, g.out_width, g.filters, g.k),
     )
     schedule = Schedule((layer.name,), (array_schedule(ArrayWork.of(layer), mapping, Device.of(accelerator)),))
-    return layer_records(schedule, run_schedule(schedule, accelerator), [layer], accelerator)[0]
+    counts = layer_counts(schedule, [layer], accelerator)
+    return layer_records(counts, run_schedule(schedule, accelerator), [layer], accelerator)[0]
 
 
 def random_record(case: Case) -> LayerRecord:

@@ -18,7 +18,7 @@ from simulator.mapping.schedule import TILE_OP, Hold, LayerSchedule, Schedule
 from simulator.timing.dma import MemoryPath, transfer
 from simulator.timing.machine import run_schedule
 from simulator.timing.timeline import Timeline
-from simulator.timing.work_cycles import work_cycles
+from simulator.timing.work_cycles import WorkRates, work_cycles
 from support.devices import machine
 from support.layers import array_layer, conv, deeplabv3_resnet50, gemm, stream_layer
 from support.strategies import Case, cases
@@ -80,7 +80,7 @@ class SteppedMachine:
             return transfer(sum(b for b, _ in sizes), requests, used, path) if used else None
 
         self.ops = [(int(op["hold"]), int(op["bias_bytes"]), int(op["store_bytes"])) for op in layer.ops]
-        self.cycles = work_cycles(layer, accelerator).tolist()
+        self.cycles = work_cycles(layer.engine, layer.ops, WorkRates.of(accelerator)).tolist()
         self.load = _Mover(jobs=[parts(op, ("input", "weight", "bias")) for op in layer.ops])
         self.store = _Mover(jobs=[parts(op, ("store",)) for op in layer.ops])
         self.free = {"input": 2, "weight": 2, "accumulator": 2}

@@ -1,0 +1,50 @@
+"""`bittrue mapping`: how each layer of a network is cut and ordered on an accelerator."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+import typer
+
+from bittrue.commands.loading import load_device, load_named_network
+from bittrue.console import refusals, stdout
+
+
+@refusals
+def mapping(
+    network: Annotated[str, typer.Argument(help="A file (.tflite ...) or a built-in name (`bittrue networks`).")],
+    accelerator: Annotated[
+        str, typer.Option("--accelerator", "-a", help="A preset (`bittrue accelerators`) or a YAML file.")
+    ],
+    layer: Annotated[str, typer.Option("--layer", metavar="PATTERN", help="Only these, e.g. 'layer3.*'.")] = "*",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the accelerator, e.g. array.rows=64. Repeatable."),
+    ] = None,
+    net: Annotated[
+        list[str] | None,
+        typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
+    ] = None,
+) -> None:
+    """Print the loop nest of every layer on the array: tile sizes, loop order, what stays in the scratchpads."""
+    from simulator.errors import InputError
+    from simulator.lowering.lower import lower
+    from simulator.mapping.mapper import map_layers
+
+    device = load_device(accelerator, changes or [])
+    graph = load_named_network(network, net or [], None).ready(for_values=False).graph
+    schedule = map_layers(lower(graph, device), device)
+    console = stdout()
+    mapped = [(name, one) for name, one in zip(schedule.names, schedule.layers, strict=True) if one.mapping]
+    chosen = [(name, one) for name, one in mapped if fnmatchcase(name, layer)]
+    if not chosen:
+        names = ", ".join(name for name, _ in mapped[:6])
+        raise InputError(f"--layer {layer}: no layer of {network} on the array has such a name; there are {names} ...")
+    for name, one in chosen:
+        assert one.mapping is not None
+        loads = int(one.ops["input_bytes"].sum() + one.ops["weight_bytes"].sum() + one.ops["bias_bytes"].sum())
+        stores = int(one.ops["store_bytes"].sum())
+        console.print(f"{name}: {len(one.ops):,} tile ops, {loads:,} bytes loaded, {stores:,} bytes stored")
+        for line in one.mapping.loop_nest().splitlines():
+            console.print(f"  {line}")

@@ -1,0 +1,107 @@
+"""What timing a network for one accelerator leaves to the next: its layers, its schedules, what identifies it.
+
+Kept for each graph as long as the graph lives, and found again by everything they depend on, so that a changed clock,
+vector unit, host or energy table costs neither lowering nor mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from simulator.accelerator.spec import Accelerator
+from simulator.graph.graph import Graph
+from simulator.graph.identity import network_hash, peak_memory_bytes
+from simulator.lowering.layer import Layer
+from simulator.lowering.lower import lower
+from simulator.mapping.mapper import map_layers
+from simulator.mapping.schedule import Schedule
+from simulator.mapping.work import Device
+from simulator.timing.layer_records import Counts, layer_counts
+
+MOST_LOWERED = 16
+"""Lowerings kept of a graph."""
+MOST_TILE_OPS = 1 << 20
+"""Tile ops kept of a graph, 124 bytes each; the last schedule stays, however long."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """A network cut into tile ops, and what they move."""
+
+    schedule: Schedule
+    counts: tuple[Counts, ...]
+    tile_ops: int
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a record says of its network."""
+
+    network_hash: str
+    peak_memory_bytes: int
+
+
+@dataclass
+class _Kept:
+    identity: Identity | None = None
+    lowered: dict[Hashable, tuple[Layer, ...]] = field(default_factory=dict)
+    mapped: dict[Hashable, Mapped] = field(default_factory=dict)
+
+
+_kept: WeakKeyDictionary[Graph, _Kept] = WeakKeyDictionary()
+
+
+def _lowering_key(accelerator: Accelerator) -> Hashable:
+    return accelerator.arithmetic, accelerator.array
+
+
+def lowered(graph: Graph, accelerator: Accelerator) -> tuple[Layer, ...]:
+    """Lower `graph`, or return its layers as they were lowered before. For time alone: weights may have changed since.
+
+    Raises
+    ------
+    UnsupportedOp, NetworkError
+        The network cannot be run, see `simulator.lowering.lower`.
+
+    """
+    kept = _kept.setdefault(graph, _Kept())
+    key = _lowering_key(accelerator)
+    layers = kept.lowered.pop(key, None) or lower(graph, accelerator)
+    kept.lowered[key] = layers
+    if len(kept.lowered) > MOST_LOWERED:
+        del kept.lowered[next(iter(kept.lowered))]
+    return layers
+
+
+def identity(graph: Graph) -> Identity:
+    """Return what a record says of `graph`; kept where the graph has no weights that could have changed since."""
+    kept = _kept.setdefault(graph, _Kept())
+    if kept.identity is not None:
+        return kept.identity
+    found = Identity(network_hash(graph), peak_memory_bytes(graph))
+    if all(tensor.data is None for tensor in graph.tensors.values()):
+        kept.identity = found
+    return found
+
+
+def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) -> Mapped:
+    """Map the layers of `graph`, or return the schedule they were mapped to before.
+
+    Raises
+    ------
+    DoesNotFit
+        See `simulator.mapping.mapper`.
+
+    """
+    kept = _kept.setdefault(graph, _Kept())
+    key = _lowering_key(accelerator), Device.of(accelerator)
+    found = kept.mapped.pop(key, None)
+    if found is None:
+        schedule = map_layers(layers, accelerator)
+        found = Mapped(schedule, layer_counts(schedule, layers, accelerator), schedule.tile_ops)
+        while kept.mapped and found.tile_ops + sum(m.tile_ops for m in kept.mapped.values()) > MOST_TILE_OPS:
+            del kept.mapped[next(iter(kept.mapped))]
+    kept.mapped[key] = found
+    return found

@@ -1,0 +1,140 @@
+"""The machine, compiled: the times and the trace of `simulator.timing.machine`, to the cycle, in less time.
+
+The loop is `simulator.kernels.timeline`. It counts in int64; a schedule whose times do not fit is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.accelerator.spec import Accelerator
+from simulator.errors import ScheduleError
+from simulator.kernels import timeline as kernel
+from simulator.lowering.layer import Engine
+from simulator.mapping.schedule import LayerSchedule, Schedule, TileOpKinds
+from simulator.records.lazy_events import LazyEvents
+from simulator.records.run import TraceEvent
+from simulator.timing.dma import MemoryPath
+from simulator.timing.refusals import WAITS_FOR_EVER
+from simulator.timing.timeline import LayerTime, Timeline
+from simulator.timing.trace import TRACKS, Span, join, layer_events, spans_per_track
+from simulator.timing.work_cycles import WorkRates, work_cycles
+
+Progress = Callable[[int, int, str], None]
+"""(layers done, layers, name of the layer just done)."""
+
+_LARGEST = 2**40
+"""Of any number of the memory path: a terabyte, or a quarter of an hour at 1 GHz."""
+_NO_INTERVALS = np.zeros((0, 2 * len(TRACKS)), np.int64)
+_REASONS = {
+    kernel.OVERFLOW: "its times do not fit 64 bits; smaller transfers, shorter latencies or a bandwidth that is a "
+    "simpler fraction of bytes a cycle do",
+    kernel.DEADLOCK: WAITS_FOR_EVER,
+    kernel.TWO_TAKERS: "some of its tile ops load a bias matrix into accumulator memory and some do not; which takes a "
+    "free half first is not defined; give every output tile of the layer a bias matrix, or none",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _LayerRun:
+    """One layer, ready for the kernel."""
+
+    engine: Engine
+    kinds: TileOpKinds
+    table: NDArray[np.int64]
+    lead_cycles: int
+    time: LayerTime
+
+    def spans(self, limit: int) -> dict[str, tuple[Span, ...]]:
+        """Run once more, and note who works when."""
+        intervals = np.zeros((len(self.kinds.kind_of), 2 * len(TRACKS)), np.int64)
+        times = np.empty(kernel.TIMES, np.int64)
+        kernel.run_layer(self.kinds.kind_of, self.kinds.counts, self.table, self.lead_cycles, times, intervals)
+        spans = {}
+        for index, track in enumerate(TRACKS):
+            begin, end = intervals[:, 2 * index], intervals[:, 2 * index + 1]
+            busy = end > begin
+            spans[track] = join(begin[busy], end[busy], limit)
+        return spans
+
+
+def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Progress | None = None) -> Timeline:
+    """Run a schedule on the compiled machine.
+
+    Parameters
+    ----------
+    on_progress
+        Called with (layers done, layers, name) after each layer.
+
+    Raises
+    ------
+    ScheduleError
+        Times beyond 64 bits, or a schedule that waits for ever (no mapping of ours does).
+
+    """
+    path = _path(accelerator)
+    rates = WorkRates.of(accelerator)
+    known: dict[int, _LayerRun] = {}
+    runs: list[_LayerRun] = []
+    times: list[LayerTime] = []
+    now = 0
+    for index, (name, layer) in enumerate(zip(schedule.names, schedule.layers, strict=True)):
+        # Layers that are alike share one object and, starting from an idle machine, take the same time.
+        run = known.get(id(layer))
+        if run is None:
+            run = known[id(layer)] = _run(name, layer, path, rates)
+        runs.append(run)
+        times.append(run.time.shifted(now))
+        now = times[-1].end_cycle
+        if on_progress is not None:
+            on_progress(index + 1, len(schedule.layers), name)
+    return Timeline(tuple(times), LazyEvents(partial(_events, schedule.names, tuple(runs), tuple(times))))
+
+
+def _path(accelerator: Accelerator) -> NDArray[np.int64]:
+    path = MemoryPath.of(accelerator)
+    named = {
+        "dma.burst_bytes": path.burst_bytes,
+        "dma.max_outstanding": path.max_outstanding,
+        "dma.setup_cycles": path.setup_cycles,
+        "dram latency, cycles": path.latency_cycles,
+        "dram bandwidth, numerator of bytes per cycle": path.bytes_per_cycle.numerator,
+    }
+    for name, value in named.items():
+        if value > _LARGEST:
+            raise ScheduleError(f"{accelerator.name}: {name} is {value}; the machine counts up to {_LARGEST}")
+    return np.array([*named.values(), path.bytes_per_cycle.denominator], np.int64)
+
+
+def _run(name: str, layer: LayerSchedule, path: NDArray[np.int64], rates: WorkRates) -> _LayerRun:
+    kinds = layer.kinds
+    table = np.empty((len(kinds.counts), kernel.COLUMNS), np.int64)
+    times = np.zeros(kernel.TIMES, np.int64)
+    lead = int(path[2] + path[3])
+    status = kernel.tabulate(kinds.ops, work_cycles(layer.engine, kinds.ops, rates), path, table)
+    if status == kernel.DONE:
+        status = kernel.run_layer(kinds.kind_of, kinds.counts, table, lead, times, _NO_INTERVALS)
+    if status != kernel.DONE:
+        raise ScheduleError(f"layer {name}: {_REASONS[status]}")
+    end, compute, load, store, load_stall = times.tolist()
+    # After the last tile op the layer only waits for its writes.
+    time = LayerTime(0, end, compute, load, store, load_stall, end - compute - load_stall)
+    return _LayerRun(layer.engine, kinds, table, lead, time)
+
+
+def _events(
+    names: tuple[str, ...], runs: tuple[_LayerRun, ...], times: tuple[LayerTime, ...]
+) -> tuple[TraceEvent, ...]:
+    limit = spans_per_track(len(names))
+    known = {id(run): run.spans(limit) for run in runs}
+    rows = enumerate(zip(names, runs, times, strict=True))
+    return tuple(
+        event
+        for index, (name, run, time) in rows
+        for event in layer_events(index, name, run.engine, known[id(run)], time.start_cycle)
+    )
