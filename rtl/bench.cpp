@@ -21,6 +21,7 @@ constexpr int ACTIVATION_LANES = ROWS;
 // Fields of JOB and COUNTS in simulator/kernels/clocked.py, in their order.
 struct Job {
   int64_t pixels, k_folds, n_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
+  int64_t pool_size, pool_stride, pool_padding[2], pool_width, pool_height;
   int64_t m_blocks, n_blocks, k, last_rows;
   int64_t continues, last_columns, accumulator_bits, accumulator_saturates;
   int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
@@ -143,7 +144,10 @@ class Bench {
     engine_->kernel_width = geometry->kernel_width;
     engine_->out_height = geometry->out_height;
     engine_->out_width = geometry->out_width;
+    engine_->pool_size = job.pool_size;
+    engine_->pool_stride = job.pool_stride;
     for (int axis = 0; axis < 2; ++axis) {
+      put(engine_->pool_padding, axis, 8, job.pool_padding[axis]);
       const int64_t insertion = geometry->insertion[axis], padding = geometry->padding[axis];
       const int64_t stored = (padding + insertion - 1) / insertion;  // stored elements that the padding has room for
       put(engine_->stride, axis, 8, geometry->stride[axis]);

@@ -37,6 +37,12 @@ module core_ws #(
     input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
     input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
     input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    // Max pool of the outputs, size 1 for none; the map is `pixels` row by row.
+    input  logic [7:0]                            pool_size,
+    input  logic [7:0]                            pool_stride,
+    input  logic [1:0][7:0]                       pool_padding,
+    input  logic [15:0]                           pool_height,
+    input  logic [15:0]                           pool_width,
     // Activations: wanted until `hold` is low, then read, and there in the next cycle.
     output logic                                  activation_wanted,
     input  logic                                  hold,
@@ -75,6 +81,9 @@ module core_ws #(
   logic result_valid, result_last, last_write;
   logic [ADDRESS_BITS-1:0] result_address, n_fold, result_n_fold;
   logic [COLS-1:0] saturated;
+  logic value_write, last_value, output_write;
+  logic [ADDRESS_BITS-1:0] value_address, output_address;
+  logic [COLS-1:0][OUTPUT_BITS-1:0] values, output_data;
 
   sequencer_ws #(
       .ROWS(ROWS), .ROW_BITS(ROW_BITS), .ADDRESS_BITS(ADDRESS_BITS), .DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER)
@@ -123,7 +132,17 @@ module core_ws #(
       .scale_address(n_fold), .zero_point(output_zero_point), .minimum(output_minimum), .maximum(output_maximum),
       .accumulators, .valid(result_valid),
       .column_valid(result_n_fold == ADDRESS_BITS'(n_folds - 16'd1) ? last_columns : '1), .last(result_last),
-      .address(result_address), .read_address, .read_data(read_outputs), .saturated, .done(last_write)
+      .address(result_address), .saturated,
+      .write(value_write), .last_write(last_value), .write_address(value_address), .values
+  );
+  max_pool #(.COLS(COLS), .BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) pool (
+      .clk, .rst, .start, .size(pool_size), .stride(pool_stride), .padding(pool_padding), .height(pool_height),
+      .width(pool_width), .valid(value_write), .last(last_value), .address(value_address), .values,
+      .write(output_write), .last_write, .write_address(output_address), .write_data(output_data)
+  );
+  scratchpad #(.WIDTH(COLS * OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) outputs (
+      .clk, .write(output_write), .write_address(output_address), .write_data(output_data), .read_address,
+      .read_data(read_outputs)
   );
   job_counters #(.SUM_FLAGS(ROWS * COLS), .ACCUMULATOR_FLAGS(2 * COLS), .OUTPUT_FLAGS(COLS)) counters (
       .clk, .rst, .start, .last_write, .sum_overflow, .accumulator_overflow, .saturated, .running, .done, .cycles,

@@ -1,7 +1,8 @@
 // Load engine of the DMA: a descriptor of `segments` stretches, `stride` bytes apart, becomes requests of at most
 // `burst_bytes` that do not cross the end of a stretch. One request a cycle is issued while fewer than
-// `max_outstanding` are in flight; data come back in order, a bus word (beat) at a time, and go to consecutive scratchpad
-// words. Cycles count from the one after `start`, `setup_cycles` first, to the one of the last beat, both included.
+// `max_outstanding` are in flight. Data come back in order, a bus word (beat) at a time, and go to consecutive
+// scratchpad words. Cycles count from the one after `start`, `setup_cycles` first, to the one of the last beat, both
+// included.
 module dma_load #(
     parameter int BUS_BYTES = 8,
     parameter int ADDRESS_BITS = 32,

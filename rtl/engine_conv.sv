@@ -44,6 +44,9 @@ module engine_conv #(
     input  logic [1:0][23:0]                      origin,               // place of the first pixel's first tap
     input  logic [15:0]                           out_height,
     input  logic [15:0]                           out_width,
+    input  logic [7:0]                            pool_size,            // max pool of the outputs, 1 for none
+    input  logic [7:0]                            pool_stride,
+    input  logic [1:0][7:0]                       pool_padding,
     input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
     input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
     input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
@@ -89,7 +92,8 @@ module engine_conv #(
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
       .start, .continues, .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
-      .output_minimum, .output_maximum, .activation_wanted, .hold, .activation_read, .first_wanted,
+      .output_minimum, .output_maximum, .pool_size, .pool_stride, .pool_padding,
+      .pool_height(out_height), .pool_width(out_width), .activation_wanted, .hold, .activation_read, .first_wanted,
       .activation_address(unused_address), .weight_read, .weight_row, .activations, .running, .done, .cycles,
       .partial_sum_events, .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs,
       .edge_activations, .edge_weights, .edge_sums, .edge_valid

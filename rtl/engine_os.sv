@@ -62,9 +62,12 @@ module engine_os #(
   logic [COLS-1:0][WEIGHT_BITS:0] weights;
   logic [COLS-1:0][BIAS_BITS-1:0] bias;
   logic [COLS-1:0][ACCUMULATOR_BITS-1:0] starts, results, accumulators;
+  logic value_write, last_value;
+  logic [ADDRESS_BITS-1:0] value_address;
+  logic [COLS-1:0][OUTPUT_BITS-1:0] values;
   logic [COLS-1:0] start_overflow, saturated;
   logic [ROWS-1:0][COLS-1:0][1:0] overflow;
-  logic result_valid, result_last, last_write;
+  logic result_valid, result_last;
   logic [ADDRESS_BITS-1:0] result_address, n_block, result_n_block;
 
   sequencer_os #(.ROWS(ROWS), .ROW_BITS(ROW_BITS), .ADDRESS_BITS(ADDRESS_BITS)) sequencer (
@@ -121,10 +124,16 @@ module engine_os #(
       .scale_address(n_block), .zero_point(output_zero_point), .minimum(output_minimum), .maximum(output_maximum),
       .accumulators, .valid(result_valid),
       .column_valid(result_n_block == ADDRESS_BITS'(n_blocks - 16'd1) ? last_columns : '1), .last(result_last),
-      .address(result_address), .read_address, .read_data(read_outputs), .saturated, .done(last_write)
+      .address(result_address), .saturated,
+      .write(value_write), .last_write(last_value), .write_address(value_address), .values
+  );
+  scratchpad #(.WIDTH(COLS * OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) outputs (
+      .clk, .write(value_write), .write_address(value_address), .write_data(values), .read_address,
+      .read_data(read_outputs)
   );
   job_counters #(.SUM_FLAGS(1), .ACCUMULATOR_FLAGS(2 * ROWS * COLS), .OUTPUT_FLAGS(COLS)) counters (
-      .clk, .rst, .start, .last_write, .sum_overflow(1'b0), .accumulator_overflow(overflow), .saturated, .running,
+      .clk, .rst, .start, .last_write(last_value), .sum_overflow(1'b0), .accumulator_overflow(overflow),
+      .saturated, .running,
       .done, .cycles, .partial_sum_events, .accumulator_events, .saturations
   );
 endmodule

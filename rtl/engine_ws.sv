@@ -73,7 +73,9 @@ module engine_ws #(
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
       .start, .continues, .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
-      .output_minimum, .output_maximum, .activation_wanted(unused_wanted), .hold(1'b0), .activation_read,
+      .output_minimum, .output_maximum, .pool_size(8'd1), .pool_stride(8'd1),
+      .pool_padding('0), .pool_height(16'd1), .pool_width(16'd1), .activation_wanted(unused_wanted), .hold(1'b0),
+      .activation_read,
       .first_wanted(unused_first), .activation_address, .weight_read(unused_weight_read),
       .weight_row(unused_weight_row), .activations, .running, .done, .cycles, .partial_sum_events,
       .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs, .edge_activations,

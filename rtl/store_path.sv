@@ -1,4 +1,4 @@
-// From finished accumulators to the output scratchpad: multiply, shift and clamp, write; a requantizer per column.
+// From finished accumulators to what is written: multiply, shift and clamp; a requantizer per column.
 // The scale of each column is read with the address `scale_address`, one cycle before the accumulators come.
 module store_path #(
     parameter int COLS = 8,
@@ -20,17 +20,15 @@ module store_path #(
     input  logic [COLS-1:0]                       column_valid,          // not the padding of the last columns
     input  logic                                  last,                  // of the job
     input  logic [ADDRESS_BITS-1:0]               address,
-    input  logic [ADDRESS_BITS-1:0]               read_address,
-    output logic [COLS-1:0][OUTPUT_BITS-1:0]      read_data,
     output logic [COLS-1:0]                       saturated,
-    output logic                                  done                   // in the cycle of the last write
+    output logic                                  write,
+    output logic                                  last_write,
+    output logic [ADDRESS_BITS-1:0]               write_address,
+    output logic [COLS-1:0][OUTPUT_BITS-1:0]      values
 );
   localparam int TOKEN_BITS = 2 + COLS + ADDRESS_BITS;
   logic [COLS-1:0][36:0] scale;
-  logic [COLS-1:0][OUTPUT_BITS-1:0] values;
   logic [COLS-1:0] clipped, counted;
-  logic ends, write;
-  logic [ADDRESS_BITS-1:0] write_address;
 
   scratchpad #(.WIDTH(COLS * 37), .ADDRESS_BITS(ADDRESS_BITS)) scales (
       .clk, .write(scale_write), .write_address(scale_write_address), .write_data(scale_write_data),
@@ -43,11 +41,7 @@ module store_path #(
     );
   end
   delay #(.BITS(TOKEN_BITS), .CYCLES(2)) tokens (
-      .clk, .rst, .d({last, valid, column_valid, address}), .q({ends, write, counted, write_address})
-  );
-  scratchpad #(.WIDTH(COLS * OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) outputs (
-      .clk, .write, .write_address, .write_data(values), .read_address, .read_data
+      .clk, .rst, .d({last, valid, column_valid, address}), .q({last_write, write, counted, write_address})
   );
   assign saturated = write ? clipped & counted : '0;
-  assign done = ends;
 endmodule

@@ -18,6 +18,8 @@ JOB = np.dtype(
         for name in (
             # weight stationary
             *("pixels", "k_folds", "n_folds", "weight_double_buffer", "partial_sum_bits", "partial_sum_saturates"),
+            # weight stationary, max pool of the outputs: size 1 for none
+            *("pool_size", "pool_stride", "pool_top", "pool_left", "pool_width", "pool_height"),
             # output stationary
             *("m_blocks", "n_blocks", "k", "last_rows"),
             # both
@@ -27,7 +29,7 @@ JOB = np.dtype(
         )
     ]
 )
-"""One job, as the ports and parameters of rtl/engine_ws.sv and rtl/engine_os.sv have it; flags are 0 or 1."""
+"""One job, as the ports and parameters of the engines in rtl/ have it; flags are 0 or 1."""
 
 COUNTS = np.dtype(
     [

@@ -22,6 +22,7 @@ from simulator.kernels.clocked import (
     reset,
     shift,
 )
+from simulator.kernels.clocked_pool import POOL, clock_pool
 from simulator.kernels.registers import step
 
 _IDLE, _FILL, _STREAM = 0, 1, 2
@@ -180,6 +181,8 @@ def clock_weight_stationary(
     sums, held, registers = np.zeros(cols, np.int64), np.zeros(cols, np.int64), np.zeros(cols, np.int64)
     products, values = np.zeros((3, cols), np.int64), np.zeros((2, cols), np.int64)
     scale = np.zeros((2, cols), np.int64)
+    pool, window = np.zeros(POOL, np.int64), np.zeros(cols, np.int64)
+    unpooled = np.zeros_like(outputs) if job["pool_size"] > 1 else outputs
 
     reset(counts)
     control[_STATE] = _FILL
@@ -189,7 +192,10 @@ def clock_weight_stationary(
         if running:
             counts["cycles"] += 1
             counts["digest"] = digest_edges(counts["digest"], right[0], down[0], down[3], token & _READ != 0)
-        done = clock_store_path(store, registers, products, values, scale, outputs, job, counts)
+        valid, address = store[2, VALID], store[2, ADDRESS]
+        done = clock_store_path(store, registers, products, values, scale, unpooled, job, counts)
+        if job["pool_size"] > 1:
+            done = clock_pool(pool, window, unpooled, outputs, valid, done, address, job)
         scale[:] = scales[control[_SUM_N_FOLD]]
         leave(sums, deskew, down[3, rows])
         counts["accumulator_events"] += _clock_accumulators(

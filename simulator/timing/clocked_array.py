@@ -194,7 +194,7 @@ def _pad(matrix: Int64, rows: int, cols: int, value: int) -> Int64:
 
 def _job(array: ClockedArray, gemm: Gemm, k_begin: int) -> Any:
     job = np.zeros(1, JOB)[0]
-    job["continues"] = k_begin > 0
+    job["continues"], job["pool_size"] = k_begin > 0, 1
     job["last_columns"] = (gemm.w.shape[1] - 1) % array.cols + 1
     job["last_rows"] = (gemm.a.shape[0] - 1) % array.rows + 1
     job["weight_double_buffer"] = array.weight_double_buffer

@@ -18,6 +18,22 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class Pool:
+    """A max pool of the outputs; windows of which a part lies below or to the right of the map are not written."""
+
+    size: int
+    """2 or 3, both ways."""
+    stride: int
+    padding: Pair = (0, 0)
+    """Top, left; less than `size`."""
+
+    def out_size(self, size: Pair) -> Pair:
+        """Windows in a map of the given height and width."""
+        height, width = (max(0, (size[i] + self.padding[i] - self.size) // self.stride + 1) for i in range(2))
+        return height, width
+
+
+@dataclass(frozen=True)
 class Convolution:
     """Sizes of a convolution, NHWC, one image, one group.
 
@@ -35,6 +51,7 @@ class Convolution:
     """Top, left."""
     insertion: Pair = (1, 1)
     """Places from one stored element to the next; where it is not 1, stride and dilation are."""
+    pool: Pool | None = None
 
     @property
     def geometry(self) -> Any:
@@ -90,7 +107,29 @@ def run_convolution(
     def clock(activations: Int64, *job: Any) -> None:
         clock_weight_stationary(activations, cycles, *job)
 
-    return run_gemm(array, replace(product, a=a, k_cuts=()), execute or clock)
+    run_job, pool = execute or clock, convolution.pool
+    if pool is None:
+        return run_gemm(array, replace(product, a=a, k_cuts=()), run_job)
+    pooled: list[Int64] = []
+
+    def run_pooled(*arguments: Any) -> None:
+        _set_pool(arguments[-2], pool, convolution.out_size)
+        run_job(*arguments)
+        pooled.append(arguments[-3].copy())
+
+    run = run_gemm(array, replace(product, a=a, k_cuts=()), run_pooled)
+    # The words of a column fold follow one another, as many as there are windows.
+    height, width = pool.out_size(convolution.out_size)
+    n_folds = -(-len(product.bias) // array.cols)
+    words = pooled[0][: n_folds * height * width].reshape(n_folds, height * width, array.cols)
+    run.outputs = words.transpose(1, 0, 2).reshape(height * width, n_folds * array.cols)[:, : len(product.bias)]
+    return run
+
+
+def _set_pool(job: Any, pool: Pool, size: Pair) -> None:
+    job["pool_size"], job["pool_stride"] = pool.size, pool.stride
+    job["pool_top"], job["pool_left"] = pool.padding
+    job["pool_height"], job["pool_width"] = size
 
 
 def _check(array: ClockedArray, convolution: Convolution, banks: int, feature_map: Int64) -> None:
@@ -100,6 +139,9 @@ def _check(array: ClockedArray, convolution: Convolution, banks: int, feature_ma
         raise SpecError(f"banks: {banks}, but it must be a power of two from 2")
     if feature_map.shape != (*convolution.size, convolution.channels):
         raise SpecError(f"the feature map is {feature_map.shape}, not {(*convolution.size, convolution.channels)}")
+    pool = convolution.pool
+    if pool and not (pool.size in (2, 3) and pool.stride >= 1 and all(0 <= pad < pool.size for pad in pool.padding)):
+        raise SpecError(f"{pool}: size 2 or 3, stride from 1 and padding below the size are what the array takes")
     for axis, name in enumerate(("vertical", "horizontal")):
         steps = (convolution.stride[axis], convolution.dilation[axis])
         if convolution.insertion[axis] > 1 and steps != (1, 1):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from rtl.golden import NAMES, SEEDS, engine, read, rows
 
+from rtl.golden import NAMES, SEEDS, engine, read, rows
 from support.verilator import needs_verilator
 
 

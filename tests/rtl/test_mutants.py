@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rtl.golden import engine, read, rows
 
 import proof.array_cycles
 import simulator.kernels.clocked_output_stationary
 import simulator.kernels.clocked_weight_stationary
 import simulator.mapping.array_cycles
+from rtl.golden import engine, read, rows
 from support.verilator import RTL, needs_verilator
 
 

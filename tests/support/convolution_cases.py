@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.timing.clocked_array import ClockedArray, Gemm
-from simulator.timing.clocked_convolution import Convolution
+from simulator.timing.clocked_convolution import Convolution, Pool
 from support.gemm_cases import Stream, draw_gemm
 
 ENGINES = {
@@ -32,7 +32,11 @@ def draw_convolution(stream: Stream, array: ClockedArray) -> tuple[Convolution, 
         max(1, ((size[i] - 1) * insertion[i] + 1 + padding[i] + 1 - (kernel[i] - 1) * dilation[i] - 1) // stride[i] + 1)
         for i in range(2)
     )
-    convolution = Convolution(size, channels, kernel, out_size, stride, dilation, padding, insertion)
+    pool = None
+    if stream.integer(0, 1):
+        window = stream.integer(2, 3)
+        pool = Pool(window, stream.integer(1, 3), (stream.integer(0, window - 1), stream.integer(0, window - 1)))
+    convolution = Convolution(size, channels, kernel, out_size, stride, dilation, padding, insertion, pool)
     product = draw_gemm(stream, array, most=20)
     shape = (convolution.k, len(product.bias))
     magnitude = 1 << stream.integer(0, array.weight_bits - 1)

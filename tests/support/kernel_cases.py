@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rtl.golden import read, rows
 from simulator.execution import requantize as requantizing
 from simulator.execution.context import ExecutionContext
 from simulator.kernels import philox, requantize
@@ -189,6 +190,13 @@ def clocked_arrays() -> None:
             assert against_specification(array, gemm, run_gemm(array, gemm)) == []
 
 
+def clocked_convolutions() -> None:
+    """The shortest convolutions of which the results on RTL are known."""
+    for name in ("conv_2x3_single", "conv_3x5"):
+        shortest = min((row for row in read() if row["array"] == name), key=lambda row: int(row["cycles"]))
+        assert rows(name, None, [int(shortest["seed"])]) == [shortest]
+
+
 def toggles() -> None:
     """Toggled bits and zero operands of convolutions in narrow and wide registers."""
     rng = np.random.default_rng(2)
@@ -216,6 +224,7 @@ CASES: tuple[Callable[[], None], ...] = (
     toggles,
     widest_registers,
     clocked_arrays,
+    clocked_convolutions,
 )
 
 

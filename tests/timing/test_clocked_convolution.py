@@ -10,7 +10,7 @@ import pytest
 from simulator.errors import SpecError
 from simulator.mapping.array_cycles import weight_stationary
 from simulator.mapping.work import Device
-from simulator.timing.clocked_convolution import Convolution, run_convolution
+from simulator.timing.clocked_convolution import Convolution, Pool, run_convolution
 from support.convolution_cases import ENGINES, draw_convolution
 from support.devices import machine
 from support.gemm_cases import ARRAYS, Stream, against_specification
@@ -44,6 +44,17 @@ def patches(values: np.ndarray, convolution: Convolution, fill: int) -> np.ndarr
     )
 
 
+def windows(outputs: np.ndarray, convolution: Convolution) -> np.ndarray:
+    """The greatest value of each window of the pool, [windows, filters]."""
+    pool = convolution.pool
+    image = outputs.reshape(*convolution.out_size, -1)
+    image = np.pad(image, ((pool.padding[0], 0), (pool.padding[1], 0), (0, 0)), constant_values=-(1 << 40))
+    if min(image.shape[:2]) < pool.size:
+        return np.zeros((0, image.shape[2]), np.int64)
+    views = np.lib.stride_tricks.sliding_window_view(image, (pool.size, pool.size), (0, 1))
+    return views[:: pool.stride, :: pool.stride].max(axis=(-2, -1)).reshape(-1, image.shape[2])
+
+
 def conflict_cycles(convolution: Convolution, rows: int, banks: int) -> int:
     """Cycles beyond one for each fold and pixel, in which the busiest bank has more to read."""
     elements = np.arange(np.prod(convolution.size) * convolution.channels).reshape(*convolution.size, -1)
@@ -63,7 +74,12 @@ def test_values_and_cycles(name):
     held = 0
     for seed in range(CASES):
         convolution, feature_map, product = draw_convolution(Stream(8, seed), array)
-        run = run_convolution(array, convolution, banks, feature_map, product)
+        run = run_convolution(array, replace(convolution, pool=None), banks, feature_map, product)
+        if convolution.pool:
+            pooled = run_convolution(array, convolution, banks, feature_map, product)
+            np.testing.assert_array_equal(pooled.outputs, windows(run.outputs, convolution), str(seed))
+            assert pooled.cycles == [run.cycles[0] + 1], seed
+            assert pooled.saturations == run.saturations, seed
         product = replace(product, a=patches(feature_map, convolution, product.activation_zero_point))
         if product.a.size * product.w.shape[1] < 20_000:
             assert against_specification(array, product, run) == [], seed
@@ -80,6 +96,7 @@ def test_values_and_cycles(name):
         ("os_4x6", 2, {}, "weight_stationary array, not output_stationary"),
         ("ws_3x5", 3, {}, "banks: 3, but it must be a power of two from 2"),
         ("ws_3x5", 2, {"channels": 4}, r"the feature map is \(5, 6, 3\), not \(5, 6, 4\)"),
+        ("ws_3x5", 2, {"pool": Pool(4, 2)}, "size 2 or 3, stride from 1"),
         ("ws_3x5", 2, {"insertion": (2, 1), "stride": (2, 2)}, r"vertical insertion 2 needs stride and dilation 1"),
     ],
 )

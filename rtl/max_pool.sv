@@ -1,0 +1,97 @@
+// Max pool on the way to the output scratchpad. Pixels come row by row, a value for each column of the array; a window
+// is written in the cycle after its last pixel. Windows of up to MAX_SIZE x MAX_SIZE pixels, padded above and on the
+// left only. Lines of horizontal maxima of the rows before are kept. Size 1: values pass as they are, at once.
+module max_pool #(
+    parameter int COLS = 8,
+    parameter int BITS = 8,
+    parameter int ADDRESS_BITS = 10,
+    parameter int MAX_SIZE = 3
+) (
+    input  logic                      clk,
+    input  logic                      rst,
+    input  logic                      start,
+    input  logic [7:0]                size,
+    input  logic [7:0]                stride,
+    input  logic [1:0][7:0]           padding,        // [0] above, [1] left; less than `size`
+    input  logic [15:0]               height,         // of the map that is pooled
+    input  logic [15:0]               width,
+    input  logic                      valid,
+    input  logic                      last,           // pixel of the job
+    input  logic [ADDRESS_BITS-1:0]   address,
+    input  logic [COLS-1:0][BITS-1:0] values,
+    output logic                      write,
+    output logic                      last_write,
+    output logic [ADDRESS_BITS-1:0]   write_address,
+    output logic [COLS-1:0][BITS-1:0] write_data
+);
+  localparam int BEFORE = MAX_SIZE - 1;
+  logic [BEFORE-1:0][COLS-1:0][BITS-1:0] columns_before, rows_before, rows_kept;
+  logic [COLS-1:0][BITS-1:0] across, pooled, window;
+  logic [15:0] column, row, next_column;
+  logic [7:0] columns_to_go, rows_to_go;  // until a window ends
+  logic last_column, last_row, ends, written, written_last;
+  logic [ADDRESS_BITS-1:0] pooled_address;
+
+  assign last_column = column == width - 16'd1;
+  assign last_row = row == height - 16'd1;
+  assign ends = valid && columns_to_go == 8'd0 && rows_to_go == 8'd0;
+  always_comb begin
+    next_column = column;
+    if (valid) next_column = last_column ? 16'd0 : column + 16'd1;
+    for (int c = 0; c < COLS; c++) begin
+      across[c] = values[c];
+      for (int i = 0; i < BEFORE; i++) begin
+        if (8'(i + 1) < size && column > 16'(i) && $signed(columns_before[i][c]) > $signed(across[c])) begin
+          across[c] = columns_before[i][c];
+        end
+      end
+      window[c] = across[c];
+      for (int i = 0; i < BEFORE; i++) begin
+        if (8'(i + 1) < size && row > 16'(i) && $signed(rows_before[i][c]) > $signed(window[c])) begin
+          window[c] = rows_before[i][c];
+        end
+      end
+    end
+    rows_kept[0] = across;
+    for (int i = 1; i < BEFORE; i++) rows_kept[i] = rows_before[i-1];
+  end
+
+  // In each cycle `rows_before` is that of the pixel's column: the address is one cycle ahead.
+  scratchpad #(.WIDTH(BEFORE * COLS * BITS), .ADDRESS_BITS(ADDRESS_BITS)) lines (
+      .clk, .write(valid), .write_address(ADDRESS_BITS'(column)), .write_data(rows_kept),
+      .read_address(ADDRESS_BITS'(next_column)), .read_data(rows_before)
+  );
+
+  always_ff @(posedge clk) begin
+    column <= next_column;
+    if (valid) begin
+      columns_before <= {columns_before[BEFORE-2:0], values};
+      columns_to_go <= columns_to_go == 8'd0 ? stride - 8'd1 : columns_to_go - 8'd1;
+      if (last_column) begin
+        columns_to_go <= size - 8'd1 - padding[1];
+        rows_to_go <= rows_to_go == 8'd0 ? stride - 8'd1 : rows_to_go - 8'd1;
+        row <= row + 16'd1;
+        if (last_row) begin
+          rows_to_go <= size - 8'd1 - padding[0];
+          row <= 16'd0;
+        end
+      end
+    end
+    if (written) pooled_address <= pooled_address + ADDRESS_BITS'(1);
+    pooled <= window;
+    written <= ends && !rst;
+    written_last <= last && !rst;
+    if (rst || start) begin
+      column <= 16'd0;
+      row <= 16'd0;
+      columns_to_go <= size - 8'd1 - padding[1];
+      rows_to_go <= size - 8'd1 - padding[0];
+      pooled_address <= '0;
+    end
+  end
+
+  always_comb begin
+    if (size == 8'd1) {write, last_write, write_address, write_data} = {valid, last, address, values};
+    else {write, last_write, write_address, write_data} = {written, written_last, pooled_address, pooled};
+  end
+endmodule
