@@ -20,7 +20,11 @@ def accelerators() -> None:
 
     console = stdout()
     presets = [load_accelerator(name) for name in preset_names()]
-    draw(console, [_accelerator_row(accelerator) for accelerator in presets], spare=("energy table",))
+    draw(
+        console,
+        [_accelerator_row(accelerator) for accelerator in presets],
+        spare=("energy table", "mm2", "partial sum bits"),
+    )
     console.print()
     for accelerator in presets:
         console.print(f"{accelerator.name}: {accelerator.description}")
@@ -54,11 +58,11 @@ def _accelerator_row(accelerator: Accelerator) -> dict[str, str]:
     return {
         "name": accelerator.name,
         "array": f"{accelerator.array.rows} x {accelerator.array.cols}",
-        "dataflow": accelerator.array.dataflow.value.replace("_", " "),
+        "stationary": accelerator.array.dataflow.value.removesuffix("_stationary"),
         "MHz": f"{accelerator.clock_mhz:g}",
         "peak TOPS": f"{peak:.2f}",
-        "partial sum": _register(accelerator.partial_sum),
-        "accumulator": _register(accelerator.arithmetic.accumulator),
+        "partial sum bits": _register(accelerator.partial_sum),
+        "accumulator bits": _register(accelerator.arithmetic.accumulator),
         "input KiB": f"{memories.input_scratchpad.size / 1024:g}",
         "weight KiB": f"{memories.weight_scratchpad.size / 1024:g}",
         "accum. KiB": f"{memories.accumulator.size / 1024:g}",
@@ -93,7 +97,7 @@ def _table_row(table: EnergyTable | Technology) -> dict[str, str]:
 
 
 def _register(register: Register | None) -> str:
-    return "-" if register is None else f"{register.bits} bit {register.overflow}"
+    return "-" if register is None else f"{register.bits} {register.overflow}"
 
 
 def _shown(value: object) -> str:
