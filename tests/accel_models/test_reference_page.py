@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from accel_models.load import energy_table_names, load_accelerator
+from accel_models.load import energy_table_names, load_accelerator, preset_names
 from accel_models.reference import update
 from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.problems import dotted_keys
@@ -56,3 +56,22 @@ def test_every_builtin_table_is_in_the_list(page):
     assert [
         name for name in energy_table_names() if name.startswith("illustrative") and f"| `{name}` |" not in page
     ] == []
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_in_the_list_with_its_own_sizes(name, page):
+    cells = [cell.strip() for cell in re.search(rf"^\| `{name}` \|(.*)\|$", page, re.MULTILINE)[1].split("|")]
+    accelerator = load_accelerator(name)
+    array, memories = accelerator.array, accelerator.memories
+    assert cells[:2] == [f"{array.rows} x {array.cols}", array.dataflow.value.replace("_", " ")]
+    clock, unit = cells[2].split()
+    assert float(clock) * {"MHz": 1, "GHz": 1000}[unit] == accelerator.clock_mhz
+    written, scale = [], 1
+    for cell in reversed(cells[3].split(",")):  # a unit holds for the numbers before it
+        number, *unit = cell.split()
+        scale = {"KiB": 2**10, "MiB": 2**20}[unit[0]] if unit else scale
+        written.insert(0, float(number) * scale)
+    sizes = [memories.input_scratchpad.size, memories.weight_scratchpad.size, memories.accumulator.size]
+    assert written == pytest.approx(sizes, rel=0.001)
+    bandwidth = float(accelerator.dram_bytes_per_cycle) * accelerator.clock_mhz / 1000
+    assert float(cells[4].split()[0]) == pytest.approx(bandwidth)
