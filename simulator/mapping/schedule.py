@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.lowering.layer import Engine
+from simulator.mapping.commands import CommandLists
 
 
 class LoopOrder(StrEnum):
@@ -142,6 +143,8 @@ class LayerSchedule:
     """Structured array [tile ops] of dtype TILE_OP; empty for a layer that moves nothing."""
     mapping: LayerMapping | None = None
     """Only layers on the array."""
+    commands: CommandLists | None = None
+    """Only layers that run as command loops: then `ops` has one entry a loop, and only counts."""
 
 
 @dataclass(frozen=True, eq=False)
