@@ -105,6 +105,9 @@ def tables(rows: Sequence[Comparison]) -> Iterable[str]:
     yield table.header()
     for name, count, mean, worst in summary(rows):
         yield table.row((name, str(count), f"{mean:.2f}", f"{worst:.2f}"))
+    yield ""
+    for percent in (0, 0.1, 0.3, 1):
+        yield f"within {percent} %: {sum(abs(row.error_percent) <= percent for row in rows)} of {len(rows)}"
 
 
 def draw(rows: Sequence[Comparison], path: Path) -> None:
