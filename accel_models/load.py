@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from accel_models.registry import EnergyTableSource, registered_energy_table, registered_energy_tables
 from accel_models.yaml_document import Document, read_document
+from simulator.accelerator.base import Spec
 from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.problems import problems
-from simulator.accelerator.spec import Accelerator, Spec
+from simulator.accelerator.spec import Accelerator
 from simulator.accelerator.technology import Technology
 from simulator.errors import SpecError
 

@@ -96,7 +96,9 @@ def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) ->
 
     """
     kept = _kept.setdefault(graph, _Kept())
-    key = _lowering_key(accelerator), Device.of(accelerator)
+    # Command loops depend on more than a tile does.
+    driven = (accelerator.controller, accelerator.memories, accelerator.dma) if accelerator.controller else None
+    key = _lowering_key(accelerator), Device.of(accelerator), driven
     found = kept.mapped.pop(key, None)
     if found is None:
         schedule = map_layers(layers, accelerator)

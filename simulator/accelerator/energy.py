@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from simulator.accelerator.spec import Spec
+from simulator.accelerator.base import Spec
 
 
 class Price(Spec):

@@ -8,37 +8,21 @@ from math import ceil
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
+from simulator.accelerator.base import Spec
+from simulator.accelerator.controller import CommandLoops
 from simulator.accelerator.problems import problems
 from simulator.accelerator.units import parse_bytes, parse_bytes_per_second
 from simulator.errors import SpecError
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.modes import Dataflow, OverflowMode, RequantizerKind, RoundingMode
 from simulator.numerics.quant import Requantizer
-
-
-class Spec(BaseModel):
-    """Base of every part of a specification: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _truth_values_are_not_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        # pydantic would take `rows: true` (YAML 1.1: also yes and on) as rows: 1
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise ValueError(f"{str(value).lower()} is a truth value, which this key does not take")
-        return value
 
 
 def _parse_operand(value: Any) -> Any:
@@ -225,8 +209,35 @@ class Accelerator(Spec):
     """Element-wise unit."""
     host: Host = Host()
     """Processor for a file's post-processing."""
+    controller: CommandLoops | None = None
+    """What drives the array's layers; none = descriptors of tile operations, at no cost of commands."""
     energy_table: str
     """Name of the table that prices its actions (`bittrue accelerators` lists them), or a YAML file."""
+
+    @model_validator(mode="after")
+    def _controller_drives_this_array(self) -> Self:
+        if self.controller is not None:
+            problem = self._unsuited_to_command_loops()
+            if problem:
+                raise ValueError(f"controller: command loops {problem}, or leave controller out")
+        return self
+
+    def _unsuited_to_command_loops(self) -> str:
+        array, dma = self.array, self.dma
+        assert self.controller is not None
+        bus = self.controller.bus_bytes
+        if array.dataflow is not Dataflow.WEIGHT_STATIONARY or not array.weight_double_buffer:
+            return "drive a weight-stationary array with weight_double_buffer: true"
+        if array.rows != array.cols:
+            return f"drive a square array; make array.rows ({array.rows}) and array.cols ({array.cols}) equal"
+        for name in ("activation", "weight"):
+            if getattr(self.arithmetic, name).bits != 8:
+                return f"move operands of 8 bits; make arithmetic.{name} int8"
+        if self.arithmetic.accumulator.bits > 32:
+            return f"store accumulators of at most 32 bits, not {self.arithmetic.accumulator.bits}"
+        if dma.burst_bytes < bus or dma.burst_bytes % bus or (dma.burst_bytes // bus).bit_count() != 1:
+            return f"request 1, 2, 4 ... beats of {bus} bytes; make dma.burst_bytes one, not {dma.burst_bytes}"
+        return ""
 
     @property
     def partial_sum(self) -> Register | None:

@@ -6,8 +6,9 @@ from math import log
 
 from pydantic import Field
 
+from simulator.accelerator.base import Spec
 from simulator.accelerator.energy import Price
-from simulator.accelerator.spec import Memory, Spec
+from simulator.accelerator.spec import Memory
 
 
 class Component(Spec):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from simulator.accelerator.spec import Accelerator
 from simulator.lowering.layer import Engine, Layer
+from simulator.mapping.command_schedule import command_schedule, product_of
 from simulator.mapping.fit import does_not_fit
 from simulator.mapping.schedule import LayerSchedule, Schedule
 from simulator.mapping.search import search
@@ -32,12 +33,15 @@ def map_layers(layers: Sequence[Layer], accelerator: Accelerator) -> Schedule:
             continue
         work = ArrayWork.of(layer)
         if work not in known:
-            known[work] = _map_array(layer.name, work, device)
+            known[work] = _map_array(layer.name, work, device, accelerator)
         schedules.append(known[work])
     return Schedule(tuple(layer.name for layer in layers), tuple(schedules))
 
 
-def _map_array(name: str, work: ArrayWork, device: Device) -> LayerSchedule:
+def _map_array(name: str, work: ArrayWork, device: Device, accelerator: Accelerator) -> LayerSchedule:
+    product = product_of(work) if accelerator.controller is not None else None
+    if product is not None:
+        return command_schedule(name, product, accelerator)
     mapping = search(work, device)
     if mapping is None:
         raise does_not_fit(name, work, device)

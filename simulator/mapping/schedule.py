@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.kernels.distinct_rows import distinct_rows
 from simulator.lowering.layer import Engine
+from simulator.mapping.commands import CommandLists
 
 
 class LoopOrder(StrEnum):
@@ -180,6 +181,8 @@ class LayerSchedule:
     """Structured array [tile ops] of dtype TILE_OP; empty for a layer that moves nothing."""
     mapping: LayerMapping | None = None
     """Only layers on the array."""
+    commands: CommandLists | None = None
+    """Only layers that run as command loops: then `ops` has one entry a loop, and only counts."""
 
     @cached_property
     def kinds(self) -> TileOpKinds:

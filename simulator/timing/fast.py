@@ -16,9 +16,11 @@ from simulator.accelerator.spec import Accelerator
 from simulator.errors import ScheduleError
 from simulator.kernels import timeline as kernel
 from simulator.lowering.layer import Engine
+from simulator.mapping.commands import CommandLists
 from simulator.mapping.schedule import LayerSchedule, Schedule, TileOpKinds
 from simulator.records.lazy_events import LazyEvents
 from simulator.records.run import TraceEvent
+from simulator.timing.commands import run_command_layer
 from simulator.timing.dma import MemoryPath
 from simulator.timing.refusals import WAITS_FOR_EVER
 from simulator.timing.timeline import LayerTime, Timeline
@@ -63,6 +65,23 @@ class _LayerRun:
         return spans
 
 
+@dataclass(frozen=True, eq=False)
+class _CommandRun:
+    """One layer that runs as commands."""
+
+    engine: Engine
+    commands: CommandLists
+    accelerator: Accelerator
+    time: LayerTime
+
+    def spans(self, limit: int) -> dict[str, tuple[Span, ...]]:
+        """Run once more, and note who works when."""
+        return run_command_layer(self.commands, self.accelerator, limit)[1]
+
+
+_Run = _LayerRun | _CommandRun
+
+
 def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Progress | None = None) -> Timeline:
     """Run a schedule on the compiled machine.
 
@@ -79,15 +98,20 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
     """
     path = _path(accelerator)
     rates = WorkRates.of(accelerator)
-    known: dict[int, _LayerRun] = {}
-    runs: list[_LayerRun] = []
+    known: dict[int, _Run] = {}
+    runs: list[_Run] = []
     times: list[LayerTime] = []
     now = 0
     for index, (name, layer) in enumerate(zip(schedule.names, schedule.layers, strict=True)):
         # Layers that are alike share one object and, starting from an idle machine, take the same time.
         run = known.get(id(layer))
         if run is None:
-            run = known[id(layer)] = _run(name, layer, path, rates)
+            if layer.commands is None:
+                run = _run(name, layer, path, rates)
+            else:
+                time, _ = run_command_layer(layer.commands, accelerator, 1)
+                run = _CommandRun(layer.engine, layer.commands, accelerator, time)
+            known[id(layer)] = run
         runs.append(run)
         times.append(run.time.shifted(now))
         now = times[-1].end_cycle
@@ -127,9 +151,7 @@ def _run(name: str, layer: LayerSchedule, path: NDArray[np.int64], rates: WorkRa
     return _LayerRun(layer.engine, kinds, table, lead, time)
 
 
-def _events(
-    names: tuple[str, ...], runs: tuple[_LayerRun, ...], times: tuple[LayerTime, ...]
-) -> tuple[TraceEvent, ...]:
+def _events(names: tuple[str, ...], runs: tuple[_Run, ...], times: tuple[LayerTime, ...]) -> tuple[TraceEvent, ...]:
     limit = spans_per_track(len(names))
     known = {id(run): run.spans(limit) for run in runs}
     rows = enumerate(zip(names, runs, times, strict=True))

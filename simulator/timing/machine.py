@@ -5,6 +5,7 @@ This is the text that says what the machine does. Runs use `simulator.timing.fas
 Load DMA, worker (array, vector unit or host) and store DMA each take the tile ops in order. Each memory has two
 halves; a tile op waits until a half is free. Load and store DMA share the DRAM bus. Layers follow one another: the
 next begins when the last write of the one before is done, so each is run from cycle 0 and then put in its place.
+Layers that the mapping gave as command loops run on the command machine (`simulator.timing.commands`) instead.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from simulator.accelerator.spec import Accelerator
 from simulator.errors import ScheduleError
 from simulator.mapping.schedule import Hold, LayerSchedule, Schedule
 from simulator.records.run import TraceEvent
+from simulator.timing.commands import run_command_layer
 from simulator.timing.dma import MemoryPath, requests_of, transfer
 from simulator.timing.dram import DramBus
 from simulator.timing.refusals import WAITS_FOR_EVER
@@ -62,7 +64,7 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
     for index, (name, layer) in enumerate(zip(schedule.names, schedule.layers, strict=True)):
         # Layers that are alike share one object and, starting from an idle machine, take the same time.
         if id(layer) not in known:
-            known[id(layer)] = _LayerMachine(name, layer, accelerator).run(limit)
+            known[id(layer)] = _run_layer(name, layer, accelerator, limit)
         time, spans = known[id(layer)]
         events.extend(layer_events(index, name, layer.engine, spans, now))
         times.append(time.shifted(now))
@@ -70,6 +72,12 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
         if on_progress is not None:
             on_progress(index + 1, len(schedule.layers), name)
     return Timeline(tuple(times), tuple(events))
+
+
+def _run_layer(name: str, layer: LayerSchedule, accelerator: Accelerator, limit: int) -> _LayerRun:
+    if layer.commands is not None:
+        return run_command_layer(layer.commands, accelerator, limit)
+    return _LayerMachine(name, layer, accelerator).run(limit)
 
 
 class _LayerMachine:

@@ -1,0 +1,86 @@
+"""The command machine: one matrix product on a device that unrolls loops into commands, cycle by cycle.
+
+A cycle: configure a loop, start sequencers, issue a command, send a read, feed the array, send a write. Which of these
+happen is said in `command_issue` and `command_engines`; the slow twin in tests/support says it once more.
+"""
+
+from __future__ import annotations
+
+from simulator.kernels import command_layout as at
+from simulator.kernels import command_state as of
+from simulator.kernels._jit import kernel
+from simulator.kernels.command_engines import execute, load, retire_pairs, store, written_bank
+from simulator.kernels.command_issue import configure, issue, retire_loops, start_sequencers
+from simulator.kernels.command_state import State, Table, new_state
+
+# Columns of `intervals`, [loops, 6]: first and last cycle of a loop's loads, executes and stores.
+LOAD_BEGIN, LOAD_END, EXECUTE_BEGIN, EXECUTE_END, STORE_BEGIN, STORE_END = range(6)
+
+
+@kernel()
+def _finished(cycle: int, loops: Table, state: State) -> bool:
+    s = state.scalars
+    if s[of.OLDEST_LOOP] < len(loops) - 1 or cycle < s[of.LAST_STORE]:
+        return False
+    through = s[of.LOADS_RETIRED] == s[of.LOADS_ISSUED] and s[of.PAIRS_RETIRED] == s[of.PAIRS_ISSUED]
+    return bool(through and s[of.STORES_RETIRED] == s[of.STORES_ISSUED])
+
+
+@kernel(inline=True)
+def _extend(intervals: Table, loop: int, column: int, cycle: int) -> None:
+    if intervals[loop, column] < 0:
+        intervals[loop, column] = cycle
+    intervals[loop, column + 1] = cycle + 1
+
+
+@kernel()
+def run_commands(
+    loops: Table,
+    commands: Table,
+    pattern_start: Table,
+    requests: Table,
+    constants: Table,
+    results: Table,
+    intervals: Table,
+) -> None:
+    """Run a product from the first command offered until the device is idle.
+
+    Parameters
+    ----------
+    loops, commands, pattern_start, requests, constants
+        int64, as `command_layout` lays them out.
+    results
+        int64 [RESULTS], written: total cycles; cycles in which the array takes a row; the cycle after the last of
+        these; cycles with a load, or a store, under way.
+    intervals
+        int64 [loops, 6] of -1, written: begin and end of each loop's loads, executes and stores; -1 = none.
+
+    """
+    state = new_state(loops, commands, constants)
+    s = state.scalars
+    loop = 0
+    cycle = 0
+    while True:
+        configure(cycle, loops, constants, state)
+        start_sequencers(cycle, loops, state)
+        issue(cycle, loops, commands, constants, state)
+        retire_loops(cycle, loops, state)
+        load(cycle, loops, commands, pattern_start, requests, constants, state)
+        while s[of.PAIR_NOW] == loops[loop + 1, at.FIRST_BLOCK] and loop + 2 < len(loops):
+            loop += 1
+        if execute(cycle, written_bank(cycle, state), constants, state):
+            results[at.COMPUTE_CYCLES] += 1
+            results[at.LAST_COMPUTE] = cycle + 1
+            _extend(intervals, loop, EXECUTE_BEGIN, cycle)
+        retire_pairs(cycle, state)
+        store(cycle, loops, commands, pattern_start, requests, constants, state)
+        if s[of.LOAD_STARTED] == 1 or s[of.LOAD_NOW] > s[of.LOADS_RETIRED]:
+            results[at.LOAD_CYCLES] += 1
+            _extend(intervals, state.loads[s[of.LOADS_RETIRED], of.OF_LOOP], LOAD_BEGIN, cycle)
+        if s[of.STORE_STARTED] == 1 or s[of.STORE_NOW] > s[of.STORES_RETIRED]:
+            results[at.STORE_CYCLES] += 1
+            _extend(intervals, state.stores[s[of.STORES_RETIRED], of.STORE_LOOP], STORE_BEGIN, cycle)
+        if _finished(cycle, loops, state):
+            break
+        cycle += 1
+    results[at.CYCLES] = cycle + 1 + constants[at.END]

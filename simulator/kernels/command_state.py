@@ -1,0 +1,133 @@
+"""State of the command machine: arrays, and names for their columns. Times are cycles; NEVER = not yet."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.kernels import command_layout as at
+from simulator.kernels._jit import kernel
+
+Table = NDArray[np.int64]
+
+NEVER = 1 << 60
+
+# Columns of `sequencers`: loop in work, phase, commands of it issued, first cycle in which it can issue.
+LOOP, PHASE, POSITION, READY = range(4)
+IDLE, ACTIVE, EMPTY = range(3)
+
+# Columns of `loop_times`.
+CONFIGURED, ISSUED = range(2)
+
+# Columns of `loads`, in the order of issue: command, loop, cycle of issue, completion.
+COMMAND, OF_LOOP, ISSUED_AT, DONE = range(4)
+
+# Columns of `pairs`, a ring: rows, whether its weights are new, banks, half of the accumulators that it adds to (from
+# 1; 0 = it overwrites), positions in `loads` that it waits for (-1 = none).
+PAIR_ROWS, NEW_WEIGHTS, INPUT_BANK, WEIGHT_BANK, ADDS_TO, INPUT_LOAD, WEIGHT_LOAD, BIAS_LOAD = range(8)
+
+# Columns of `stores`, in the order of the commands: loop, the pair it waits for, completion.
+STORE_LOOP, STORE_PAIR, STORE_DONE = range(3)
+
+# Scalars.
+(
+    CONFIGURED_LOOPS,
+    NEXT_CONFIGURE,
+    OLDEST_LOOP,
+    ACTIVATION_STREAK,
+    LOADS_ISSUED,
+    LOADS_RETIRED,
+    LOAD_NOW,
+    LOAD_STARTED,
+    LOAD_ROW,
+    LOAD_REQUEST,
+    PAIRS_ISSUED,
+    PRELOAD_SENT,
+    PAIR_NOW,
+    PAIRS_RETIRED,
+    WEIGHTS_READY,
+    STEP,
+    INPUT_ROWS,
+    WEIGHT_ROWS,
+    STEP_ROWS,
+    STORES_ISSUED,
+    STORES_RETIRED,
+    STORE_NOW,
+    STORE_STARTED,
+    STORE_ROW,
+    STORE_REQUEST,
+    ROW_BLOCKS_READ,
+    RESULTS_READ,
+    WRITER_FREE,
+    NEXT_STORE,
+    REQUEST_CHANNEL_FREE,
+    DATA_CHANNEL_FREE,
+    READS_SENT,
+    READS_BACK,
+    WINDOWS_OPENED,
+    WINDOWS_CLOSED,
+    WRITES_SENT,
+    WRITES_BACK,
+    LAST_STORE,
+) = range(38)
+SCALARS = 38
+
+# Values of the scalar STEP: what the array is fed with.
+NOTHING, PRELOAD, COMPUTE, BOTH = range(4)
+
+RESULT_RING = 256
+"""Cycles ahead for which accumulator writes are noted; more than any result_cycles."""
+
+
+class State(NamedTuple):
+    """Everything that changes."""
+
+    scalars: Table
+    sequencers: Table
+    loop_times: Table
+    loads: Table
+    load_of: Table
+    """[commands]: position in `loads`."""
+    pairs: Table
+    pair_done: Table
+    stores: Table
+    reads: Table
+    """Ring: cycle in which each read in flight is back."""
+    windows: Table
+    """Ring: begin, end and bank of the scratchpad's writes."""
+    writes: Table
+    """Ring: cycle in which each write in flight is acknowledged."""
+    results: Table
+    """Ring: cycle in which each row of accumulators was read for a store."""
+    adding: Table
+    """Ring by cycle: half of the accumulators that a row of results is added to, from 1."""
+
+
+@kernel()
+def new_state(loops: Table, commands: Table, constants: Table) -> State:
+    """Return the machine before its first cycle."""
+    last = len(loops) - 1
+    pairs = loops[last, at.FIRST_BLOCK]
+    loads = loops[last, at.FIRST_COMMAND + at.BIASES]
+    stores = loops[last, at.FIRST_COMMAND + at.STORES] - loops[0, at.FIRST_COMMAND + at.STORES]
+    ring = constants[at.MAX_OUTSTANDING] + 2
+    scalars = np.zeros(SCALARS, np.int64)
+    scalars[NEXT_CONFIGURE] = constants[at.START]
+    scalars[ACTIVATION_STREAK] = constants[at.LOADS_BEFORE_START]
+    return State(
+        scalars,
+        np.zeros((at.SEQUENCERS, 4), np.int64),
+        np.full((last, 2), NEVER, np.int64),
+        np.full((loads, 4), NEVER, np.int64),
+        np.full(len(commands), -1, np.int64),
+        np.zeros((constants[at.EXECUTE_ENTRIES], 8), np.int64),
+        np.full(pairs, NEVER, np.int64),
+        np.full((stores, 3), NEVER, np.int64),
+        np.zeros(ring, np.int64),
+        np.zeros((ring + 16, 3), np.int64),
+        np.zeros(ring, np.int64),
+        np.zeros(constants[at.RESULTS_IN_FLIGHT], np.int64),
+        np.zeros(RESULT_RING, np.int64),
+    )

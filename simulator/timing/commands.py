@@ -1,0 +1,90 @@
+"""Time of a layer that runs as commands: the compiled command machine, and what it found out in a timeline's terms."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.accelerator.spec import Accelerator
+from simulator.kernels import command_layout as at
+from simulator.kernels.command_loops import EXECUTE_BEGIN, LOAD_BEGIN, STORE_BEGIN, run_commands
+from simulator.mapping.commands import CommandDevice, CommandLists
+from simulator.timing.timeline import LayerTime
+from simulator.timing.trace import Intervals, Span
+
+
+def command_constants(accelerator: Accelerator, device: CommandDevice) -> NDArray[np.int64]:
+    """Return the constants of the command machine, in the order of `command_layout`."""
+    controller, memories = accelerator.controller, accelerator.memories
+    assert controller is not None
+    banks = memories.input_scratchpad.banks + memories.weight_scratchpad.banks
+    # A beat takes bus_bytes / bytes_per_cycle cycles; the bus itself passes at most one a cycle.
+    beat = controller.bus_bytes / accelerator.dram_bytes_per_cycle
+    return np.array(
+        [
+            device.dim,
+            device.scratchpad_rows // 2,
+            max(1, device.scratchpad_rows // banks),
+            device.burst_bytes,
+            beat.numerator,
+            beat.denominator,
+            accelerator.dma.max_outstanding,
+            accelerator.dram_latency_cycles,
+            device.load_blocks,
+            device.accumulator_blocks,
+            controller.load_entries,
+            controller.execute_entries,
+            controller.store_entries,
+            controller.load_commands_in_flight,
+            controller.store_commands_in_flight,
+            controller.activation_load_weight,
+            controller.activation_loads_before_start,
+            controller.start_cycles,
+            controller.configure_cycles,
+            controller.issue_cycles,
+            controller.read_cycles,
+            controller.load_done_cycles,
+            controller.result_cycles,
+            controller.minimum_rows,
+            controller.read_results_in_flight,
+            controller.read_result_cycles,
+            controller.write_cycles,
+            controller.store_done_cycles,
+            controller.end_cycles,
+        ],
+        np.int64,
+    )
+
+
+def run_command_layer(
+    lists: CommandLists, accelerator: Accelerator, limit: int
+) -> tuple[LayerTime, dict[str, tuple[Span, ...]]]:
+    """Run one layer from an idle device; keep at most `limit` spans an engine.
+
+    The array computes in the cycles in which it takes a row. Up to its last one it otherwise waits for operands, banks
+    or commands (load_stall_cycles); after it, for its results to be written (store_stall_cycles).
+    """
+    results = np.zeros(at.RESULTS, np.int64)
+    intervals = np.full((len(lists.blocks), 6), -1, np.int64)
+    constants = command_constants(accelerator, lists.device)
+    run_commands(lists.loops, lists.commands, lists.pattern_start, lists.requests, constants, results, intervals)
+    total, compute, last = results[[at.CYCLES, at.COMPUTE_CYCLES, at.LAST_COMPUTE]].tolist()
+    time = LayerTime(
+        start_cycle=0,
+        end_cycle=total,
+        compute_cycles=compute,
+        load_cycles=int(results[at.LOAD_CYCLES]),
+        store_cycles=int(results[at.STORE_CYCLES]),
+        load_stall_cycles=last - compute,
+        store_stall_cycles=total - last,
+    )
+    columns = {"load dma": LOAD_BEGIN, "work": EXECUTE_BEGIN, "store dma": STORE_BEGIN}
+    return time, {track: _spans(intervals[:, column : column + 2], limit) for track, column in columns.items()}
+
+
+def _spans(intervals: NDArray[np.int64], limit: int) -> tuple[Span, ...]:
+    """Return one interval a loop that has any, joined to at most `limit` spans."""
+    found = Intervals()
+    for begin, end in intervals.tolist():
+        found.add(begin, end)
+    return found.spans(limit)

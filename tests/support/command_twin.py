@@ -1,0 +1,472 @@
+"""The command machine once more, slowly: Python objects and lists, written apart from the kernel.
+
+It unrolls the product by itself; of the simulator it uses only the tile, and the requests of a row (tested apart).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from math import ceil
+
+from simulator.accelerator.spec import Accelerator
+from simulator.mapping.command_tiles import LoopTile
+from simulator.mapping.commands import Product
+from simulator.mapping.memory_requests import row_requests
+
+
+@dataclass(eq=False)
+class Move:
+    """A load or store command: block coordinates, blocks side by side, and the requests of every row."""
+
+    kind: str
+    loop: Loop
+    row: int
+    col: int
+    blocks: int
+    rows: list
+    bank: int | None = None
+    issued: int | None = None
+    done: float = float("inf")
+    todo: list = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Pair:
+    """A preload and a compute: one block."""
+
+    rows: int
+    new_weights: bool
+    input_bank: int
+    weight_bank: int
+    adds_to: int | None
+    needs_for_weights: list
+    needs_for_inputs: list
+    done: float = float("inf")
+
+
+@dataclass(eq=False)
+class Loop:
+    """One loop: its command streams and when things happened to it."""
+
+    index: int
+    streams: dict
+    pairs: list
+    configured: float = float("inf")
+    issued: float = float("inf")
+    begun: set = field(default_factory=set)
+    ended: set = field(default_factory=set)
+
+
+def _cut(first: int, count: int, step: int):
+    return [(at, min(step, count - at)) for at in range(0, count, step)]
+
+
+class CommandTwin:
+    """Run it with `cycles()`."""
+
+    def __init__(self, product: Product, tile: LoopTile, accelerator: Accelerator) -> None:
+        self.product, self.tile, self.acc, self.c = product, tile, accelerator, accelerator.controller
+        self.dim = accelerator.array.rows
+        memories = accelerator.memories
+        size = memories.input_scratchpad.size + memories.weight_scratchpad.size
+        self.half = size // self.dim // 2
+        self.bank_rows = max(
+            1, size // self.dim // (memories.input_scratchpad.banks + memories.weight_scratchpad.banks)
+        )
+        self.latency = accelerator.dram_latency_cycles
+        self.outstanding = accelerator.dma.max_outstanding
+        self.loops = self._unroll()
+
+    # The commands
+
+    def _requests(self, address: int, size: int, on_chip_row: int):
+        burst = self.acc.dma.burst_bytes
+        return list(row_requests(address % burst, size, on_chip_row, self.c.bus_bytes, burst))
+
+    def _unroll(self) -> list[Loop]:
+        p, d, t = self.product, self.dim, self.tile
+        total_i, total_j, total_k = ceil(p.m / d), ceil(p.n / d), ceil(p.k / d)
+        trips_i, trips_j, trips_k = ceil(total_i / t.i), ceil(total_j / t.j), ceil(total_k / t.k)
+        loops = []
+        for a in range(trips_i):
+            for b in range(trips_j):
+                for c in range(trips_k):
+                    corner = (a * t.i, b * t.j, c * t.k)
+                    size = (min(t.i, total_i - a * t.i), min(t.j, total_j - b * t.j), min(t.k, total_k - c * t.k))
+                    keep_x, keep_w = trips_i * trips_k <= 2, trips_j * trips_k <= 2
+                    halves = [len(loops) % 2, len(loops) % 2]
+                    if keep_x:
+                        halves[0] = (a * trips_k + c) % 2
+                    if keep_w:
+                        halves[1] = (b * trips_k + c) % 2
+                    wanted = {
+                        "x": b == 0 or not keep_x,
+                        "w": a == 0 or not keep_w,
+                        "bias": p.bias != "none" and c == 0,
+                        "y": c == trips_k - 1,
+                    }
+                    loops.append(self._loop(len(loops), corner, size, halves, wanted))
+        return loops
+
+    def _loop(self, index, corner, size, halves, wanted) -> Loop:
+        p, d = self.product, self.dim
+        (i0, j0, k0), (ni, nj, nk) = corner, size
+        side, wide = max(1, self.acc.dma.burst_bytes // d), max(1, self.acc.dma.burst_bytes // (4 * d))
+        loop = Loop(index, {name: [] for name in ("x", "w", "bias", "y")}, [])
+
+        def bank(is_weight: bool, row: int, col: int) -> int:
+            if is_weight:
+                line = halves[1] * self.half + self.half - d - nk * nj * d + (row * nj + col) * d
+            else:
+                line = halves[0] * self.half + (row * nk + col) * d
+            return line // self.bank_rows
+
+        def add(name, row, col, blocks, first_row, first_col, limits, element, stride, whole=False, on_chip=d):
+            lines = d if whole else min(d, limits[0] - first_row)
+            width = (min(first_col + blocks * d, limits[1]) - first_col) * element
+            addresses = [(first_row + n) * stride + first_col * element for n in range(lines)]
+            move = Move(name, loop, row, col, blocks, [self._requests(at, width, on_chip) for at in addresses])
+            if name in ("x", "w"):
+                move.bank = bank(name == "w", row, col)
+            loop.streams[name].append(move)
+
+        if wanted["x"]:
+            for k, blocks in _cut(k0, nk, side):
+                for i in range(ni):
+                    add("x", i, k, blocks, (i0 + i) * d, (k0 + k) * d, (p.m, p.k), 1, p.k)
+        if wanted["w"]:
+            for k in range(nk):
+                for j, blocks in _cut(j0, nj, side):
+                    add("w", k, j, blocks, (k0 + k) * d, (j0 + j) * d, (p.k, p.n), 1, p.n, whole=True)
+        if wanted["bias"]:
+            for j, blocks in _cut(j0, nj, wide):
+                for i in range(ni):
+                    stride = 4 * p.n if p.bias == "matrix" else 0
+                    at = (i0 + i) * d, (j0 + j) * d
+                    add("bias", i, j, blocks, *at, (p.m, p.n), 4, stride, on_chip=4 * d)
+        if wanted["y"]:
+            for j, blocks in _cut(j0, nj, side if p.out_bytes == 1 else 1):
+                for i in range(ni):
+                    at = (i0 + i) * d, (j0 + j) * d
+                    add("y", i, j, blocks, *at, (p.m, p.n), p.out_bytes, p.out_bytes * p.n)
+        for k in range(nk):
+            for j in range(nj):
+                for i in range(ni):
+                    covering = {
+                        "x": [m for m in loop.streams["x"] if m.row == i and m.col <= k < m.col + m.blocks],
+                        "w": [m for m in loop.streams["w"] if m.row == k and m.col <= j < m.col + m.blocks],
+                        "bias": [m for m in loop.streams["bias"] if m.row == i and m.col <= j < m.col + m.blocks],
+                    }
+                    bias = covering["bias"] if k == 0 else []
+                    rows = min(d, p.m - (i0 + i) * d)
+                    adds_to = index % 2 if k > 0 or wanted["bias"] else None
+                    banks = bank(False, i, k), bank(True, k, j)
+                    needs = covering["w"] + bias, covering["x"] + bias
+                    loop.pairs.append(Pair(rows, i == 0, *banks, adds_to, *needs))
+        loop.size = size
+        return loop
+
+    # The clock
+
+    def cycles(self) -> int:
+        """Run to the end; cycles from the first command offered until the device is idle."""
+        c = self.c
+        self.at = {name: 0 for name in ("x", "w", "bias", "pair", "y")}  # loop of each sequencer
+        self.left: dict = {name: None for name in self.at}
+        self.ready = dict.fromkeys(self.at, 0)
+        self.streak = c.activation_loads_before_start
+        self.load_queue: deque[Move] = deque()
+        self.loading: list[Move] = []  # entries, oldest first, until complete
+        self.pairs_waiting: list[Pair] = []
+        self.pair_entries: list[Pair] = []
+        self.preload_sent = False
+        self.stores_waiting: deque[Move] = deque()
+        self.store_entries: list[Move] = []
+        self.all_stores: list[Move] = []
+        self.requests_free = self.data_free = 0
+        self.reads: list[int] = []
+        self.acks: list[int] = []
+        self.windows: list[tuple[int, int, int]] = []
+        self.step = None
+        self.weights_in: Pair | None = None
+        self.adding: dict[int, int | None] = {}
+        self.result_reads: list[int] = []
+        self.writer_free = self.next_store = self.last_store = 0
+        self.executed = dict.fromkeys(range(len(self.loops)), 0)
+        self.next_configured = c.start_cycles
+        self.load_now = self.store_now = None
+        cycle = 0
+        while not self._tick(cycle):
+            cycle += 1
+        return cycle + 1 + c.end_cycles
+
+    def _tick(self, t: int) -> bool:
+        self._configure(t)
+        self._sequence(t)
+        self._issue(t)
+        for loop in self.loops:
+            earlier = self.loops[loop.index - 1].issued if loop.index else -1
+            if loop.issued == float("inf") and len(loop.ended) == 5 and earlier <= t:
+                loop.issued = t
+        self._load(t)
+        self._array(t)
+        self.pair_entries = self._drop_done(self.pair_entries, t)
+        self._store(t)
+        self.store_entries = self._drop_done(self.store_entries, t)
+        idle = not self.loading and not self.pair_entries and not self.store_entries and not self.preload_sent
+        return idle and self.loops[-1].issued <= t and t >= self.last_store
+
+    @staticmethod
+    def _drop_done(entries: list, t: int) -> list:
+        entries = list(entries)
+        while entries and entries[0].done <= t:
+            entries.pop(0)
+        return entries
+
+    def _configure(self, t: int) -> None:
+        waiting = [loop for loop in self.loops if loop.configured == float("inf")]
+        if not waiting or t < self.next_configured:
+            return
+        loop = waiting[0]
+        if loop.index >= 2 and t < self.loops[loop.index - 2].issued + self.c.configure_cycles:
+            return
+        loop.configured = t
+        self.next_configured = t + self.c.configure_cycles
+
+    def _sequence(self, t: int) -> None:
+        for name in ("x", "w", "bias", "pair", "y"):
+            if self.at[name] == len(self.loops) or self.left[name] is not None:
+                continue
+            loop = self.loops[self.at[name]]
+            needed = {"pair": {"x", "w", "bias"}, "y": {"pair"}}.get(name, set())
+            if loop.configured < t and needed <= loop.begun:
+                loop.begun.add(name)
+                self.left[name] = deque(loop.pairs if name == "pair" else loop.streams[name])
+                self.ready[name] = t + 1
+        for name, left in self.left.items():
+            if left is not None and not left and t >= self.ready[name]:
+                self._end(name)
+
+    def _end(self, name: str) -> None:
+        self.loops[self.at[name]].ended.add(name)
+        self.at[name] += 1
+        self.left[name] = None
+
+    def _waits(self, name: str, t: int) -> bool:
+        return bool(self.left[name]) and t >= self.ready[name]
+
+    def _take(self, name: str):
+        command = self.left[name].popleft()
+        if not self.left[name]:
+            self._end(name)
+        return command
+
+    def _place(self, loop: Loop) -> tuple[int, int, int]:
+        number = len(loop.pairs) - len(self.left["pair"])
+        ni, nj, _ = loop.size
+        return number % ni, number // ni % nj, number // ni // nj
+
+    def _issue(self, t: int) -> None:
+        if self._issue_store(t) or self._issue_pair(t):
+            return
+        if len(self.loading) >= self.c.load_entries:
+            return
+        name = "bias" if self._waits("bias", t) else self._turn(t)
+        if name:
+            move = self._take(name)
+            move.issued = t
+            self.loading.append(move)
+            self.load_queue.append(move)
+
+    def _issue_store(self, t: int) -> bool:
+        if not self._waits("y", t) or len(self.store_entries) >= self.c.store_entries:
+            return False
+        loop, move = self.loops[self.at["y"]], self.left["y"][0]
+        last = move.col + move.blocks - 1
+        if "pair" not in loop.ended:
+            i, j, k = self._place(loop)
+            if k != loop.size[2] - 1 or (j, i) <= (last, move.row):
+                return False
+        ni, nj, nk = loop.size
+        move.after = loop.pairs[((nk - 1) * nj + last) * ni + move.row]
+        self._take("y")
+        self.stores_waiting.append(move)
+        self.store_entries.append(move)
+        self.all_stores.append(move)
+        return True
+
+    def _issue_pair(self, t: int) -> bool:
+        waiting = 2 * len(self.pair_entries) + self.preload_sent
+        if not self._waits("pair", t) or waiting >= self.c.execute_entries:
+            return False
+        loop = self.loops[self.at["pair"]]
+        i, j, k = self._place(loop)
+        next_x = self.left["x"][0] if "x" not in loop.ended and self.at["x"] == loop.index and self.left["x"] else None
+        if "x" not in loop.ended and (next_x is None or (next_x.col, next_x.row) <= (k, i)):
+            return False
+        if "bias" not in loop.ended:
+            return False
+        if "w" not in loop.ended:
+            if not self.left["w"] or self.at["w"] != loop.index:
+                return False
+            next_w = self.left["w"][0]
+            if not (next_w.row > k or (next_x is not None and next_x.col == k and next_w.col > j)):
+                return False
+        if not self.preload_sent:
+            self.preload_sent = True
+            return True
+        self.preload_sent = False
+        pair = self._take("pair")
+        pair.loop = loop.index
+        self.pairs_waiting.append(pair)
+        self.pair_entries.append(pair)
+        return True
+
+    def _turn(self, t: int) -> str | None:
+        x, w = self._waits("x", t), self._waits("w", t)
+        oldest = min((loop.index for loop in self.loops if loop.issued == float("inf")), default=len(self.loops))
+        if self.at["x"] != self.at["w"]:
+            for first, second in (("x", "w"), ("w", "x")):
+                if self.at[first] == oldest:
+                    if self.left[first] is None:
+                        return second if self._waits(second, t) else None
+                    return first if self._waits(first, t) else None
+        if x and w:
+            if self.streak < self.c.activation_load_weight:
+                self.streak += 1
+                return "x"
+            self.streak = 0
+            return "w"
+        return "x" if x else "w" if w else None
+
+    def _data_cycles(self, beats: int) -> int:
+        return max(beats, ceil(beats * self.c.bus_bytes / self.acc.dram_bytes_per_cycle))
+
+    def _load(self, t: int) -> None:
+        self.reads = [back for back in self.reads if back > t]
+        self.loading = self._drop_done(self.loading, t)
+        if self.load_now is None:
+            if not self.load_queue or t < self.load_queue[0].issued + self.c.issue_cycles:
+                return
+            move = self.load_queue[0]
+            busy = [m for m in self.loading if m.todo or m.done < float("inf")]
+            over = move.loop.index < 2 or all(
+                self.executed[n] == len(self.loops[n].pairs) for n in range(move.loop.index - 1)
+            )
+            if len(busy) >= self.c.load_commands_in_flight or not over:
+                return
+            self.load_now = self.load_queue.popleft()
+            self.load_now.todo = [request for row in move.rows for request in row]
+        if len(self.reads) >= self.outstanding or self.requests_free > t:
+            return
+        move = self.load_now
+        request = move.todo.pop(0)
+        self.requests_free = t + 1
+        begin = max(t + self.c.read_cycles + self.latency, self.data_free)
+        late = self._data_cycles(request.beats) - request.beats
+        self.data_free = begin + request.period + late
+        self.reads.append(begin + request.beats + late)
+        if move.bank is not None:
+            self.windows.append((begin + request.first_write + late, begin + request.last_write + late, move.bank))
+        if not move.todo:
+            move.done = begin + request.last_write + late + 2
+            self.load_now = None
+
+    def _present(self, moves: list, t: int) -> bool:
+        return all(move.done + self.c.load_done_cycles <= t for move in moves)
+
+    def _array(self, t: int) -> None:
+        if self.step is None and self.pairs_waiting:
+            self._begin_step(t)
+        if self.step is None:
+            return
+        written = {bank for first, last, bank in self.windows if first <= t <= last}
+        self.windows = [window for window in self.windows if window[1] >= t]
+        pair, following, kind, total = self.step
+        x_bank = pair.input_bank
+        w_bank = (following or pair).weight_bank
+        x, w = self.fed
+        shared = kind == "both" and x_bank == w_bank
+        feed_x = kind != "preload" and x < total and not (x_bank in written and x < pair.rows)
+        feed_w = kind != "compute" and w < total and w_bank not in written
+        if kind == "both":
+            feed_x = feed_x and x <= w
+            feed_w = feed_w and w <= x and not (shared and w == x)
+        if feed_x:
+            if x < pair.rows:
+                self.adding[t + self.c.result_cycles] = pair.adds_to
+            x += 1
+        self.fed = x, w = x, w + feed_w
+        if (kind != "preload" and x < total) or (kind != "compute" and w < total):
+            return
+        self.step = None
+        if kind == "preload":
+            self.weights_in = pair
+            return
+        pair.done = t + self.c.result_cycles + 1
+        self.executed[pair.loop] += 1
+        self.pairs_waiting.pop(0)
+        if following is not None:
+            self.weights_in = following
+
+    def _begin_step(self, t: int) -> None:
+        pair = self.pairs_waiting[0]
+        self.fed = 0, 0
+        if pair.new_weights and self.weights_in is not pair:
+            if self._present(pair.needs_for_weights, t):
+                self.step = (pair, None, "preload", self.dim)
+            return
+        if not self._present(pair.needs_for_inputs, t):
+            return
+        following = self.pairs_waiting[1] if len(self.pairs_waiting) > 1 else None
+        if following and following.new_weights and self._present(following.needs_for_weights, t):
+            self.step = (pair, following, "both", self.dim)
+        else:
+            self.step = (pair, None, "compute", max(pair.rows, self.c.minimum_rows))
+
+    def _store(self, t: int) -> None:
+        c = self.c
+        self.acks = [back for back in self.acks if back > t]
+        if self.store_now is None and self.stores_waiting and t >= self.next_store:
+            move = self.stores_waiting[0]
+            before = self.all_stores[: self.all_stores.index(move)]
+            under_way = [m for m in before if m.done > t]
+            if len(under_way) < c.store_commands_in_flight and move.after.done <= t:
+                self.store_now = self.stores_waiting.popleft()
+                move.todo = [list(row) for row in move.rows]
+                self.blocks_read, self.fresh = 0, True
+        move = self.store_now
+        if move is None or t < self.writer_free:
+            return
+        if self.fresh:
+            if self.adding.get(t) == move.loop.index % 2:
+                return
+            recent = self.result_reads[-c.read_results_in_flight :]
+            if len(recent) == c.read_results_in_flight and t < recent[0] + c.read_result_cycles:
+                return
+            if self.blocks_read < move.blocks - 1:
+                self.blocks_read += 1
+                self.result_reads.append(t)
+                return
+        if len(self.acks) >= self.outstanding:
+            return
+        if self.fresh:
+            self.result_reads.append(t)
+        self._write(t, move)
+
+    def _write(self, t: int, move: Move) -> None:
+        end = max(t, self.requests_free) + self._data_cycles(move.todo[0].pop(0).beats)
+        self.writer_free = self.requests_free = end
+        ack = max(end + self.latency + self.c.write_cycles, self.data_free) + 1
+        self.data_free = ack
+        self.acks.append(ack)
+        self.last_store = max(self.last_store, ack + self.c.store_done_cycles)
+        self.fresh = not move.todo[0]
+        if self.fresh:
+            move.todo.pop(0)
+            self.blocks_read = 0
+        if not move.todo:
+            move.done = t + self.c.store_done_cycles
+            self.store_now = None
+            self.next_store = t + 1
