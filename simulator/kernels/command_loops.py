@@ -11,19 +11,20 @@ from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
 from simulator.kernels.command_engines import execute, load, retire_pairs, store, written_bank
 from simulator.kernels.command_issue import configure, issue, retire_loops, start_sequencers
-from simulator.kernels.command_state import State, Table, new_state
+from simulator.kernels.command_state import Table, new_state
 
 # Columns of `intervals`, [loops, 6]: first and last cycle of a loop's loads, executes and stores.
 LOAD_BEGIN, LOAD_END, EXECUTE_BEGIN, EXECUTE_END, STORE_BEGIN, STORE_END = range(6)
 
 
 @kernel()
-def _finished(cycle: int, loops: Table, state: State) -> bool:
-    s = state.scalars
-    if s[of.OLDEST_LOOP] < len(loops) - 1 or cycle < s[of.LAST_STORE]:
+def _finished(cycle: int, loops: Table, scalars: Table) -> bool:
+    if scalars[of.OLDEST_LOOP] < len(loops) - 1 or cycle < scalars[of.LAST_STORE]:
         return False
-    through = s[of.LOADS_RETIRED] == s[of.LOADS_ISSUED] and s[of.PAIRS_RETIRED] == s[of.PAIRS_ISSUED]
-    return bool(through and s[of.STORES_RETIRED] == s[of.STORES_ISSUED])
+    through = (
+        scalars[of.LOADS_RETIRED] == scalars[of.LOADS_ISSUED] and scalars[of.PAIRS_RETIRED] == scalars[of.PAIRS_ISSUED]
+    )
+    return bool(through and scalars[of.STORES_RETIRED] == scalars[of.STORES_ISSUED])
 
 
 @kernel(inline=True)
@@ -57,30 +58,47 @@ def run_commands(
 
     """
     state = new_state(loops, commands, constants)
-    s = state.scalars
+    # The functions of a cycle take arrays: Numba counts references for every field that is read off a tuple.
+    scalars, sequencers, loop_times = state.scalars, state.sequencers, state.loop_times
+    loads, load_of = state.loads, state.load_of
+    pairs, pair_done, stores, reads, windows = state.pairs, state.pair_done, state.stores, state.reads, state.windows
+    writes, result_reads, adding = state.writes, state.result_reads, state.adding
     loop = 0
     cycle = 0
     while True:
-        configure(cycle, loops, constants, state)
-        start_sequencers(cycle, loops, state)
-        issue(cycle, loops, commands, constants, state)
-        retire_loops(cycle, loops, state)
-        load(cycle, loops, commands, pattern_start, requests, constants, state)
-        while s[of.PAIR_NOW] == loops[loop + 1, at.FIRST_BLOCK] and loop + 2 < len(loops):
+        configure(cycle, loops, constants, scalars, loop_times)
+        start_sequencers(cycle, loops, sequencers, loop_times)
+        issue(cycle, loops, commands, constants, scalars, sequencers, loads, load_of, pairs, stores)
+        retire_loops(cycle, loops, scalars, sequencers, loop_times)
+        load(cycle, loops, commands, pattern_start, requests, constants, scalars, loads, reads, windows)
+        while scalars[of.PAIR_NOW] == loops[loop + 1, at.FIRST_BLOCK] and loop + 2 < len(loops):
             loop += 1
-        if execute(cycle, written_bank(cycle, state), constants, state):
+        if execute(cycle, written_bank(cycle, scalars, windows), constants, scalars, loads, pairs, pair_done, adding):
             results[at.COMPUTE_CYCLES] += 1
             results[at.LAST_COMPUTE] = cycle + 1
             _extend(intervals, loop, EXECUTE_BEGIN, cycle)
-        retire_pairs(cycle, state)
-        store(cycle, loops, commands, pattern_start, requests, constants, state)
-        if s[of.LOAD_STARTED] == 1 or s[of.LOAD_NOW] > s[of.LOADS_RETIRED]:
+        retire_pairs(cycle, scalars, pair_done)
+        store(
+            cycle,
+            loops,
+            commands,
+            pattern_start,
+            requests,
+            constants,
+            scalars,
+            pair_done,
+            stores,
+            writes,
+            result_reads,
+            adding,
+        )
+        if scalars[of.LOAD_STARTED] == 1 or scalars[of.LOAD_NOW] > scalars[of.LOADS_RETIRED]:
             results[at.LOAD_CYCLES] += 1
-            _extend(intervals, state.loads[s[of.LOADS_RETIRED], of.OF_LOOP], LOAD_BEGIN, cycle)
-        if s[of.STORE_STARTED] == 1 or s[of.STORE_NOW] > s[of.STORES_RETIRED]:
+            _extend(intervals, loads[scalars[of.LOADS_RETIRED], of.OF_LOOP], LOAD_BEGIN, cycle)
+        if scalars[of.STORE_STARTED] == 1 or scalars[of.STORE_NOW] > scalars[of.STORES_RETIRED]:
             results[at.STORE_CYCLES] += 1
-            _extend(intervals, state.stores[s[of.STORES_RETIRED], of.STORE_LOOP], STORE_BEGIN, cycle)
-        if _finished(cycle, loops, state):
+            _extend(intervals, stores[scalars[of.STORES_RETIRED], of.STORE_LOOP], STORE_BEGIN, cycle)
+        if _finished(cycle, loops, scalars):
             break
         cycle += 1
     results[at.CYCLES] = cycle + 1 + constants[at.END]

@@ -99,7 +99,7 @@ class State(NamedTuple):
     """Ring: begin, end and bank of the scratchpad's writes."""
     writes: Table
     """Ring: cycle in which each write in flight is acknowledged."""
-    results: Table
+    result_reads: Table
     """Ring: cycle in which each row of accumulators was read for a store."""
     adding: Table
     """Ring by cycle: half of the accumulators that a row of results is added to, from 1."""
