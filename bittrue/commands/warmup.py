@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from bittrue.console import refusals, stderr, stdout
 
 if TYPE_CHECKING:
     from bittrue.progress import RunProgress
+    from simulator.accelerator.spec import Accelerator
 
 SMALL, LARGE = 32, 257
 """Input sizes: every kernel runs on a small image but those that are for large tensors only."""
@@ -17,23 +19,39 @@ SMALL, LARGE = 32, 257
 @refusals
 def warmup() -> None:
     """Compile the kernels that the built-in networks use, so that the next run starts at once."""
-    from accel_models.load import preset_names
     from bittrue.progress import RunProgress
     from workloads.nets import registry
 
     began = time.perf_counter()
     with RunProgress(stderr()) as progress:
-        _run("deeplabv3_resnet50", LARGE, preset_names()[:1], progress)
+        devices = _devices()
+        _run("deeplabv3_resnet50", LARGE, devices[:1], progress)
         for name in registry.names():
-            _run(name, SMALL, preset_names(), progress)
+            _run(name, SMALL, devices, progress)
     stdout().print(f"kernels compiled and kept, in {time.perf_counter() - began:.1f} s")
 
 
-def _run(name: str, size: int, accelerators: tuple[str, ...], progress: RunProgress) -> None:
+def _devices() -> list[Accelerator]:
+    """Return a preset of each kind that kernels tell apart: what executes values, and what drives the device.
+
+    None that takes only scales that are powers of two: the built-in networks are not quantized so.
+    """
+    from accel_models.load import load_accelerator, preset_names
+    from simulator.numerics.modes import RequantizerKind
+
+    kinds: dict[Hashable, Accelerator] = {}
+    for device in map(load_accelerator, preset_names()):
+        if device.arithmetic.requantizer.kind is not RequantizerKind.POWER_OF_TWO:
+            registers = device.partial_sum, device.arithmetic.accumulator
+            kind = (device.array.dataflow, *registers, device.arithmetic.requantizer, device.controller is None)
+            kinds.setdefault(kind, device)
+    return list(kinds.values())
+
+
+def _run(name: str, size: int, accelerators: Sequence[Accelerator], progress: RunProgress) -> None:
     """Run a thin network on noise."""
     import numpy as np
 
-    from accel_models.load import load_accelerator
     from bittrue.api import prepare
     from workloads.images import prepare_image
     from workloads.load import load_network
@@ -42,8 +60,8 @@ def _run(name: str, size: int, accelerators: tuple[str, ...], progress: RunProgr
     pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
     network = network.quantize(pixels)
     for accelerator in accelerators:
-        progress.phase(f"compile {name} on {accelerator}")
-        prepared = prepare(network, load_accelerator(accelerator))
+        progress.phase(f"compile {name} on {accelerator.name}")
+        prepared = prepare(network, accelerator)
         prepared.run(prepare_image(network, pixels), lambda *step: _show(progress, *step))
 
 

@@ -24,7 +24,7 @@ def test_the_files_are_what_the_specification_draws(name):
 
 def test_the_page_shows_every_figure_and_there_are_no_others():
     shown = re.findall(r"\]\(figures/(\w+)\.svg\)", PAGE.read_text(encoding="utf-8"))
-    assert sorted(shown) == sorted(FIGURES) == sorted(path.stem for path in FOLDER.iterdir())
+    assert sorted(shown) == sorted(FIGURES) == sorted(path.stem for path in FOLDER.glob("*.svg"))
 
 
 def test_a_change_of_the_specification_shows(monkeypatch):
