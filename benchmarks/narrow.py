@@ -85,7 +85,8 @@ def print_narrow(
     print(f"\nnarrow accumulators: {network.name}, {network.macs / 1e9:.1f} GMAC")
     print(f"{caption(threads, repeats, statistic)}; wide: os, 32 bits, wrap")
     print(
-        f"ws: partial sums of {PARTIAL_SUM_BITS} bits; stepped: array layers run step by step, of all\n{table.header()}"
+        f"ws: partial sums of {PARTIAL_SUM_BITS} bits; stepped: layers that no proof cleared beforehand\n"
+        f"{table.header()}"
     )
     wide = _runner(network, inputs, wide_accelerator(), threads)
     reference = wide()

@@ -110,7 +110,7 @@ def _tiles(operands: Operands, bounds: Bounds, order: FoldOrder) -> Tiles | None
 def _chunk_k(operands: Operands, order: FoldOrder) -> int:
     """Return a fold, where each lies within the channels under one tap and the kernel can stop at its end."""
     fold = order.fold_length
-    folds_are_chunks = fold and operands.geometry.channels % fold == 0 and fold % (_ROUND) == 0
+    folds_are_chunks = fold and operands.geometry.channels % fold == 0 and fold % _ROUND == 0
     return fold if folds_are_chunks else _CHUNK_K
 
 

@@ -10,7 +10,7 @@ BOUNDS = "bounds"
 NORMS = "norms"
 """Cleared by Cauchy-Schwarz: the greatest norm of what an output reads times the greatest of a filter."""
 GUARDED = "guarded steps"
-"""Stepped where the norms of a block did not clear it, leapt over elsewhere."""
+"""Stepped where no proof cleared a block of k, leapt over elsewhere."""
 STEPS = "steps"
 """Stepped, every addition."""
 
@@ -56,7 +56,7 @@ class OverflowRecord:
     """Width of the accumulator; None for layers off the array."""
     method: str | None = None
     """How the ledger was found out: `bounds` or `norms` (proved free of events, run as one exact sum), `guarded steps`
-    (each addition, but for blocks of k that their norms prove free of events) or `steps` (each addition). None off the
+    (each addition, but for blocks of k that are proved free of events) or `steps` (each addition). None off the
     array. Values and counts do not depend on it."""
     saturations: int = 0
     """Outputs clipped on purpose at requantize (rail of the output format or of the fused activation). Not overflow."""
