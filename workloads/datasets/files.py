@@ -104,22 +104,30 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     return np.asarray(_read(path, lambda file: file.convert("RGB")), np.uint8)
 
 
-def read_indices(path: Path) -> NDArray[np.uint8]:
-    """Read a mask of one channel, grey or palette indices, uint8 [H, W]; SampleError on one of colours."""
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Read a mask as stored: uint8 [H, W] of grey values or palette indices, or [H, W, 3] of colours."""
     image = _read(path, _loaded)
-    if image.mode == "1":
-        image = image.convert("L")
-    if image.mode not in ("L", "P"):
-        raise SampleError(path, f"a mask has one channel of 8 bits (grey or palette indices); this one is {image.mode}")
-    return np.asarray(image, np.uint8)
+    if image.mode in ("L", "P", "1"):
+        return np.asarray(image).astype(np.uint8, copy=False)
+    if image.mode in ("RGB", "RGBA"):
+        return np.asarray(image.convert("RGB"), np.uint8)
+    raise SampleError(path, f"a mask holds 8 bits a channel, grey, indexed or RGB; this one is {image.mode}")
+
+
+def read_indices(path: Path) -> NDArray[np.uint8]:
+    """Read a mask of one channel, uint8 [H, W]; SampleError on one of colours."""
+    stored = read_mask(path)
+    if stored.ndim != 2:
+        raise SampleError(path, "the mask is to hold one channel (grey or palette indices); this one has colours (RGB)")
+    return stored
 
 
 def read_colours(path: Path) -> NDArray[np.uint8]:
     """Read a mask of colours, uint8 [H, W, 3]; SampleError on one of a single channel."""
-    image = _read(path, _loaded)
-    if image.mode not in ("RGB", "RGBA"):
-        raise SampleError(path, f"the mask is to hold colours (RGB); this one is {image.mode}")
-    return np.asarray(image.convert("RGB"), np.uint8)
+    stored = read_mask(path)
+    if stored.ndim != 3:
+        raise SampleError(path, "the mask is to hold colours (RGB); this one has a single channel")
+    return stored
 
 
 def _loaded(file: Image.Image) -> Image.Image:

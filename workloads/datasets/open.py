@@ -7,14 +7,22 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from simulator.errors import InputError
+from workloads.datasets.ade20k import open_ade20k
 from workloads.datasets.camvid import open_camvid
+from workloads.datasets.cityscapes import open_cityscapes
 from workloads.datasets.dataset import Dataset
 from workloads.datasets.files import FileDataset
+from workloads.datasets.folder import open_folder
+from workloads.datasets.nuclei import open_nuclei
 from workloads.datasets.voc import open_voc
 
 _KINDS: dict[str, Callable[[Path, str], FileDataset]] = {
-    "camvid": open_camvid,
     "voc": open_voc,
+    "ade20k": open_ade20k,
+    "camvid": open_camvid,
+    "cityscapes": open_cityscapes,
+    "nuclei": open_nuclei,
+    "folder": open_folder,
 }
 
 
