@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bittrue.commands.catalogue import accelerators, networks
+from bittrue.commands.eval import evaluate
 from bittrue.commands.explain import explain
 from bittrue.commands.mapping import mapping
 from bittrue.commands.report import report
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 for _command in (run, accelerators, networks, mapping, explain, report, scalesim, warmup):
     app.command()(_command)
+app.command("eval")(evaluate)
 
 
 @app.callback(invoke_without_command=True)
