@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bittrue.commands.catalogue import accelerators, networks
+from bittrue.commands.eval import evaluate
 from bittrue.commands.explain import explain
 from bittrue.commands.fit import fit
 from bittrue.commands.mapping import mapping
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 for _command in (run, accelerators, networks, mapping, explain, report, fit, scalesim, warmup):
     app.command()(_command)
+app.command("eval")(evaluate)
 
 
 @app.callback(invoke_without_command=True)

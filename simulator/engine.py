@@ -100,6 +100,8 @@ class EngineResult:
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
     channels: tuple[ChannelLedger | None, ...] = ()
     """One per layer of the record, None off the array; empty where not asked for."""
+    sweep_outputs: Mapping[int, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
+    """Width of an accumulator sweep -> the network's outputs with registers of that width."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,11 +148,12 @@ class Prepared:
         records, events = self._time(steps.timing)
         records = tuple(changed(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
         if execution.activity:
-            found = [priced_activity(activity, self.table) for activity in execution.activity]
-            records = tuple(changed(r, activity=a) for r, a in zip(records, found, strict=True))
+            priced = [priced_activity(activity, self.table) for activity in execution.activity]
+            records = tuple(changed(r, activity=a) for r, a in zip(records, priced, strict=True))
         record = self._record(records, events)
         record = replace(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
-        return EngineResult(record, execution.outputs, execution.tensors, execution.channels)
+        found = execution.outputs, execution.tensors, execution.channels
+        return EngineResult(record, *found, swept.outputs)
 
     def _execute(self, inputs: Mapping[str, NDArray[Any]] | None, on_progress: Progress | None) -> SweepExecution:
         if inputs is None:

@@ -45,3 +45,29 @@ def load_named_network(name: str, options: Sequence[str], seed: int | None) -> N
         known = registry.describe(name)[1]
         keywords = {k: v for k, v in (("weights", "seeded"), ("seed", seed)) if k in known} | keywords
     return load_network(name, **keywords)
+
+
+def text_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Read an option that is repeated with KEY=VALUE, both plain text."""
+    from simulator.errors import InputError
+
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise InputError(f"{option} {text}: write NAME=NAME")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def register_widths(text: str) -> tuple[int, ...]:
+    """Read what --accumulator-sweep takes: whole numbers of bits with commas; empty for none."""
+    if not text:
+        return ()
+    from simulator.errors import InputError
+    from simulator.execution.sweep import sweep_widths
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"--accumulator-sweep {text}: write whole numbers of bits with commas, e.g. 16,20,24")
+    return sweep_widths([int(part) for part in parts])

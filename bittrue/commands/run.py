@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bittrue.commands.loading import load_device, load_named_network
+from bittrue.commands.loading import load_device, load_named_network, register_widths
 from bittrue.console import refusals, stderr, stdout
 
 if TYPE_CHECKING:
@@ -114,16 +114,10 @@ def _check_choices(timing_only: bool, values_only: bool, keep_tensors: bool, inp
 
 def _widths(text: str, *, values: bool) -> tuple[int, ...]:
     from simulator.errors import InputError
-    from simulator.execution.sweep import sweep_widths
 
-    if not text:
-        return ()
-    if not values:
+    if text and not values:
         raise InputError("--accumulator-sweep needs values: give -i and leave --timing-only out")
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise InputError(f"--accumulator-sweep {text}: write whole numbers of bits with commas, e.g. 16,20,24")
-    return sweep_widths([int(part) for part in parts])
+    return register_widths(text)
 
 
 def _check_files(input_file: Path | None, output: Path | None) -> None:
