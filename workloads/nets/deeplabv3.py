@@ -1,4 +1,4 @@
-"""DeepLabv3 with a ResNet-50 backbone, in the three layouts that are in use."""
+"""DeepLabv3 with a ResNet-50 backbone, in the three layouts that are in use, and one small enough to be trained."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from simulator.graph import ops
 from simulator.graph.ops import Padding
 from workloads.nets.layers import (
     IMAGENET,
+    MEAN_ONLY,
     SYMMETRIC,
     NetBuilder,
     Size,
@@ -22,7 +23,7 @@ from workloads.nets.weights import weight_source
 from workloads.network import Network
 
 _BLOCKS = (3, 4, 6, 3)
-_LAYOUTS = ("torchvision", "deeplab", "paper")
+_LAYOUTS = ("torchvision", "deeplab", "paper", "compact")
 
 
 def deeplabv3_resnet50(
@@ -42,7 +43,9 @@ def deeplabv3_resnet50(
         ``"torchvision"``: torchvision's model without auxiliary head: output stride 8, rates 12, 24, 36, a 3x3
         convolution before the scores. ``"deeplab"``: Chen et al., "Rethinking atrous convolution" (2017): multi-grid
         1, 2, 4, rates 6, 12, 18 (doubled at output stride 8). ``"paper"``: the integer training paper's: pre-activation
-        ResNet v2 without dilation, output stride 16, rates 6, 12, 18, no ReLU in the head, no bias.
+        ResNet v2 without dilation, output stride 16, rates 6, 12, 18, no ReLU in the head, no bias. ``"compact"``: to be
+        trained on few images: ResNet v1 as first published (stride in the first 1x1 convolution), its last stage left
+        out, rates 6, 12, 18, a head of 96 channels.
     size
         Side of the square image, or (height, width).
     classes
@@ -50,7 +53,7 @@ def deeplabv3_resnet50(
     width
         Multiplies every channel count but that of the classes.
     output_stride
-        Of the backbone; 16 (default) or 8, a choice in layout "deeplab" only.
+        Of the backbone; 16 (default) or 8, a choice in layouts "deeplab" and "compact" only.
     weights
         None = shapes only, ``"seeded"`` = random, or a .npz with one array per constant.
     seed
@@ -64,7 +67,7 @@ def deeplabv3_resnet50(
     """
     name = "deeplabv3_resnet50"
     check_choice(name, "layout", layout, _LAYOUTS)
-    strides = {"torchvision": (8,), "deeplab": (16, 8), "paper": (16,)}[layout]
+    strides = {"torchvision": (8,), "deeplab": (16, 8), "paper": (16,), "compact": (16, 8)}[layout]
     stride = output_stride or strides[0]
     check_choice(f"{name} layout {layout}", "output_stride", stride, strides)
     check_classes(name, classes)
@@ -73,13 +76,16 @@ def deeplabv3_resnet50(
     if layout == "paper":
         features = preactivation_backbone(net, width)
         scores = _paper_head(net, features, head, classes)
+    elif layout == "compact":
+        features = _compact_backbone(net, width, stride)
+        scores = _head(net, features, scaled(name, 96, width), classes, (6, 12, 18), torchvision=False)
     else:
         features = _backbone(net, width, stride, torchvision=layout == "torchvision")
         rates = (12, 24, 36) if stride == 8 else (6, 12, 18)
         scores = _head(net, features, head, classes, rates, torchvision=layout == "torchvision")
-    half_pixel, align_corners = layout == "torchvision", layout == "deeplab"
+    half_pixel, align_corners = layout in ("torchvision", "compact"), layout == "deeplab"
     net.labels(net.resize(scores, "upsampled", net.size(net.image), align_corners, half_pixel))
-    return net.network(SYMMETRIC if layout == "paper" else IMAGENET, classes)
+    return net.network({"paper": SYMMETRIC, "compact": MEAN_ONLY}.get(layout, IMAGENET), classes)
 
 
 def _unit(net: NetBuilder, x: str, conv: str, norm: str, filters: int, kernel: int = 1, rate: int = 1) -> str:
@@ -114,10 +120,29 @@ def _backbone(net: NetBuilder, width: float, output_stride: int, *, torchvision:
     return x
 
 
-def _bottleneck(net: NetBuilder, x: str, name: str, inner: int, outer: int, stride: int, rate: int) -> str:
-    y = _unit(net, x, f"{name}.conv1", f"{name}.bn1", inner)
+def _compact_backbone(net: NetBuilder, width: float, output_stride: int) -> str:
+    """Three stages of ResNet-50 v1, stride in the first 1x1 convolution; output stride 8 dilates the third by 2."""
+    stem = net.conv(net.image, "backbone.conv1", scaled(net.name, 64, width * 2), 7, stride=2, padding=Padding(3, 3, 3, 3))
+    x = net.relu(net.norm(stem, "backbone.bn1"))
+    x = net.max_pool(x, "backbone.maxpool", 3, 2, Padding(1, 1, 1, 1))
+    for stage, blocks in enumerate(_BLOCKS[:3]):
+        dilated = 4 << stage > output_stride
+        for block in range(blocks):
+            stride = 2 if stage and block == 0 and not dilated else 1
+            inner, outer = scaled(net.name, 64 << stage, width), scaled(net.name, 256 << stage, width)
+            name = f"backbone.layer{stage + 1}.{block}"
+            x = _bottleneck(net, x, name, inner, outer, stride, 2 if dilated else 1, stride_first=True)
+    return x
+
+
+def _bottleneck(
+    net: NetBuilder, x: str, name: str, inner: int, outer: int, stride: int, rate: int, *, stride_first: bool = False
+) -> str:
+    first, second = (stride, 1) if stride_first else (1, stride)
+    y = net.conv(x, f"{name}.conv1", inner, 1, stride=first, padding=Padding())
+    y = net.relu(net.norm(y, f"{name}.bn1"))
     border = Padding(rate, rate, rate, rate)
-    y = net.conv(y, f"{name}.conv2", inner, 3, stride=stride, dilation=rate, padding=border)
+    y = net.conv(y, f"{name}.conv2", inner, 3, stride=second, dilation=rate, padding=border)
     y = net.relu(net.norm(y, f"{name}.bn2"))
     y = net.norm(net.conv(y, f"{name}.conv3", outer, 1), f"{name}.bn3", "branch_gamma")
     if name.endswith(".0"):
