@@ -129,7 +129,7 @@ def affine_scale(scale: Scale, gamma_exponent: int) -> Scale:
 def bias_offset(bias: int, exponent: int, scale: Scale) -> int:
     """Bias * 2^exponent in steps of `scale`, at most 2^40."""
     mantissa, shift = scale[0], exponent - scale[1]
-    wide = divide_rounding(bias << max(min(shift, 63), 0), mantissa << max(min(-shift, 47), 0))
+    wide = divide_rounding(bias << max(min(shift, 63), 0), mantissa << max(min(-shift, 45), 0))
     return clip(wide, _FAR_OFFSET)
 
 
