@@ -16,6 +16,8 @@ Scale = tuple[int, int]
 """(mantissa, exponent)."""
 
 MANTISSA_BITS = 15
+FAR = 1 << 61
+"""Where intermediate values saturate: beyond every result, and twice of it still fits 64 bits."""
 
 
 class ScaleRule(StrEnum):
@@ -134,6 +136,11 @@ def common_exponent(scales: Sequence[Scale], value_bits: Sequence[int], terms: i
     return max(greatest + (terms - 1).bit_length() - (out_bits - 2), min(e for _, e in scales))
 
 
+def scaled(value: int, mantissa: int, shift: int) -> int:
+    """Nearest integer to value * mantissa / 2^shift, a tie up, at most FAR in magnitude."""
+    return clip(shift_rounding(value * mantissa, shift), FAR)
+
+
 def align(value: int, scale: Scale, exponent: int) -> int:
     """Bring a value to the grid 2^exponent: one rounding of value * mantissa * 2^(e - exponent)."""
-    return shift_rounding(value * scale[0], exponent - scale[1])
+    return scaled(value, scale[0], exponent - scale[1])
