@@ -51,6 +51,8 @@ class Conv2D(Op):
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     activation: Activation = Activation.NONE
+    raw_accumulator: bool = False
+    """As in `FullyConnected`."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class TransposeConv2D(Op):
     padding: Padding = Padding()
     """What is cropped from the full result: pad top = rows of the full result above the first output row."""
     activation: Activation = Activation.NONE
+    dilation: tuple[int, int] = (1, 1)
+    """Of the filter: y[i * stride - pad + k * dilation] += x[i] * w[k]."""
+    raw_accumulator: bool = False
+    """As in `FullyConnected`."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import prod
 
 from simulator.graph import ops
 from simulator.graph import training_ops as t
 from simulator.graph.graph import Node
 from simulator.graph.ops import Op
 from simulator.numerics.formats import INT32
+from workloads.training.array_gradients import sum_format
 from workloads.training.config import Norm
 from workloads.training.tape import KEY, Normalized, Scaled, Tape
 
@@ -29,7 +31,9 @@ def _convolution(tape: Tape, node: Node) -> None:
     assert isinstance(node.op, ops.Conv2D | ops.TransposeConv2D)
     op = replace(node.op, raw_accumulator=True)
     output = node.outputs[0]
-    sums = tape.add(op, x.value, weights.value, name=output)
+    reduction = prod(tape.builder.shape(weights.value)[1:])
+    format = sum_format(tape.bits(x.value), tape.bits(weights.value), reduction)
+    sums = tape.add(op, x.value, weights.value, name=output, format=format)
     tape.layers[node.name] = (Node(output, op, (x.value, weights.value), (sums,)), x, weights)
     result = Scaled(sums, tape.product(x.scale, weights.scale, f"{output}.scale"))
     if len(node.inputs) > 2 and node.inputs[2]:
