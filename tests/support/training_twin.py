@@ -1,412 +1,228 @@
-"""Integer training in plain NumPy, from the formulas of the operators' docstrings: none of our kernels, specs or graphs.
+"""The operators of integer training a second time: NumPy on arrays of Python ints, from their definitions, slowly.
 
-Every number is a Python int (arrays of dtype object, or int64 where a product cannot leave it). A quantized tensor is a
-`Q`: integers, scale (mantissa, exponent) and bits of its format.
+`twin(op, arrays, formats, out_bits, key)` gives the outputs of any of them. Formats are (bits) of the inputs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal, localcontext
+import math
+import zlib
+from functools import reduce
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from simulator.graph import training_ops as ops
+from simulator.numerics.scalar import stochastic_draw
+from support.training_runs import CONTEXT, OUTPUT
+
+Big = NDArray[np.object_]
 
 
-@dataclass
-class Q:
-    values: np.ndarray
-    scale: tuple[int, int]
-    bits: int
+def big(x: Any) -> Big:
+    return x.astype(object) if isinstance(x, np.ndarray) else np.array(x, dtype=object)
 
 
-def whole(array):
-    return np.asarray(array).astype(object)
+def nearest(numerator: Any, denominator: Any) -> Any:
+    """floor(n / d + 1/2)."""
+    return (numerator + numerator + denominator) // (denominator + denominator)
 
 
-def limit(bits):
-    return (1 << (bits - 1)) - 1
+def times_power(x: Any, exponent: int) -> Any:
+    """floor(x * 2^exponent + 1/2)."""
+    return x * 2**exponent if exponent >= 0 else nearest(x, 2**-exponent)
 
 
-def clip(values, bound):
-    return np.minimum(np.maximum(values, -bound), bound)
+def clamp(x: Any, limit: int) -> Any:
+    return np.minimum(np.maximum(x, -limit), limit)
 
 
-def shifted(values, shift):
-    """values / 2^shift, to nearest, a tie up; left where shift is negative."""
-    return (values + (1 << (shift - 1))) >> shift if shift > 0 else values << -shift
-
-
-def divided(numerator, denominator):
-    """To nearest, a tie up."""
-    return (2 * numerator + denominator) // (2 * denominator)
-
-
-# ---------------------------------------------------------------- scales
-
-
-def product(*scales):
-    mantissa, exponent = 1, 0
-    for m, e in scales:
-        mantissa, exponent = mantissa * m, exponent + e
-        excess = max(mantissa.bit_length() - 15, 0)
-        mantissa, exponent = shifted(mantissa, excess), exponent + excess
-        if mantissa == 1 << 15:
-            mantissa, exponent = mantissa >> 1, exponent + 1
+def rounded_scale(mantissa: int, exponent: int) -> tuple[int, int]:
+    while mantissa >= 2**15:
+        drop = max(len(bin(mantissa)) - 17, 1)
+        mantissa, exponent = nearest(mantissa, 2**drop), exponent + drop
     return mantissa, exponent
 
 
-def over(scale, count):
-    if count & (count - 1) == 0:
-        return product(scale, (1, -(count.bit_length() - 1)))
-    places = count.bit_length() + 14
-    return product(scale, product((divided(1 << places, count), -places)))
+def product(*scales: Any) -> tuple[int, int]:
+    return reduce(lambda a, b: rounded_scale(a[0] * int(b[0]), a[1] + int(b[1])), scales, (1, 0))
 
 
-def step_of(greatest, bits, rule):
-    greatest = max(int(greatest), 1)
+def one_over(count: int) -> tuple[int, int]:
+    power = math.frexp(count)[1] - 1  # exact: counts are far below 2^53
+    if count == 2**power:
+        return 1, -power
+    digits = power + 15
+    return rounded_scale(nearest(2**digits, count), -digits)
+
+
+def grid(most: int, bits: int, rule: str) -> tuple[int, int]:
+    """Step for magnitudes up to `most`, by its definition."""
+    most = max(most, 1)
     if rule == "max":
-        exponent = greatest.bit_length() - 15
-        mantissa = -(-greatest // (1 << exponent)) if exponent > 0 else greatest << -exponent
-        if mantissa == 1 << 15:
-            mantissa, exponent = 1 << 14, exponent + 1
-        return mantissa, exponent - (bits - 1)
-    low = greatest.bit_length() - 1
-    if rule == "ceil":
-        return 1, (low if greatest == 1 << low else low + 1) - (bits - 1)
-    return 1, low + (1 if greatest**2 > 2 ** (2 * low + 1) else 0) - (bits - 1)
-
-
-# ---------------------------------------------------------------- quantizers
-
-
-def quantize(x, bits, rule, relu=False):
-    values = np.maximum(whole(x.values), 0) if relu else whole(x.values)
-    step = step_of(np.abs(values).max(), bits, rule)
-    mantissa, exponent = step
-    up, down = max(-exponent, 0), max(exponent, 0)
-    q = divided(values << up, mantissa << down)
-    return Q(clip(q, limit(bits)), product(x.scale, step), bits)
-
-
-def philox(seed, step, tensor, index):
-    mask = (1 << 32) - 1
-    c = [index & mask, index >> 32 & mask, tensor & mask, step & mask]
-    k = [seed & mask, seed >> 32 & mask]
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [b >> 32 ^ c[1] ^ k[0], b & mask, a >> 32 ^ c[3] ^ k[1], a & mask]
-        k = [(k[0] + 0x9E3779B9) & mask, (k[1] + 0xBB67AE85) & mask]
-    return c[1] << 32 | c[0]
-
-
-def draws(seed, step, tensor, count):
-    return [philox(seed, step, tensor, index) for index in range(count)]
-
-
-def quantize_stochastic(x, bits, rule, random, keep=True, dropped_exponent=-14):
-    """`random`: 64 random bits an element, in flat order."""
-    values = whole(x.values)
-    step = step_of(np.abs(values).max(), bits, rule)
-    mantissa, exponent = step
-    result = []
-    for value, bits64 in zip(values.reshape(-1), random, strict=True):
-        if mantissa == 1:
-            part = bits64 & ((1 << exponent) - 1) if exponent > 0 else 0
-            result.append((value + part) >> exponent if exponent > 0 else value << -exponent)
-            continue
-        v, e = (value >> (exponent - 32), 32) if exponent > 32 else (value, exponent)
-        low = (bits64 & 0xFFFFFFFF) & ((1 << e) - 1) if e > 0 else 0
-        v = (v + low) >> e if e > 0 else v << -e
-        result.append((v + (mantissa * (bits64 >> 32) >> 32)) // mantissa)
-    q = clip(np.array(result, object).reshape(values.shape), limit(bits))
-    return Q(q, product(x.scale, step) if keep else (1, dropped_exponent), bits)
-
-
-def fixed(x, scale, bits, exponent):
-    return clip(shifted(whole(x) * scale[0], exponent - scale[1]), limit(bits))
-
-
-# ---------------------------------------------------------------- array
-
-
-def _geometry(op):
-    pad = op.padding
-    return op.stride, op.dilation, (pad.top, pad.bottom, pad.left, pad.right)
-
-
-def convolve(x, w, op):
-    """x [N, H, W, C], w [F, kh, kw, C] -> exact sums [N, OH, OW, F], int64."""
-    (sy, sx), (dy, dx), (top, bottom, left, right) = _geometry(op)
-    padded = np.pad(x.astype(np.int64), ((0, 0), (top, bottom), (left, right), (0, 0)))
-    kh, kw = w.shape[1:3]
-    oh = (padded.shape[1] - (kh - 1) * dy - 1) // sy + 1
-    ow = (padded.shape[2] - (kw - 1) * dx - 1) // sx + 1
-    out = np.zeros((x.shape[0], oh, ow, w.shape[0]), np.int64)
-    for i in range(kh):
-        for j in range(kw):
-            part = padded[:, i * dy : i * dy + (oh - 1) * sy + 1 : sy, j * dx : j * dx + (ow - 1) * sx + 1 : sx]
-            out += part @ w[:, i, j].astype(np.int64).T
-    return out
-
-
-def convolve_back(x, w, e, op):
-    """Gradients of the sums: (of x, of w), exact, from the error e of the output."""
-    (sy, sx), (dy, dx), (top, bottom, left, right) = _geometry(op)
-    padded = np.pad(x.astype(np.int64), ((0, 0), (top, bottom), (left, right), (0, 0)))
-    oh, ow = e.shape[1:3]
-    e64, w64 = e.astype(np.int64), w.astype(np.int64)
-    gx, gw = np.zeros_like(padded), np.zeros(w.shape, np.int64)
-    for i in range(w.shape[1]):
-        for j in range(w.shape[2]):
-            place = np.s_[:, i * dy : i * dy + (oh - 1) * sy + 1 : sy, j * dx : j * dx + (ow - 1) * sx + 1 : sx]
-            gx[place] += e64 @ w64[:, i, j]
-            gw[:, i, j] = np.tensordot(e64, padded[place], ((0, 1, 2), (0, 1, 2)))
-    return gx[:, top : top + x.shape[1], left : left + x.shape[2]], gw
-
-
-def _full(op, height, width, kh, kw):
-    return (height - 1) * op.stride[0] + kh, (width - 1) * op.stride[1] + kw
-
-
-def transposed(x, w, op):
-    """x [N, H, W, C], w [F, kh, kw, C] -> y[i * stride - pad + k] += x[i] w[k]."""
-    (sy, sx), (kh, kw) = op.stride, w.shape[1:3]
-    rows, columns = _full(op, *x.shape[1:3], kh, kw)
-    (height, width), top, left = op.output_size, op.padding.top, op.padding.left
-    full = np.zeros((x.shape[0], max(rows, top + height), max(columns, left + width), w.shape[0]), np.int64)
-    for i in range(kh):
-        for j in range(kw):
-            place = np.s_[:, i : i + (x.shape[1] - 1) * sy + 1 : sy, j : j + (x.shape[2] - 1) * sx + 1 : sx]
-            full[place] += x.astype(np.int64) @ w[:, i, j].astype(np.int64).T
-    return full[:, top : top + height, left : left + width]
-
-
-def transposed_back(x, w, e, op):
-    (sy, sx), (kh, kw) = op.stride, w.shape[1:3]
-    rows, columns = _full(op, *x.shape[1:3], kh, kw)
-    (height, width), top, left = op.output_size, op.padding.top, op.padding.left
-    full = np.zeros((x.shape[0], max(rows, top + height), max(columns, left + width), w.shape[0]), np.int64)
-    full[:, top : top + height, left : left + width] = e.astype(np.int64)
-    gx, gw = np.zeros(x.shape, np.int64), np.zeros(w.shape, np.int64)
-    for i in range(kh):
-        for j in range(kw):
-            part = full[:, i : i + (x.shape[1] - 1) * sy + 1 : sy, j : j + (x.shape[2] - 1) * sx + 1 : sx]
-            gx += part @ w[:, i, j].astype(np.int64)
-            gw[:, i, j] = np.tensordot(part, x.astype(np.int64), ((0, 1, 2), (0, 1, 2)))
-    return gx, gw
-
-
-# ---------------------------------------------------------------- sums of different scales
-
-
-def _common(tensors, terms, bits):
-    greatest = max(q.scale[1] + (q.scale[0] - 1).bit_length() + q.bits - 1 for q in tensors)
-    room = (terms - 1).bit_length() if terms > 1 else 0
-    return max(greatest + room - (bits - 2), min(q.scale[1] for q in tensors))
-
-
-def _on_grid(q, exponent):
-    return shifted(whole(q.values) * q.scale[0], exponent - q.scale[1])
-
-
-def add(*tensors, bits=32):
-    exponent = _common(tensors, len(tensors), bits)
-    return Q(sum(_on_grid(q, exponent) for q in tensors), (1, exponent), bits)
-
-
-def concat(*tensors, bits=32):
-    exponent = _common(tensors, 1, bits)
-    return Q(np.concatenate([_on_grid(q, exponent) for q in tensors], 3), (1, exponent), bits)
-
-
-def biased(x, bias, exponent):
-    places = exponent - x.scale[1]
-    offset = divided(whole(bias) << max(places, 0), x.scale[0] << max(-places, 0))
-    return Q(whole(x.values) + offset, x.scale, x.bits)
-
-
-# ---------------------------------------------------------------- batch norm
-
-
-def l1_statistics(x, bits, exponent, epsilon):
-    """-> mean, deviation, per channel, in steps of 2^exponent."""
-    rows = whole(x.values).reshape(-1, x.values.shape[-1])
-    count, total = len(rows), rows.sum(axis=0)
-    mantissa, power = x.scale
-    centre = divided(total, count)
-    spread = np.abs(rows - centre).sum(axis=0)
-
-    def mean_of(sums):
-        return divided(shifted(sums * mantissa, exponent - 8 - power), count << 8)
-
-    mean = clip(mean_of(total), limit(bits))
-    return mean, np.maximum(clip(mean_of(spread) + epsilon, limit(bits)), 1)
-
-
-def normalize(x, mean, deviation, bits, exponent, rule):
-    mantissa, power = x.scale
-    values = whole(x.values)
-    excess = max(int(np.abs(values).max()).bit_length() - 31, 0)
-    values, power = shifted(values, excess), power + excess
-    hat = np.empty(values.shape, object)
-    for c in range(values.shape[-1]):
-        d = int(deviation[c])
-        up = 30 - mantissa.bit_length() + d.bit_length()
-        multiplier = divided(mantissa << up, d)
-        down = min(max(up + exponent - power - 16, 0), 62)
-        hat[..., c] = shifted(values[..., c] * multiplier, down) - divided(int(mean[c]) << 16, d)
-    return quantize(Q(hat, (1, -16), 64), bits, rule)
-
-
-def affine(q, gamma, beta, exponent):
-    """gamma, beta on the grid 2^exponent."""
-    scale = q.scale[0], q.scale[1] + exponent
-    places = exponent - scale[1]
-    offset = divided(whole(beta) << max(places, 0), scale[0] << max(-places, 0))
-    return Q(whole(gamma) * whole(q.values) + offset, scale, 32)
-
-
-def l1_norm_back(e, q, gamma, deviation, bits, rule, gamma_exponent, exponent):
-    """-> dx, dgamma, dbeta as Q."""
-    shape = e.values.shape
-    errors, hats = (whole(v).reshape(-1, shape[-1]) for v in (e.values, q.values))
-    count = len(errors)
-    signs = np.sign(hats.astype(np.int64)).astype(object)
-    dbeta, dgamma = errors.sum(axis=0), (errors * hats).sum(axis=0)
-    mean_e = divided(dbeta << 16, count)
-    mean_s = divided(signs.sum(axis=0) << 15, count)
-    mean_p = divided(shifted(dgamma * q.scale[0], -q.scale[1] - 16), count)
-    taken = mean_e + shifted(((signs << 15) - mean_s) * mean_p, 15)
-    gains = divided(whole(gamma) << 30, whole(deviation))
-    most = (1 << (e.bits - 1)) + 1
-    needed = 0
-    for c in range(shape[-1]):
-        worst = max(
-            abs(mean_e[c] + shifted(((s << 15) - mean_s[c]) * mean_p[c], 15)) for s in (-1, 0, 1)
-        )
-        needed = max(needed, abs(gains[c]).bit_length() + (most + (worst >> 16)).bit_length())
-    excess = max(needed - 30, 0)
-    gains = shifted(gains, excess)
-    dx = (gains * errors - shifted(gains * taken, 16)).reshape(shape)
-    scale = product(product(e.scale), (1, gamma_exponent - exponent - 30 + excess))
-    return quantize(Q(dx, scale, 32), bits, rule), Q(dgamma, product(e.scale, q.scale), 64), Q(dbeta, e.scale, 64)
-
-
-def running(average, value, shift, guard):
-    return average + shifted((whole(value) << guard) - whole(average), shift)
-
-
-# ---------------------------------------------------------------- windows
-
-
-def max_pool(x, kernel, stride, pad):
-    """-> values, and for each window the (row, column) in the padded image of the first greatest."""
-    top, bottom, left, right = pad
-    low = -(1 << 60)
-    padded = np.pad(x.astype(np.int64), ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=low)
-    rows = (padded.shape[1] - kernel) // stride + 1
-    columns = (padded.shape[2] - kernel) // stride + 1
-    best = np.full((x.shape[0], rows, columns, x.shape[3]), low)
-    where = np.zeros((*best.shape, 2), np.int64)
-    for i in range(kernel):
-        for j in range(kernel):
-            part = padded[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
-            wins = part > best
-            best = np.where(wins, part, best)
-            where[wins] = (i, j)
-    return best, where
-
-
-def max_pool_back(e, where, size, stride, pad):
-    top, bottom, left, right = pad
-    out = np.zeros((e.shape[0], size[0] + top + bottom, size[1] + left + right, e.shape[3]), np.int64)
-    for n, r, c, k in np.ndindex(*e.shape):
-        i, j = where[n, r, c, k]
-        out[n, r * stride + i, c * stride + j, k] += e[n, r, c, k]
-    return out[:, top : top + size[0], left : left + size[1]]
-
-
-def bilinear_matrix(size_in, size_out):
-    """Half-pixel centres; integer weights in steps of 2^-8, [out, in]."""
-    matrix = np.zeros((size_out, size_in), np.int64)
-    for o in range(size_out):
-        twice = max((2 * o + 1) * size_in - size_out, 0)  # position * 2 * size_out
-        low, rest = divmod(twice, 2 * size_out)
-        low = min(low, size_in - 1)
-        upper = (512 * rest + 2 * size_out) // (4 * size_out) if low < size_in - 1 else 0
-        matrix[o, low] += 256 - upper
-        matrix[o, min(low + 1, size_in - 1)] += upper
-    return matrix
-
-
-def bilinear(x, size):
-    rows, columns = bilinear_matrix(x.values.shape[1], size[0]), bilinear_matrix(x.values.shape[2], size[1])
-    values = np.einsum("oi,nijc,pj->nopc", rows, x.values.astype(np.int64), columns)
-    return Q(values, (x.scale[0], x.scale[1] - 16), 32)
-
-
-def bilinear_back(e, size):
-    rows, columns = bilinear_matrix(size[0], e.values.shape[1]), bilinear_matrix(size[1], e.values.shape[2])
-    values = np.einsum("oi,nopc,pj->nijc", rows, e.values.astype(np.int64), columns)
-    return Q(values, (e.scale[0], e.scale[1] - 16), 32)
-
-
-# ---------------------------------------------------------------- loss
-
-
-def _tables():
-    with localcontext() as context:
-        context.prec = 60
-        context.rounding = ROUND_FLOOR
-        half, two = Decimal("0.5"), Decimal(2)
-
-        def nearest(value):
-            return int((value * 2**30 + half).to_integral_value())
-
-        powers = [nearest(two ** (Decimal(-k) / 1024)) for k in range(1025)]
-        logs = [nearest((1 + Decimal(k) / 1024).ln() / two.ln()) for k in range(1025)]
-    return powers, logs
-
-
-_POWERS, _LOGS = _tables()
-
-
-def _read(table, position):
-    knot, rest = position >> 10, position & 1023
-    return table[knot] + shifted((table[knot + 1] - table[knot]) * rest, 10) if rest else table[knot]
-
-
-def cross_entropy(logits, labels, ignore, weights):
-    """-> error Q, (loss, weight, valid pixels)."""
-    mantissa, exponent = logits.scale
-    errors = np.zeros(logits.values.shape, object)
-    loss = total_weight = valid = 0
-    for place in np.ndindex(*labels.shape):
-        label = int(labels[place])
-        if label == ignore:
-            continue
-        row = [int(v) for v in logits.values[place]]
-        ts = [min(shifted((max(row) - v) * mantissa * 1549082005, 10 - exponent), 40 << 20) for v in row]
-        es = [shifted(_read(_POWERS, t & 0xFFFFF), t >> 20) for t in ts]
-        total = sum(es)
-        ps = [shifted(v * ((1 << 62) // total), 44) for v in es]
-        weight = weights[label] if weights else 256
-        for c, p in enumerate(ps):
-            errors[(*place, c)] = weight * (p - ((1 << 18) if c == label else 0))
-        leading = total.bit_length() - 1
-        log = ((leading - 30) << 30) + _read(_LOGS, (total >> (leading - 20)) - (1 << 20))
-        nll = shifted(((ts[label] << 10) + log) * 11629080, 38)
-        loss += shifted(weight * nll, 8)
-        total_weight += weight
-        valid += 1
-    scale = over((1, -18), max(total_weight, 1))
-    return Q(errors, scale, 32), (loss, total_weight, valid)
-
-
-# ---------------------------------------------------------------- update
-
-
-def update(master, step, rate, bits, exponent):
-    """One SGD step on the master's grid, learning rate 2^rate."""
-    dw = shifted(whole(step.values) * step.scale[0], exponent - step.scale[1] - rate)
-    return clip(whole(master) - clip(dw, limit(bits)), limit(bits))
+        exponent = most.bit_length() - 15
+        mantissa = math.ceil(most / 2**exponent) if exponent <= 0 else -(-most // 2**exponent)
+        if mantissa == 2**15:
+            mantissa, exponent = 2**14, exponent + 1
+        return mantissa, exponent - bits + 1
+    power = 0
+    if rule == "round":
+        while 2 * most**2 > 4 ** (power + 1):  # most > 2^(power + 1/2)
+            power += 1
+    else:
+        while 2**power < most:
+            power += 1
+    return 1, power - bits + 1
+
+
+def over(x: Any, step: tuple[int, int]) -> Any:
+    """floor(x / step + 1/2)."""
+    m, e = step
+    return nearest(x, m * 2**e) if e >= 0 else nearest(x * 2**-e, m)
+
+
+def draws(size: int) -> Big:
+    tensor = zlib.crc32(f"{OUTPUT}:0".encode())
+    return big([stochastic_draw(CONTEXT.seed, CONTEXT.step, tensor, i) for i in range(size)])
+
+
+def limit_of(bits: int) -> int:
+    return 2 ** (bits - 1) - 1
+
+
+def _random(x: Big, op: ops.ScaleQuantize, step: tuple[int, int]) -> Big:
+    flat = x.reshape(-1)
+    m, e = step
+    if op.random == "fraction":
+        if e <= 0:
+            return x * 2**-e
+        low = flat % 2**e
+        half = e // 2
+        up = (low // 2 ** (e - half) > low % 2**half).astype(object)
+        return (flat // 2**e + up).reshape(x.shape)
+    draw = draws(flat.size)
+    if m == 1:
+        return ((flat + draw % 2**e) // 2**e if e > 0 else flat * 2**-e).reshape(x.shape)
+    if e > 32:
+        flat, e = flat // 2 ** (e - 32), 32
+    whole = (flat + draw % 2**32 % 2**e) // 2**e if e > 0 else flat * 2**-e
+    return ((whole + m * (draw // 2**32) // 2**32) // m).reshape(x.shape)
+
+
+def scale_quantize(op: ops.ScaleQuantize, x: Big, s: Any, *key: Any) -> tuple[Any, ...]:
+    x = np.maximum(x, 0) if op.relu else x
+    step = grid(int(np.abs(x).max()), op.bits, op.scale)
+    q = over(x, step) if op.rounding == "ties_pos" else _random(x, op, step)
+    return clamp(q, limit_of(op.bits)), product(s, step) if op.keep_scale else (1, op.dropped_exponent)
+
+
+def fixed_quantize(op: ops.FixedQuantize, x: Big, s: Any) -> tuple[Any, ...]:
+    return (clamp(times_power(x * int(s[0]), int(s[1]) - op.exponent), limit_of(op.bits)),)
+
+
+def flag_quantize(op: ops.FlagQuantize, x: Big, s: Any) -> tuple[Any, ...]:
+    _, e = grid(int(np.abs(x).max()), op.bits, op.scale)
+    large = np.abs(x) >= 2**e if e >= 0 else x != 0
+    coarse = clamp(over(x, (1, e)), limit_of(op.bits)) * 2 ** (op.bits - 1)
+    fine = over(x, (1, e - op.bits + 1))
+    return np.where(large, coarse, fine), product(s, (1, e - op.bits + 1))
+
+
+def _common(scales: list[Any], bits: list[int], terms: int, out_bits: int) -> int:
+    tops = [int(e) + math.ceil(math.log2(int(m))) + b - 1 for (m, e), b in zip(scales, bits, strict=True)]
+    return max(max(tops) + math.ceil(math.log2(terms)) - out_bits + 2, min(int(e) for _, e in scales))
+
+
+def aligned(op: Any, arrays: list[Big], bits: list[int], out_bits: int) -> tuple[Any, ...]:
+    is_sum = isinstance(op, ops.AlignedAdd)
+    values, scales = arrays[::2], arrays[1::2]
+    e = _common(scales, bits[::2], len(values) if is_sum else 1, out_bits)
+    parts = [times_power(x * int(s[0]), int(s[1]) - e) for x, s in zip(values, scales, strict=True)]
+    return (sum(parts) if is_sum else np.concatenate(parts, axis=op.axis)), (1, e)
+
+
+def _offset(bias: Big, exponent: int, s: tuple[int, int]) -> Big:
+    shift = exponent - s[1]
+    return clamp(nearest(bias * 2 ** max(shift, 0), s[0] * 2 ** min(max(-shift, 0), 45)), 2**40)
+
+
+def int32(x: Any) -> Any:
+    return np.minimum(np.maximum(x, -(2**31)), 2**31 - 1)
+
+
+def statistics(op: Any, x: Big, s: Any) -> tuple[Any, ...]:
+    rows = x.reshape(-1, x.shape[-1])
+    n, (m, e) = len(rows), (int(s[0]), int(s[1]))
+    total = rows.sum(axis=0)
+    c = nearest(total, n)
+    fine = op.exponent - 8
+    mean = clamp(nearest(times_power(total * m, e - fine), n * 256), limit_of(op.bits))
+    ends = np.stack([rows.min(axis=0), rows.max(axis=0)])
+    if isinstance(op, ops.L1Statistics):
+        size = nearest(times_power(np.abs(rows - c).sum(axis=0) * m, e - fine), n * 256)
+    else:
+        size = np.empty(x.shape[-1], object)
+        for i in range(x.shape[-1]):
+            d = rows[:, i] - c[i]
+            p = max(int(np.abs(ends[:, i] - c[i]).max()).bit_length() - 20, 0)
+            root = math.isqrt(int((times_power(d, -p) ** 2).sum()) * 2**22 // n)
+            size[i] = times_power(root * m, e + p - 11 - op.exponent)
+    return mean, np.maximum(clamp(size + op.epsilon, limit_of(op.bits)), 1), ends
+
+
+def normalize(op: ops.NormalizeChannels, x: Big, s: Any, mean: Big, deviation: Big, ends: Big) -> tuple[Any, ...]:
+    p = max(int(np.abs(ends).max()).bit_length() - 31, 0)
+    m, e = int(s[0]), int(s[1]) + p
+
+    def hat(v: Any, c: int) -> Any:
+        up = 30 - m.bit_length() + int(deviation[c]).bit_length()
+        factor = nearest(m * 2**up, int(deviation[c]))
+        shift = min(max(up + op.exponent - e - 16, 0), 62)
+        return times_power(times_power(v, -p) * factor, -shift) - nearest(int(mean[c]) * 2**16, int(deviation[c]))
+
+    rows = x.reshape(-1, x.shape[-1])
+    channels = range(rows.shape[1])
+    hats = np.stack([hat(rows[:, c], c) for c in channels], axis=1)
+    bounds = np.stack([hat(ends[:, c], c) for c in channels], axis=1)
+    step = grid(int(np.abs(bounds).max()), op.bits, op.scale)
+    q, end = (clamp(over(v, step), limit_of(op.bits)) for v in (hats, bounds))
+    return q.reshape(x.shape), product((1, -16), step), end
+
+
+def affine(op: Any, q: Big, s: Any, gamma: Big, beta: Big, *ends: Big) -> tuple[Any, ...]:
+    wide = int(s[0]), int(s[1]) + op.gamma_exponent
+    z = int32(gamma * q + _offset(beta, op.beta_exponent, wide))
+    if isinstance(op, ops.AffineChannels):
+        return z, wide
+    z = np.maximum(z, 0) if op.relu else z
+    step = grid(int(np.abs(z).max()), op.bits, op.scale)
+    return clamp(over(z, step), limit_of(op.bits)), product(wide, step)
+
+
+def norm_gradient(
+    op: Any, error: Big, se: Any, hat: Big, sh: Any, gamma: Big, deviation: Big, bits: int
+) -> tuple[Any, ...]:
+    e, q = (v.reshape(-1, v.shape[-1]) for v in (error, hat))
+    n, is_l1 = len(e), isinstance(op, ops.L1NormGradient)
+    sign = np.sign(q.astype(np.int64)).astype(object)
+    sums = e.sum(axis=0), sign.sum(axis=0), (e * q).sum(axis=0)
+    me, ms = nearest(sums[0] * 2**16, n), nearest(sums[1] * 2**15, n)
+    mx = clamp(nearest(times_power(sums[2] * int(sh[0]), int(sh[1]) + 16), n), 2**44)
+    slope = clamp(times_power(mx * int(sh[0]), int(sh[1]) + 15), 2**44)
+    if is_l1:
+        taken = me + times_power((sign * 2**15 - ms) * mx, -15)
+        most = np.max([np.abs(me + times_power((i * 2**15 - ms) * mx, -15)) for i in (-1, 0, 1)], axis=0)
+    else:
+        taken = me + times_power(slope * q, -15)
+        most = np.abs(me) + np.abs(slope) + 1
+    gain = nearest(gamma * 2**30, deviation)
+    tops = [abs(int(g)).bit_length() + (2 ** (bits - 1) + 1 + int(u) // 2**16).bit_length() for g, u in zip(gain, most, strict=True)]
+    shift = max(max(tops) - 30, 0)
+    gain = times_power(gain, -shift)
+    dx = gain * e - times_power(gain * taken, -16)
+    s = product(se, (1, op.gamma_exponent - op.exponent - 30 + shift))
+    if op.bits is not None:
+        step = grid(int(np.abs(dx).max()), op.bits, op.scale)
+        dx, s = clamp(over(dx, step), limit_of(op.bits)), product(s, step)
+    return dx.reshape(error.shape), s, sums[2], product(se, sh), sums[0], (int(se[0]), int(se[1]))
