@@ -17,7 +17,7 @@ from simulator.graph.graph import Graph
 from workloads.datasets import open_dataset
 from workloads.nets import registry
 from workloads.network import Network
-from workloads.training.config import TrainingConfig
+from workloads.training.config import ErrorQuantizer, TrainingConfig
 from workloads.training.derive import TrainingStep, derive_evaluation, derive_step
 from workloads.training.initial import InitialState, initial_state, weight_shifts
 from workloads.training.loop import Trainer
@@ -107,16 +107,30 @@ def make_plan(request: Request, on_progress: Progress | None = None) -> Plan:
         weight_shifts=shifts,
     )
     evaluation = derive_evaluation(pretrained.graph, request.config, weight_shifts=shifts)
+    device = suited(request.accelerator, request.config)
     trainer = Trainer(
         step,
-        prepare_values(step.graph, request.accelerator, request.threads),
-        prepare_values(evaluation, request.accelerator, request.threads),
+        prepare_values(step.graph, device, request.threads),
+        prepare_values(evaluation, device, request.threads),
         train,
         Samples(validation, size, train.mean),
         request.seed,
         steps,
     )
     return Plan(trainer, _about(request, step, trainer, weights, shifts, pretrained), pretrained, network)
+
+
+def suited(accelerator: Accelerator, config: TrainingConfig) -> Accelerator:
+    """Return the device with operands as wide as the errors that it multiplies: E2, or 16 bits of two grids."""
+    is_flag = config.error_quantizer is ErrorQuantizer.FLAG
+    bits = max(config.activation_error_bits, config.output_error_bits, 16 if is_flag else 0)
+    arithmetic = accelerator.arithmetic
+    changes = {
+        f"arithmetic.{name}": f"int{bits}"
+        for name, format in (("activation", arithmetic.activation), ("weight", arithmetic.weight))
+        if format.bits < bits
+    }
+    return accelerator.evolve(changes) if changes else accelerator
 
 
 def prepare_values(graph: Graph, accelerator: Accelerator, threads: int | None) -> Prepared:

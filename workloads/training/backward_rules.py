@@ -8,12 +8,15 @@ from simulator.graph import ops
 from simulator.graph import training_ops as t
 from simulator.graph.graph import Node
 from simulator.graph.ops import Op
+from simulator.numerics.formats import INT64
 from workloads.training.array_gradients import filter_gradient, input_gradient
 from workloads.training.config import ErrorQuantizer, Norm
 from workloads.training.tape import Scaled, Tape
 
 _OPERAND_BITS = 16
 """Of an operand of the array, at most."""
+
+_NARROW_BITS = 8
 
 Rule = Callable[[Tape, Node, Scaled], None]
 
@@ -103,7 +106,9 @@ def _resize(tape: Tape, node: Node, error: Scaled) -> None:
         tape.push(node.inputs[0], Scaled(value, error.scale))
         return
     back = t.BilinearGradient((height, width), op.align_corners, op.half_pixel_centers)
-    tape.push(node.inputs[0], tape.scaled(back, error.value, error.scale, name=f"{output}.gradient"))
+    # Each input pixel sums the errors of many: of 16 bits they may leave 32.
+    format = INT64 if tape.bits(error.value) > _NARROW_BITS else None
+    tape.push(node.inputs[0], tape.scaled(back, error.value, error.scale, name=f"{output}.gradient", format=format))
 
 
 def _mean(tape: Tape, node: Node, error: Scaled) -> None:
