@@ -36,9 +36,7 @@ def train(
     accelerator: Annotated[
         str, typer.Option("--accelerator", "-a", help="Whose arithmetic: a preset or a YAML file.")
     ] = "paper_device",
-    width: Annotated[
-        float | None, typer.Option(help="Multiplies the network's channels.", show_default=False)
-    ] = None,
+    width: Annotated[float | None, typer.Option(help="Multiplies the network's channels.", show_default=False)] = None,
     size: Annotated[
         str | None,
         typer.Option(metavar="HxW", help="Size of the images; that of the first one without it.", show_default=False),
@@ -104,9 +102,7 @@ def train(
         plan = make_plan(request, progress.update)
         every = validate_every * plan.trainer.steps_per_epoch
         progress.phase("begin", str(output))
-        run = TrainingRun.begin(
-            plan, output, resume=resume, checkpoint_every=checkpoint_every, validate_every=every
-        )
+        run = TrainingRun.begin(plan, output, resume=resume, checkpoint_every=checkpoint_every, validate_every=every)
         for note in run.notes:
             progress.note(note)
         if run.step:

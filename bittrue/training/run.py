@@ -52,7 +52,9 @@ class TrainingRun:
     """Of the steps so far, validations left out; wall time, in no file."""
 
     @classmethod
-    def begin(cls, plan: Plan, folder: Path, *, resume: bool, checkpoint_every: int, validate_every: int) -> TrainingRun:
+    def begin(
+        cls, plan: Plan, folder: Path, *, resume: bool, checkpoint_every: int, validate_every: int
+    ) -> TrainingRun:
         """Begin in an empty folder, or go on from the newest checkpoint of it.
 
         Raises

@@ -63,7 +63,11 @@ def lower_array(
     weight_zero_points = _weight_zero_points(node, weights)
     if op.raw_accumulator:
         requantizer = None
-        y = y if isinstance(op, Conv2D | TransposeConv2D) else replace(y, format=INT32 if accelerator.arithmetic.accumulator.bits <= 32 else INT64)
+        y = (
+            y
+            if isinstance(op, Conv2D | TransposeConv2D)
+            else replace(y, format=INT32 if accelerator.arithmetic.accumulator.bits <= 32 else INT64)
+        )
     else:
         limits = activation_range(op.activation, y, _output_format(node, y))
         kind = accelerator.arithmetic.requantizer.requantizer

@@ -58,7 +58,11 @@ class ValidationRow:
 def write_steps(path: Path, rows: Iterable[StepRow]) -> None:
     """Write the steps; the file is replaced as a whole."""
     lines = [[getattr(row, name) for name in _STEP_COLUMNS] for row in rows]
-    _write(path, _STEP_COLUMNS, [[f"{value:.6f}" if isinstance(value, float) else value for value in line] for line in lines])
+    _write(
+        path,
+        _STEP_COLUMNS,
+        [[f"{value:.6f}" if isinstance(value, float) else value for value in line] for line in lines],
+    )
 
 
 def write_validations(path: Path, rows: Sequence[ValidationRow]) -> None:

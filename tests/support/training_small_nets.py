@@ -28,7 +28,11 @@ def small_deeplab():
     x = net.relu(net.add(y, x, "b.add"))
     pooled = net.graph.add(ops.Mean((1, 2), keep_dims=True), x, name="mean")
     pooled = unit(pooled, "c3", 4)
-    branches = [unit(x, "c1", 4), unit(x, "c2", 4, 3, dilation=6), net.resize(pooled, "c3.resize", net.size(x), False, True)]
+    branches = [
+        unit(x, "c1", 4),
+        unit(x, "c2", 4, 3, dilation=6),
+        net.resize(pooled, "c3.resize", net.size(x), False, True),
+    ]
     x = unit(net.graph.add(ops.Concat(3), *branches, name="concat"), "project", 4)
     scores = net.conv(x, "score", CLASSES, 1, bias=True, role="score")
     net.labels(net.resize(scores, "upsampled", DEEPLAB_SIZE, False, True))

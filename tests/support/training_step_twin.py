@@ -281,9 +281,7 @@ def l1_norm_back(e, q, gamma, deviation, bits, rule, gamma_exponent, exponent):
     most = (1 << (e.bits - 1)) + 1
     needed = 0
     for c in range(shape[-1]):
-        worst = max(
-            abs(mean_e[c] + shifted(((s << 15) - mean_s[c]) * mean_p[c], 15)) for s in (-1, 0, 1)
-        )
+        worst = max(abs(mean_e[c] + shifted(((s << 15) - mean_s[c]) * mean_p[c], 15)) for s in (-1, 0, 1))
         needed = max(needed, abs(gains[c]).bit_length() + (most + (worst >> 16)).bit_length())
     excess = max(needed - 30, 0)
     gains = shifted(gains, excess)

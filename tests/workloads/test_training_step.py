@@ -71,9 +71,7 @@ def test_every_bit_of_three_steps_is_that_of_the_twin(kind, rule, e2, changes):
     twin_state = {name: value.astype(object) for name, value in state.items()}
     for number, (pixels, labels) in enumerate(batches(step.size)):
         result = run(engine, state, pixels, labels, number)
-        twin = Step(
-            twin_state, SEED, number, rule, e2, keep="gradient_rule" not in changes, has_norm=kind == "deeplab"
-        )
+        twin = Step(twin_state, SEED, number, rule, e2, keep="gradient_rule" not in changes, has_norm=kind == "deeplab")
         twin_state, monitor = twin_step(twin, pixels, labels, RATE)
         assert tuple(result.outputs["loss:2"]) == monitor
         assert set(result.state) == set(twin_state)

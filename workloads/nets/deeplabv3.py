@@ -122,7 +122,9 @@ def _backbone(net: NetBuilder, width: float, output_stride: int, *, torchvision:
 
 def _compact_backbone(net: NetBuilder, width: float, output_stride: int) -> str:
     """Three stages of ResNet-50 v1, stride in the first 1x1 convolution; output stride 8 dilates the third by 2."""
-    stem = net.conv(net.image, "backbone.conv1", scaled(net.name, 64, width * 2), 7, stride=2, padding=Padding(3, 3, 3, 3))
+    stem = net.conv(
+        net.image, "backbone.conv1", scaled(net.name, 64, width * 2), 7, stride=2, padding=Padding(3, 3, 3, 3)
+    )
     x = net.relu(net.norm(stem, "backbone.bn1"))
     x = net.max_pool(x, "backbone.maxpool", 3, 2, Padding(1, 1, 1, 1))
     for stage, blocks in enumerate(_BLOCKS[:3]):

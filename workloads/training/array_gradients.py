@@ -43,9 +43,7 @@ def input_gradient(builder: GraphBuilder, node: Node, weights: str, error: str) 
 def _ends(op: ops.TransposeConv2D, x: tuple[int, ...], y: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, int]:
     """Bottom and right padding of y that make the strided convolution give x's size exactly."""
     starts = (op.padding.top, op.padding.left)
-    ends = [
-        (x[axis + 1] - 1) * op.stride[axis] + kernel[axis] - y[axis + 1] - starts[axis] for axis in range(2)
-    ]
+    ends = [(x[axis + 1] - 1) * op.stride[axis] + kernel[axis] - y[axis + 1] - starts[axis] for axis in range(2)]
     return ends[0], ends[1]
 
 

@@ -159,7 +159,12 @@ class TrainingConfig:
 
 
 _RANGES = {
-    **{"weight_bits": (2, 8), "activation_bits": (2, 8), "activation_error_bits": (2, 16), "output_error_bits": (2, 16)},
+    **{
+        "weight_bits": (2, 8),
+        "activation_bits": (2, 8),
+        "activation_error_bits": (2, 16),
+        "output_error_bits": (2, 16),
+    },
     **{"gradient_bits": (2, 16), "dropped_exponent": (-40, 0), "update_bits": (4, 31), "statistics_bits": (4, 32)},
     **{"statistics_exponent": (-30, 0), "normalized_bits": (4, 16), "affine_bits": (4, 16), "logit_bits": (4, 16)},
     **{"average_shift": (0, 16), "learning_rate_exponent": (-30, 4)},

@@ -196,9 +196,7 @@ def _write_update(tape: Tape, parameter: Parameter) -> None:
         return
     velocity = velocity_name(name)
     builder.input(velocity, parameter.shape, INT32)
-    op = t.MomentumUpdate(
-        **grid, momentum=config.momentum[0], momentum_shift=config.momentum[1], velocity_exponent=-23
-    )
+    op = t.MomentumUpdate(**grid, momentum=config.momentum[0], momentum_shift=config.momentum[1], velocity_exponent=-23)
     new, moved = builder.add_many(op, name, velocity, step.value, step.scale, LEARNING_RATE, name=f"{name}.next")
     tape.states += [(name, new), (velocity, moved)]
 

@@ -53,9 +53,7 @@ def _batch_norm(tape: Tape, node: Node) -> None:
     gamma, beta = tape.parameter(node.inputs[1]), tape.parameter(node.inputs[2])
     mean, deviation, extremes = (_measured if tape.training else _running)(tape, node, x)
     op = t.NormalizeChannels(config.normalized_bits, config.scale, config.statistics_exponent)
-    q, scale, ends = tape.builder.add_many(
-        op, x.value, x.scale, mean, deviation, extremes, name=f"{output}.normalized"
-    )
+    q, scale, ends = tape.builder.add_many(op, x.value, x.scale, mean, deviation, extremes, name=f"{output}.normalized")
     tape.norms[output] = Normalized(Scaled(q, scale), ends, gamma.value, beta.value, deviation)
     if tape.only_reader(output, ops.Relu):
         return  # the ReLU makes the affine map and the quantizer one
@@ -159,9 +157,7 @@ def run_forward(tape: Tape, node: Node) -> None:
     for name in node.outputs:
         if tape.training and name in tape.config.dropout:
             x = tape.values[name]
-            value, scale, mask = tape.builder.add_many(
-                t.Dropout(1), x.value, x.scale, KEY, name=f"{name}.dropout"
-            )
+            value, scale, mask = tape.builder.add_many(t.Dropout(1), x.value, x.scale, KEY, name=f"{name}.dropout")
             tape.values[name], tape.masks[name] = Scaled(value, scale), mask
 
 

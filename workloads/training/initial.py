@@ -82,7 +82,9 @@ def initial_state(
     if not len(images):
         raise InputError("the first state is measured on images of the training split; there is none")
     constants = {
-        name: tensor.data.astype(np.float32) for name, tensor in pretrained.graph.tensors.items() if tensor.data is not None
+        name: tensor.data.astype(np.float32)
+        for name, tensor in pretrained.graph.tensors.items()
+        if tensor.data is not None
     }
     _to_our_images(pretrained, constants, image_input)
     gains = _rescale_filters(pretrained, constants)
@@ -150,7 +152,11 @@ def _rescale_filters(pretrained: Pretrained, constants: dict[str, Floats]) -> di
             gain = np.where(greatest > _GREATEST_WEIGHT, gain * _GREATEST_WEIGHT / np.maximum(greatest, 1e-12), gain)
             gains[node.outputs[0]] = gain.astype(np.float32)
             constants[node.inputs[1]] = weights * gains[node.outputs[0]].reshape(-1, 1, 1, 1)
-        elif isinstance(node.op, ops.Conv2D) and node.name not in pretrained.layers and _feeds(pretrained.graph, node, last):
+        elif (
+            isinstance(node.op, ops.Conv2D)
+            and node.name not in pretrained.layers
+            and _feeds(pretrained.graph, node, last)
+        ):
             constants[node.inputs[1]] = weights * np.float32(_FRESH_SCORE)
     return gains
 

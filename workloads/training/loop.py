@@ -91,14 +91,10 @@ class Trainer:
             if on_progress:
                 on_progress(index, len(self.validation), dataset.names[index])
             predicted = self.label(index, state)
-            total += confusion(
-                self.validation.sample(index)[1], predicted, len(dataset.classes), dataset.ignore_label
-            )
+            total += confusion(self.validation.sample(index)[1], predicted, len(dataset.classes), dataset.ignore_label)
         iou = tuple(float(value) for value in total.class_iou)
         epoch = steps // self.steps_per_epoch
-        return ValidationRow(
-            steps, epoch, len(self.validation), total.miou, total.pixel_accuracy, iou, dataset.classes
-        )
+        return ValidationRow(steps, epoch, len(self.validation), total.miou, total.pixel_accuracy, iou, dataset.classes)
 
     def label(self, index: int, state: State) -> NDArray[np.int32]:
         """Return the label map of a validation image, int32 [H, W]."""

@@ -69,7 +69,9 @@ def with_pretrained(graph: Graph, path: Path | None) -> Pretrained:
         found[name] = np.ascontiguousarray(values, np.float32)
     layers = frozenset(node.name for node in _convolutions(graph) if node.inputs[1] in found)
     if not layers:
-        raise NetworkError(f"pretrained weights {path}: no array fits {graph.name}; it has {', '.join(list(arrays)[:3])} ...")
+        raise NetworkError(
+            f"pretrained weights {path}: no array fits {graph.name}; it has {', '.join(list(arrays)[:3])} ..."
+        )
     tensors = {
         name: replace(tensor, data=found[name], placeholder=False) if name in found else tensor
         for name, tensor in graph.tensors.items()
