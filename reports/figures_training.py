@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def save_curves(path: Path, steps: Sequence[StepRow], validations: Sequence[Vali
         drawing.figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     staged = path.with_name(f".{path.name}.tmp")
     staged.write_bytes(buffer.getvalue())
-    os.replace(staged, path)
+    staged.replace(path)
 
 
 def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def save_sheet(path: Path, rows: Sequence[Row], palette: Sequence[Colour], ignor
     """Write the sheet as a PNG; all rows of one size."""
     staged = path.with_name(f".{path.name}.tmp")
     staged.write_bytes(png(label_sheet(rows, palette, ignore_label)))
-    os.replace(staged, path)
+    staged.replace(path)
 
 
 def _joined(tiles: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:

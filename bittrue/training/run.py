@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -172,4 +171,4 @@ def _check_same(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> N
 def _write_text(path: Path, text: str) -> None:
     staged = path.with_name(f".{path.name}.tmp")
     staged.write_text(text, encoding="utf-8")
-    os.replace(staged, path)
+    staged.replace(path)

@@ -56,7 +56,7 @@ def computed_step(request: Request) -> StepRun:
     plan = make_plan(request)
     trainer, state = plan.trainer, plan.first_state().arrays
     images, labels = trainer.train.batch(request.seed, 0, request.batch)
-    inputs = {
+    inputs: dict[str, NDArray[Any]] = {
         **state,
         IMAGE: images,
         LABELS: labels,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +80,12 @@ def read_steps(path: Path) -> tuple[StepRow, ...]:
     try:
         return tuple(
             StepRow(
-                *(int(line[name]) for name in _STEP_COLUMNS[:3]),
-                float(line["loss"]),
-                *(int(line[name]) for name in _STEP_COLUMNS[4:]),
+                step=int(line["step"]),
+                epoch=int(line["epoch"]),
+                learning_rate_exponent=int(line["learning_rate_exponent"]),
+                loss=float(line["loss"]),
+                valid_pixels=int(line["valid_pixels"]),
+                overflow_events=int(line["overflow_events"]),
             )
             for line in lines
         )
@@ -99,10 +101,13 @@ def read_validations(path: Path) -> tuple[ValidationRow, ...]:
     try:
         return tuple(
             ValidationRow(
-                *(int(line[name]) for name in _VALIDATION_COLUMNS[:3]),
-                *(float(line[name]) for name in _VALIDATION_COLUMNS[3:]),
-                tuple(float(line[name]) for name in classes),
-                short,
+                step=int(line["step"]),
+                epoch=int(line["epoch"]),
+                images=int(line["images"]),
+                miou=float(line["miou"]),
+                pixel_accuracy=float(line["pixel_accuracy"]),
+                class_iou=tuple(float(line[name]) for name in classes),
+                classes=short,
             )
             for line in lines
         )
@@ -126,7 +131,7 @@ def _write(path: Path, names: Sequence[str], lines: Iterable[Sequence[object]]) 
     staged = path.with_name(f".{path.name}.tmp")
     try:
         staged.write_text(buffer.getvalue(), encoding="utf-8")
-        os.replace(staged, path)
+        staged.replace(path)
     except OSError as error:
         staged.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from None

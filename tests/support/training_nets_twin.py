@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from zlib import crc32
 
 import numpy as np
+
 from support import training_step_twin as t
 from support.training_step_twin import Q
 

@@ -1,4 +1,4 @@
-"""Integer training in plain NumPy, from the formulas of the operators' docstrings: none of our kernels, specs or graphs.
+"""Integer training in plain NumPy, from the formulas of the operators' docstrings: no kernel, spec or graph of ours.
 
 Every number is a Python int (arrays of dtype object, or int64 where a product cannot leave it). A quantized tensor is a
 `Q`: integers, scale (mantissa, exponent) and bits of its format.

@@ -7,7 +7,6 @@ import pytest
 
 from accel_models.load import load_accelerator, load_energy_table
 from simulator.engine import Options, prepare
-from simulator.numerics.formats import IntFormat
 from support.training_nets_twin import Step, deeplab_step, fcn_step
 from support.training_small_nets import CLASSES, small_deeplab, small_fcn
 from workloads.training.config import preset

@@ -43,9 +43,9 @@ def deeplabv3_resnet50(
         ``"torchvision"``: torchvision's model without auxiliary head: output stride 8, rates 12, 24, 36, a 3x3
         convolution before the scores. ``"deeplab"``: Chen et al., "Rethinking atrous convolution" (2017): multi-grid
         1, 2, 4, rates 6, 12, 18 (doubled at output stride 8). ``"paper"``: the integer training paper's: pre-activation
-        ResNet v2 without dilation, output stride 16, rates 6, 12, 18, no ReLU in the head, no bias. ``"compact"``: to be
-        trained on few images: ResNet v1 as first published (stride in the first 1x1 convolution), its last stage left
-        out, rates 6, 12, 18, a head of 96 channels.
+        ResNet v2 without dilation, output stride 16, rates 6, 12, 18, no ReLU in the head, no bias. ``"compact"``: to
+        be trained on few images: ResNet v1 as first published (stride in the first 1x1 convolution), its last stage
+        left out, rates 6, 12, 18, a head of 96 channels.
     size
         Side of the square image, or (height, width).
     classes

@@ -189,14 +189,15 @@ def _write_update(tape: Tape, parameter: Parameter) -> None:
     step = tape.stochastic(tape.gradients[name], f"{name}.gradient.q")
     # Weight decay is of weights: gamma, beta and biases keep theirs.
     decay = config.decay_shift if parameter.role is Role.WEIGHT else None
-    grid = {"bits": parameter.master_bits, "exponent": parameter.master_exponent, "decay_shift": decay}
+    bits, exponent = parameter.master_bits, parameter.master_exponent
     if config.momentum is None:
-        new = tape.add(t.Update(**grid), name, step.value, step.scale, LEARNING_RATE, name=f"{name}.next")
+        sgd = t.Update(bits, exponent, decay_shift=decay)
+        new = tape.add(sgd, name, step.value, step.scale, LEARNING_RATE, name=f"{name}.next")
         tape.states.append((name, new))
         return
-    velocity = velocity_name(name)
+    velocity, (momentum, shift) = velocity_name(name), config.momentum
     builder.input(velocity, parameter.shape, INT32)
-    op = t.MomentumUpdate(**grid, momentum=config.momentum[0], momentum_shift=config.momentum[1], velocity_exponent=-23)
+    op = t.MomentumUpdate(bits, exponent, decay_shift=decay, momentum=momentum, momentum_shift=shift)
     new, moved = builder.add_many(op, name, velocity, step.value, step.scale, LEARNING_RATE, name=f"{name}.next")
     tape.states += [(name, new), (velocity, moved)]
 

@@ -209,7 +209,7 @@ def _measure(
 def _normalize(
     node: Node, x: Floats, constants: dict[str, Floats], gain: Floats | np.float32, fresh: bool, config: TrainingConfig
 ) -> tuple[Floats, NDArray[np.float64], NDArray[np.float64]]:
-    """Return batch norm's output, mean and deviation; gamma and beta change so that a pretrained one stays as it was."""
+    """Return output, mean and deviation of a norm; gamma and beta change so that a pretrained one stays the same."""
     assert isinstance(node.op, ops.BatchNorm)
     rows = x.reshape(-1, x.shape[-1])
     mean = rows.mean(axis=0, dtype=np.float64)

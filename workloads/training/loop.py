@@ -66,7 +66,7 @@ class Trainer:
         """
         images, labels = self.train.batch(self.seed, number, self.step.batch)
         exponent = self.step.config.learning_rate_at(number, self.steps)
-        batch = {
+        batch: dict[str, NDArray[Any]] = {
             IMAGE: images,
             LABELS: labels,
             LEARNING_RATE: np.array([exponent], np.int64),

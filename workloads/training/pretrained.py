@@ -122,6 +122,6 @@ def _vgg(arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]
 
 
 def _filters(values: NDArray[Any]) -> NDArray[np.float32]:
-    """[filters, channels, height, width] -> ours; the three channels of an image from BGR to RGB."""
+    """Bring [filters, channels, height, width] into our layout; the three channels of an image from BGR to RGB."""
     moved = values.astype(np.float32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(moved[..., ::-1] if moved.shape[3] == 3 else moved)

@@ -39,7 +39,7 @@ class Samples:
         return len(self.dataset)
 
     def sample(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return pixels uint8 [H, W, 3] and labels uint8 [H, W] at the size of training; SampleError as the data set."""
+        """Return pixels uint8 [H, W, 3] and labels uint8 [H, W] at the run's size; SampleError as the data set."""
         if index not in self._kept:
             read = self.dataset.sample(index)
             size = self.size[::-1]
