@@ -6,6 +6,7 @@ NUMBA_BOUNDSCHECK set: `python -m support.training_cases`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -198,7 +199,7 @@ def main() -> None:
     """Run all cases, and print the name of each that holds."""
     for case in CASES:
         check(case())
-        print(case.__name__)
+        sys.stdout.write(f"{case.__name__}\n")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,9 @@ def shaped(channels: Any, like: Any) -> Any:
 
 
 def mapped(function: Any, *arrays: Any) -> Any:
-    flat = [function(*(int(v) for v in values)) for values in zip(*(np.asarray(a).reshape(-1) for a in arrays))]
+    flat = [
+        function(*(int(v) for v in values)) for values in zip(*(np.asarray(a).reshape(-1) for a in arrays), strict=True)
+    ]
     return np.array(flat, object).reshape(np.shape(arrays[0]))
 
 
@@ -84,9 +86,7 @@ def normalize(op: ops.NormalizeChannels, x: Any, s: Any, mean: Any, deviation: A
 def affine(op: Any, q: Any, s: Any, gamma: Any, beta: Any, *ends: Any) -> tuple[Any, ...]:
     wide = norm.affine_scale(pair(s), op.gamma_exponent)
     offsets = [norm.bias_offset(b, op.beta_exponent, wide) for b in ints(beta)]
-    z = [
-        [norm.affine(v, g, o) for v in c] for c, g, o in zip(columns(q), ints(gamma), offsets, strict=True)
-    ]
+    z = [[norm.affine(v, g, o) for v in c] for c, g, o in zip(columns(q), ints(gamma), offsets, strict=True)]
     if isinstance(op, ops.AffineChannels):
         return shaped(z, q), wide
     values = ints(shaped(z, q))
@@ -151,11 +151,15 @@ def squared_error(op: ops.SquaredErrorGradient, logits: Any, s: Any, labels: Any
         errors.append([0] * row.size if label == op.ignore else error)
         squares, valid = (squares, valid) if label == op.ignore else (squares + square, valid + 1)
     scale = scales.combine((pair(s), (1, -loss.GUARD_BITS), scales.reciprocal(max(valid, 1))))
-    return np.array(errors, object).reshape(logits.shape), scale, [
-        loss.squared_loss(squares, shift, pair(s)),
-        valid << loss.WEIGHT_BITS,
-        valid,
-    ]
+    return (
+        np.array(errors, object).reshape(logits.shape),
+        scale,
+        [
+            loss.squared_loss(squares, shift, pair(s)),
+            valid << loss.WEIGHT_BITS,
+            valid,
+        ],
+    )
 
 
 def _limit(op: Any) -> int:

@@ -217,7 +217,10 @@ def norm_gradient(
         taken = me + times_power(slope * q, -15)
         most = np.abs(me) + np.abs(slope) + 1
     gain = nearest(gamma * 2**30, deviation)
-    tops = [abs(int(g)).bit_length() + (2 ** (bits - 1) + 1 + int(u) // 2**16).bit_length() for g, u in zip(gain, most, strict=True)]
+    tops = [
+        abs(int(g)).bit_length() + (2 ** (bits - 1) + 1 + int(u) // 2**16).bit_length()
+        for g, u in zip(gain, most, strict=True)
+    ]
     shift = max(max(tops) - 30, 0)
     gain = times_power(gain, -shift)
     dx = gain * e - times_power(gain * taken, -16)
