@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from accel_models.load import load_accelerator
 from accel_models.yaml_document import read_document
 from bittrue.sweeping.metrics import LIMITABLE, OBJECTIVES
 from simulator.accelerator.base import Spec
-from simulator.accelerator.problems import problems
+from simulator.accelerator.problems import nearest, problems
 from simulator.accelerator.spec import Accelerator
 from simulator.accelerator.units import parse_bytes
 from simulator.errors import SpecError
@@ -74,6 +74,17 @@ def _as_network(value: Any) -> Any:
     return {"network": value} if isinstance(value, str) else value
 
 
+def _one_of(known: tuple[str, ...]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(
+                f"{name!r} is no figure for this{nearest(name, list(known))}; there are {', '.join(known)}"
+            )
+        return name
+
+    return AfterValidator(check)
+
+
 class NetworkChoice(Spec, extra="allow"):
     """A network by name or file, with the keywords of a built-in one beside it."""
 
@@ -103,9 +114,9 @@ class Space(Spec):
     """Choices of a key: a list, or {from, to, step or factor}; every key with every other."""
     together: tuple[dict[str, Value], ...] = ()
     """Alternatives of several keys that change together; as one more thing that varies."""
-    constraints: dict[Literal[LIMITABLE], Limit] = Field(default_factory=dict)
+    constraints: dict[Annotated[str, _one_of(LIMITABLE)], Limit] = Field(default_factory=dict)
     """Limits of figures; those known before an evaluation leave a point out, the others keep it off the front."""
-    objectives: tuple[Literal[OBJECTIVES], ...] = ("total_time_s", "total_energy_pj")
+    objectives: tuple[Annotated[str, _one_of(OBJECTIVES)], ...] = ("total_time_s", "total_energy_pj")
     """What the Pareto front weighs: two or three figures."""
     method: Literal["grid", "random", "latin_hypercube"] = "grid"
     """grid = all points; random and latin_hypercube draw `points` of them."""
