@@ -70,14 +70,14 @@ def _step() -> Graph:
 
 
 def test_a_step_is_timed_and_priced():
-    prepared = prepare(_step(), machine(lanes=8), energy_table(vector_op=2.0), Options())
-    record = prepared.run().record
+    record = prepare(_step(), machine(lanes=8), energy_table(vector_op=2.0), Options(values=False)).run().record
     by_name = {layer.name: layer for layer in record.layers}
     assert set(by_name) == {"statistics", "hat", "activation", "masked", "gradient"}
     for name, lanes in (("statistics", 4), ("hat", 2), ("activation", 2), ("masked", 1), ("gradient", 7)):
         assert by_name[name].engine == "vector"
         assert by_name[name].vector_ops == lanes * 384
         assert by_name[name].total_cycles >= lanes * 384 // 8
+        assert by_name[name].energy.vector_pj == lanes * 384 * 2.0
 
 
 @pytest.mark.parametrize(
