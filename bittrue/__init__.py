@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bittrue.evaluation.evaluate import evaluate
     from bittrue.fitting.fit import fit
     from bittrue.run import Run
+    from bittrue.sweeping.run import sweep
     from simulator.accelerator.spec import Accelerator
     from simulator.errors import BittrueError
     from simulator.graph.builder import GraphBuilder
@@ -34,6 +35,7 @@ _HOME = {
     "load_network": "workloads.load",
     "load_accelerator": "accel_models.load",
     "fit": "bittrue.fitting.fit",
+    "sweep": "bittrue.sweeping.run",
     "simulate": "bittrue.api",
     "prepare": "bittrue.api",
     "PreparedRun": "bittrue.api",
@@ -63,6 +65,7 @@ __all__ = [
     "open_dataset",
     "prepare",
     "simulate",
+    "sweep",
 ]
 
 

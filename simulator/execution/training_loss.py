@@ -43,11 +43,13 @@ def _cross_entropy(layer: Layer, arrays: Arrays, context: ExecutionContext) -> L
     assert labels is not None
     scale = read_scale(layer, arrays[1])
     weights = np.array(op.class_weights or (1 << spec.WEIGHT_BITS,) * logits.shape[1], np.int64)
-    tables = np.array(spec.power_table(), np.int64), np.array(spec.logarithm_table(), np.int64)
+    table = np.empty((int(logits.max()) - int(logits.min()) + 1, 2), np.int64)
+    training_loss.distance_table(scale_array(scale), np.array(spec.power_table(), np.int64), table)
+    logarithms = np.array(spec.logarithm_table(), np.int64)
     out = np.empty(logits.shape, np.int32)
     ledger = np.empty((-(-len(logits) // training_loss.PIXELS), 4), np.int64)
     ignore = _NO_LABEL if op.ignore is None else op.ignore
-    training_loss.cross_entropy(logits, scale_array(scale), flat(labels), ignore, weights, *tables, out, ledger)
+    training_loss.cross_entropy(logits, table, flat(labels), ignore, weights, logarithms, out, ledger)
     sums = _ledger(layer, ledger, labels, logits.shape[1], op.ignore)
     error_scale = combine(((1, -spec.PROBABILITY_BITS), reciprocal(max(sums[1], 1))))
     return LayerResult((out.reshape(layer.outputs[0].shape), scale_array(error_scale), np.array(sums, np.int64)))

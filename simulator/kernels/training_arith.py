@@ -34,6 +34,12 @@ def shift_down(value: Any, shift: Any) -> Any:
 
 
 @kernel(inline=True)
+def half_of(shift: Any) -> Any:
+    """Return what to add before a shift right by 0 to 62 bits, so that it rounds."""
+    return (np.int64(1) << shift) >> 1
+
+
+@kernel(inline=True)
 def divide_rounding(numerator: Any, denominator: Any) -> Any:
     """Nearest integer of a quotient, a tie up; denominator > 0, 2 * numerator + denominator in 64 bits."""
     return (2 * numerator + denominator) // (2 * denominator)

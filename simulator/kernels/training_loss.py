@@ -54,41 +54,46 @@ def _power(distance: Any, mantissa: Any, shift: Any) -> Any:
 
 @kernel(inline=True)
 def _logarithm(total: Any, table: Any) -> Any:
-    leading = bit_length(total) - 1
+    leading = EXPONENTIAL_BITS - 1 + bit_length(total >> EXPONENTIAL_BITS)  # total >= 2^30
     fraction = (total >> (leading - POWER_BITS)) - (1 << POWER_BITS)
     return ((leading - EXPONENTIAL_BITS) << EXPONENTIAL_BITS) + _interpolate(table, fraction)
 
 
+@kernel()
+def distance_table(scale: Longs, powers: Longs, table: Longs) -> None:
+    """T and 2^-t of every distance below the greatest logit; table: int64 [distances, 2], written."""
+    for distance in range(table.shape[0]):
+        t = _power(np.int64(distance), scale[0], 30 - POWER_BITS - scale[1])
+        table[distance, 0] = t
+        table[distance, 1] = shift_down(_interpolate(powers, t & ((1 << POWER_BITS) - 1)), t >> POWER_BITS)
+
+
 @kernel(inline=True)
-def _cross_entropy(
-    logits: Any, scale: Any, label: Any, weight: Any, powers: Any, logarithms: Any, row: Any, out: Any
-) -> Any:
+def _cross_entropy(logits: Any, table: Any, label: Any, weight: Any, logarithms: Any, row: Any, out: Any) -> Any:
     """Error of a pixel into `out`; returns its loss. row: int64 [classes], scratch."""
     greatest = np.int64(logits[0])
     for c in range(logits.size):
         greatest = max(greatest, np.int64(logits[c]))
-    total, of_label = np.int64(0), np.int64(0)
+    total = np.int64(0)
     for c in range(logits.size):
-        t = _power(greatest - np.int64(logits[c]), scale[0], 30 - POWER_BITS - scale[1])
-        row[c] = shift_down(_interpolate(powers, t & ((1 << POWER_BITS) - 1)), t >> POWER_BITS)
+        row[c] = table[greatest - logits[c], 1]
         total += row[c]
-        of_label = t if c == label else of_label
     multiplier = (np.int64(1) << RECIPROCAL_BITS) // total
     for c in range(logits.size):
-        probability = shift_down(row[c] * multiplier, _DOWN)
-        out[c] = weight * (probability - (np.int64(c == label) << PROBABILITY_BITS))
-    bits = (of_label << (EXPONENTIAL_BITS - POWER_BITS)) + _logarithm(total, logarithms)
+        out[c] = weight * shift_down(row[c] * multiplier, _DOWN)
+    out[label] -= weight << PROBABILITY_BITS
+    t = table[greatest - logits[label], 0]
+    bits = (t << (EXPONENTIAL_BITS - POWER_BITS)) + _logarithm(total, logarithms)
     return shift_down(weight * shift_down(bits * LN_2, _LN_2_SHIFT), WEIGHT_BITS)
 
 
 @kernel(parallel=True)
 def cross_entropy(
     logits: Ints,
-    scale: Longs,
+    table: Longs,
     labels: Ints,
     ignore: int,
     weights: Longs,
-    powers: Longs,
     logarithms: Longs,
     out: NDArray[np.int32],
     ledger: Longs,
@@ -99,14 +104,14 @@ def cross_entropy(
     ----------
     logits
         [rows, classes], int8 or int16.
-    scale
-        int64 [2], of the logits.
+    table
+        Of `distance_table`, as long as the greatest distance + 1.
     labels, ignore
         [rows], and the label that counts for nothing.
     weights
         int64 [classes], 256 = 1.
-    powers, logarithms
-        int64 [1025], tables of the specification.
+    logarithms
+        int64 [1025], table of the specification.
     out
         [rows, classes], written.
     ledger
@@ -126,7 +131,7 @@ def cross_entropy(
                 bad = pixel if label != ignore and bad < 0 else bad
             else:
                 weight = weights[label]
-                loss += _cross_entropy(logits[pixel], scale, label, weight, powers, logarithms, row, out[pixel])
+                loss += _cross_entropy(logits[pixel], table, label, weight, logarithms, row, out[pixel])
                 weight_sum += weight
                 valid += 1
         ledger[task, 0], ledger[task, 1], ledger[task, 2], ledger[task, 3] = loss, weight_sum, valid, bad

@@ -28,16 +28,18 @@ def gradient_sums(error: Ints, hat: Ints, totals: Longs) -> None:
     """Add up e, sign(x_hat), e * x_hat of every ROWS rows; totals: int64 [ceil(rows / ROWS), 3, channels], written."""
     for index in prange(totals.shape[0]):
         task: Any = np.int64(index)
-        errors, signs, products = totals[task, 0], totals[task, 1], totals[task, 2]
-        errors[:] = 0
-        signs[:] = 0
+        errors, signs = np.zeros(error.shape[1], np.int32), np.zeros(error.shape[1], np.int32)  # 256 of 16 bits fit
+        products = totals[task, 2]
         products[:] = 0
         for row in range(task * ROWS, min((task + 1) * ROWS, error.shape[0])):
             e, q = error[row], hat[row]
             for c in range(e.size):
-                errors[c] += np.int64(e[c])
-                signs[c] += np.int64(q[c] > 0) - np.int64(q[c] < 0)
+                errors[c] += e[c]
+                signs[c] += np.int32(q[c] > 0) - np.int32(q[c] < 0)
                 products[c] += np.int64(e[c]) * np.int64(q[c])
+        for c in range(errors.size):
+            totals[task, 0, c] = errors[c]
+            totals[task, 1, c] = signs[c]
 
 
 @kernel()
@@ -78,8 +80,9 @@ def gradient_channels(
 
 @kernel(inline=True)
 def _l1(e: Any, q: Any, gain: Any, negative: Any, zero: Any, positive: Any) -> Any:
+    """Dx in int32, which holds it and the product: `gain_shift` of the specification."""
     taken = positive if q > 0 else (negative if q < 0 else zero)
-    return gain * np.int64(e) - taken
+    return np.int32(np.int32(gain * e) - taken)
 
 
 @kernel(inline=True)
@@ -94,11 +97,12 @@ def l1_gradient(error: Ints, hat: Ints, coefficients: Longs, out: NDArray[np.int
 
     most: int64 [ceil(rows / ROWS)], written: of every ROWS rows.
     """
-    gain, negative, zero, positive = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    narrow = coefficients.astype(np.int32)
+    gain, negative, zero, positive = narrow[0], narrow[1], narrow[2], narrow[3]
     is_kept = out.size > 0
     for index in prange(most.size):
         task: Any = np.int64(index)
-        low, high = np.int64(0), np.int64(0)
+        low, high = np.int32(0), np.int32(0)
         for row in range(task * ROWS, min((task + 1) * ROWS, error.shape[0])):
             e, q = error[row], hat[row]
             if is_kept:
@@ -110,24 +114,25 @@ def l1_gradient(error: Ints, hat: Ints, coefficients: Longs, out: NDArray[np.int
                     value = _l1(e[c], q[c], gain[c], negative[c], zero[c], positive[c])
                     low = min(low, value)
                     high = max(high, value)
-        most[task] = max(high, -low)
+        most[task] = max(np.int64(high), -np.int64(low))
 
 
 @kernel(parallel=True)
 def l1_gradient_quantize(error: Ints, hat: Ints, coefficients: Longs, plan: Longs, out: Ints) -> None:
     """Dx of L1 batch norm in steps of `plan`."""
-    gain, negative, zero, positive = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    narrow = coefficients.astype(np.int32)
+    gain, negative, zero, positive = narrow[0], narrow[1], narrow[2], narrow[3]
     for index in prange(error.shape[0]):
         row = np.int64(index)
         e, q, target = error[row], hat[row], out[row]
         if plan[3] == 0:
             left, addend, right, limit = plan[0], plan[1], plan[2], plan[4]
             for c in range(e.size):
-                value = _l1(e[c], q[c], gain[c], negative[c], zero[c], positive[c])
+                value = np.int64(_l1(e[c], q[c], gain[c], negative[c], zero[c], positive[c]))
                 target[c] = clip(((value << left) + addend) >> right, limit)
         else:
             for c in range(e.size):
-                target[c] = to_step(_l1(e[c], q[c], gain[c], negative[c], zero[c], positive[c]), plan)
+                target[c] = to_step(np.int64(_l1(e[c], q[c], gain[c], negative[c], zero[c], positive[c])), plan)
 
 
 @kernel(parallel=True)

@@ -17,6 +17,7 @@ from simulator.kernels.training_arith import (
     CHUNK,
     QUOTIENT_BITS,
     clip,
+    half_of,
     scaled,
     scaled_narrow,
     shift_down,
@@ -30,30 +31,29 @@ Ints = NDArray[Any]
 def greatest(x: Ints, floor: int, tasks: NDArray[np.int64]) -> None:
     """Greatest magnitude of max(x, floor) of each CHUNK; tasks: int64 [ceil(size / CHUNK)], written."""
     for index in prange(tasks.size):
-        task: Any = np.int64(index)
-        low: Any = np.int64(0)
-        high: Any = np.int64(0)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, x.size)):
-            value = np.int64(x[i])
-            low = min(low, value)
-            high = max(high, value)
-        tasks[task] = max(high, -max(low, floor))
+        start: Any = np.int64(index) * CHUNK
+        values = x[start : start + CHUNK]  # a slice: with the whole tensor's index LLVM would not vectorise
+        low = high = values[0]
+        for i in range(values.size):
+            low = min(low, values[i])
+            high = max(high, values[i])
+        tasks[index] = max(np.int64(high), -max(np.int64(low), floor), 0)
 
 
 @kernel(parallel=True)
 def quantize(x: Ints, plan: NDArray[np.int64], out: Ints) -> None:
     """Nearest step, a tie up."""
     for index in prange(-(-x.size // CHUNK)):
-        task: Any = np.int64(index)
-        first, last = task * CHUNK, min((task + 1) * CHUNK, x.size)
+        start: Any = np.int64(index) * CHUNK
+        values, target = x[start : start + CHUNK], out[start : start + CHUNK]
         left, addend, right, limit, floor = plan[0], plan[1], plan[2], plan[4], plan[5]
         if plan[3] == 0:
-            for i in range(first, last):
-                value = ((max(np.int64(x[i]), floor) << left) + addend) >> right
-                out[i] = clip(value, limit)
+            for i in range(values.size):
+                value = ((max(np.int64(values[i]), floor) << left) + addend) >> right
+                target[i] = clip(value, limit)
         else:
-            for i in range(first, last):
-                out[i] = to_step(np.int64(x[i]), plan)
+            for i in range(values.size):
+                target[i] = to_step(np.int64(values[i]), plan)
 
 
 @kernel(inline=True)
@@ -80,11 +80,12 @@ def quantize_stochastic(
 ) -> None:
     """Up with a probability equal to the fraction; key: uint64 [3], (seed, step, tensor)."""
     for index in prange(-(-x.size // CHUNK)):
-        task: Any = np.int64(index)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, x.size)):
-            random = philox.draw(key[0], key[1], key[2], np.uint64(i))
-            value = max(np.int64(x[i]), plan[5])
-            out[i] = clip(_stochastic(value, random, mantissa, exponent, plan[3]), plan[4])
+        start: Any = np.int64(index) * CHUNK
+        values, target = x[start : start + CHUNK], out[start : start + CHUNK]
+        for i in range(values.size):
+            random = philox.draw(key[0], key[1], key[2], np.uint64(start + i))
+            value = max(np.int64(values[i]), plan[5])
+            target[i] = clip(_stochastic(value, random, mantissa, exponent, plan[3]), plan[4])
 
 
 @kernel(parallel=True)
@@ -92,31 +93,37 @@ def quantize_pseudo(x: Ints, plan: NDArray[np.int64], exponent: int, out: Ints) 
     """Up iff the upper half of the dropped bits exceeds the lower half."""
     half = max(exponent, 0) // 2
     for index in prange(-(-x.size // CHUNK)):
-        task: Any = np.int64(index)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, x.size)):
-            value = max(np.int64(x[i]), plan[5])
+        start: Any = np.int64(index) * CHUNK
+        values, target = x[start : start + CHUNK], out[start : start + CHUNK]
+        for i in range(values.size):
+            value = max(np.int64(values[i]), plan[5])
             if exponent <= 0:
                 rounded = value << -exponent
             else:
                 dropped = value & ((np.int64(1) << exponent) - 1)
                 is_up = (dropped >> (exponent - half)) > (dropped & ((np.int64(1) << half) - 1))
                 rounded = (value >> exponent) + np.int64(is_up)
-            out[i] = clip(rounded, plan[4])
+            target[i] = clip(rounded, plan[4])
 
 
 @kernel(parallel=True)
 def quantize_fixed(x: Ints, mantissa: int, shift: int, limit: int, out: Ints) -> None:
     """Round x * mantissa / 2^shift and clip."""
     is_narrow = x.itemsize <= 4
+    right = min(max(shift, 0), 62)
+    half = half_of(right)
     for index in prange(-(-x.size // CHUNK)):
-        task: Any = np.int64(index)
-        first, last = task * CHUNK, min((task + 1) * CHUNK, x.size)
-        if is_narrow:
-            for i in range(first, last):
-                out[i] = clip(scaled_narrow(np.int64(x[i]), mantissa, shift), limit)
+        start: Any = np.int64(index) * CHUNK
+        values, target = x[start : start + CHUNK], out[start : start + CHUNK]
+        if is_narrow and shift >= 0:
+            for i in range(values.size):
+                target[i] = clip((np.int64(values[i]) * mantissa + half) >> right, limit)
+        elif is_narrow:
+            for i in range(values.size):
+                target[i] = clip(scaled_narrow(np.int64(values[i]), mantissa, shift), limit)
         else:
-            for i in range(first, last):
-                out[i] = clip(scaled(np.int64(x[i]), mantissa, shift), limit)
+            for i in range(values.size):
+                target[i] = clip(scaled(np.int64(values[i]), mantissa, shift), limit)
 
 
 @kernel(parallel=True)
@@ -126,11 +133,12 @@ def quantize_flag(x: Ints, exponent: int, bits: int, out: Ints) -> None:
     limit = (np.int64(1) << (bits - 1)) - 1
     fine = exponent - (bits - 1)
     for index in prange(-(-x.size // CHUNK)):
-        task: Any = np.int64(index)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, x.size)):
-            value = np.int64(x[i])
+        start: Any = np.int64(index) * CHUNK
+        values, target = x[start : start + CHUNK], out[start : start + CHUNK]
+        for i in range(values.size):
+            value = np.int64(values[i])
             if value >= threshold or -value >= threshold:
                 coarse = shift_down(value, exponent) if exponent >= 0 else value << -exponent
-                out[i] = clip(coarse, limit) << (bits - 1)
+                target[i] = clip(coarse, limit) << (bits - 1)
             else:
-                out[i] = shift_down(value, fine) if fine >= 0 else value << -fine
+                target[i] = shift_down(value, fine) if fine >= 0 else value << -fine

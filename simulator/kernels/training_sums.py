@@ -9,7 +9,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from simulator.kernels._jit import kernel
-from simulator.kernels.training_arith import CHUNK, scaled, scaled_narrow
+from simulator.kernels.training_arith import CHUNK, half_of, scaled
 
 Ints = NDArray[Any]
 
@@ -18,8 +18,9 @@ ROWS = 256
 
 
 @kernel(inline=True)
-def _align(value: Any, mantissa: Any, shift: Any, is_wide: Any) -> Any:
-    return scaled(value, mantissa, shift) if is_wide else scaled_narrow(value, mantissa, shift)
+def _left(shift: Any) -> Any:
+    """Left shift of a grid; none here is wider than the result."""
+    return min(max(-shift, 0), 62)
 
 
 @kernel(parallel=True)
@@ -27,31 +28,49 @@ def aligned_pair(a: Ints, b: Ints, constants: NDArray[np.int64], out: Ints) -> N
     """Sum of two flat tensors on a common grid; constants: int64 [4], mantissa and right shift of a, of b."""
     wide_a, wide_b = a.itemsize > 4, b.itemsize > 4
     mantissa_a, shift_a, mantissa_b, shift_b = constants[0], constants[1], constants[2], constants[3]
+    left_a, left_b = _left(shift_a), _left(shift_b)
+    right_a, right_b = min(max(shift_a, 0), 62), min(max(shift_b, 0), 62)
+    half_a, half_b = half_of(right_a), half_of(right_b)
     for index in prange(-(-out.size // CHUNK)):
-        task: Any = np.int64(index)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, out.size)):
-            left = _align(np.int64(a[i]), mantissa_a, shift_a, wide_a)
-            out[i] = left + _align(np.int64(b[i]), mantissa_b, shift_b, wide_b)
+        start: Any = np.int64(index) * CHUNK
+        x, y, target = a[start : start + CHUNK], b[start : start + CHUNK], out[start : start + CHUNK]
+        if wide_a or wide_b:
+            for i in range(target.size):
+                value = scaled(np.int64(x[i]), mantissa_a, shift_a)
+                target[i] = value + scaled(np.int64(y[i]), mantissa_b, shift_b)
+        else:
+            for i in range(target.size):
+                value = (((np.int64(x[i]) * mantissa_a) << left_a) + half_a) >> right_a
+                target[i] = value + ((((np.int64(y[i]) * mantissa_b) << left_b) + half_b) >> right_b)
 
 
 @kernel(parallel=True)
 def align_rows(x: Ints, mantissa: int, shift: int, is_sum: bool, offset: int, out: Ints) -> None:
     """Bring x [rows, length] to another grid, into (or added to) columns of out [rows, columns] from `offset` on."""
     is_wide = x.itemsize > 4
+    left, right = _left(np.int64(shift)), min(max(np.int64(shift), 0), 62)
+    half = half_of(right)
     for row in prange(x.shape[0]):
         source, target = x[row], out[row, offset : offset + x.shape[1]]
-        for i in range(source.size):
-            value = _align(np.int64(source[i]), mantissa, shift, is_wide)
-            target[i] = target[i] + value if is_sum else value
+        if is_wide:
+            for i in range(source.size):
+                value = scaled(np.int64(source[i]), mantissa, shift)
+                target[i] = value + (target[i] if is_sum else 0)
+        else:
+            for i in range(source.size):
+                value = (((np.int64(source[i]) * mantissa) << left) + half) >> right
+                target[i] = value + (target[i] if is_sum else 0)
 
 
 @kernel(parallel=True)
 def relu_gradient(error: Ints, activation: Ints, out: Ints) -> None:
     """Error where the activation is positive, else 0; flat."""
     for index in prange(-(-out.size // CHUNK)):
-        task: Any = np.int64(index)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, out.size)):
-            out[i] = error[i] if activation[i] > 0 else 0
+        start: Any = np.int64(index) * CHUNK
+        e, a = error[start : start + CHUNK], activation[start : start + CHUNK]
+        target = out[start : start + CHUNK]
+        for i in range(e.size):
+            target[i] = e[i] * (a[i] > 0)
 
 
 @kernel(parallel=True)

@@ -13,7 +13,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from simulator.kernels._jit import kernel
-from simulator.kernels.training_arith import CHUNK, clip, scaled, scaled_narrow
+from simulator.kernels.training_arith import CHUNK, clip, half_of, scaled, scaled_narrow
 
 Ints = NDArray[Any]
 Longs = NDArray[np.int64]
@@ -33,9 +33,17 @@ def _moved(master: Any, gradient: Any, constants: Any) -> Any:
 def update(master: NDArray[np.int32], gradient: Ints, constants: Longs, out: NDArray[np.int32]) -> None:
     """Step of SGD; gradient: int8 to int32."""
     for index in prange(-(-out.size // CHUNK)):
-        task: Any = np.int64(index)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, out.size)):
-            out[i] = _moved(np.int64(master[i]), np.int64(gradient[i]), constants)
+        start: Any = np.int64(index) * CHUNK
+        before, n, target = master[start : start + CHUNK], gradient[start : start + CHUNK], out[start : start + CHUNK]
+        if constants[1] >= 0 and constants[3] == 0:
+            mantissa, right, most, limit = constants[0], min(constants[1], 62), constants[2], constants[5]
+            half = half_of(right)
+            for i in range(target.size):
+                step = clip((np.int64(n[i]) * mantissa + half) >> right, most)
+                target[i] = clip(np.int64(before[i]) - step, limit)
+        else:
+            for i in range(target.size):
+                target[i] = _moved(np.int64(before[i]), np.int64(n[i]), constants)
 
 
 @kernel(parallel=True)

@@ -160,8 +160,10 @@ def dropout(x: Ints, keep_shift: int, key: NDArray[np.uint64], out: Ints, mask: 
     """Keep the elements whose draw has `keep_shift` low bits of 0; flat; key: uint64 [3], (seed, step, tensor)."""
     bits = (np.uint64(1) << np.uint64(keep_shift)) - np.uint64(1)
     for index in prange(-(-x.size // CHUNK)):
-        task: Any = np.int64(index)
-        for i in range(task * CHUNK, min((task + 1) * CHUNK, x.size)):
-            is_kept = (philox.draw(key[0], key[1], key[2], np.uint64(i)) & bits) == np.uint64(0)
-            mask[i] = np.uint8(is_kept)
-            out[i] = x[i] if is_kept else 0
+        start: Any = np.int64(index) * CHUNK
+        values, target, kept = x[start : start + CHUNK], out[start : start + CHUNK], mask[start : start + CHUNK]
+        for i in range(values.size):
+            random = philox.draw(key[0], key[1], key[2], np.uint64(start + i))
+            is_kept = (random & bits) == np.uint64(0)
+            kept[i] = is_kept
+            target[i] = values[i] * is_kept

@@ -6,6 +6,8 @@ NUMBA_BOUNDSCHECK set: `python -m support.training_cases`.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,14 +43,14 @@ def quantizers() -> Iterator[Case]:
     tensors += [np.zeros((2, 3), np.int32), np.full((2, 3), -(2**31), np.int32), np.array([[1, -1]], np.int32)]
     for x in tensors:
         for rule in ScaleRule:
-            for bits in (2, 8, 16):
+            for bits in (2, 8, 16) if x.itemsize == 4 else (3, 8):  # few pairs of formats: each is compiled
                 yield ops.ScaleQuantize(bits, rule), [x, ODD], None
                 yield ops.ScaleQuantize(bits, rule, STOCHASTIC), [x, ONE], None
             if rule is not ScaleRule.MAX:
                 yield ops.ScaleQuantize(8, rule, STOCHASTIC, RandomSource.FRACTION, keep_scale=False), [x, ONE], None
                 yield ops.FlagQuantize(8, rule), [x, ODD], None
         yield ops.ScaleQuantize(8, ScaleRule.MAX, relu=True), [x, ONE], None
-        for exponent in (-40, -14, 3):
+        for exponent in (-40, -14, 3) if x.itemsize == 4 or x.size > 6 else ():
             for s in (ONE, ODD, scale(32767, 40)):
                 yield ops.FixedQuantize(16, exponent), [x, s], None
     yield ops.CombineScales(), [ODD, ODD, scale(16385, 3)], None
@@ -61,21 +63,19 @@ def sums() -> Iterator[Case]:
     a, b, c = (_values(rng, shape, *kind) for kind in (("int32", 32), ("int8", 8), ("int64", 60)))
     extreme = np.full(shape, -(2**31), np.int32), np.full(shape, 2**31 - 1, np.int32)
     yield ops.AlignedAdd(), [a, ODD, b, ONE], None
-    yield ops.AlignedAdd(), [b, ODD, b, scale(1, 2), a, scale(3, -9)], None
+    yield ops.AlignedAdd(), [a, scale(3, -9), b, scale(1, 2), b, ODD], None
     yield ops.AlignedAdd(), [c, scale(1, -30), a, ODD], "int64"
-    yield ops.AlignedAdd(), [c, scale(1, -30), a, ODD], "int32"
     for x in extreme:
         yield ops.AlignedAdd(), [x, ONE, x, ONE], None
         yield ops.AlignedAdd(), [x, scale(32767, 0), x, scale(32767, 0), x, ONE], None
         yield ops.BiasChannels(-6), [x, ONE, np.array([-128, 127, 0, 1, -1], np.int8)], None
     yield ops.AlignedConcat(3), [a, ODD, b, ONE, c, scale(1, -60)], None
-    yield ops.AlignedConcat(1), [b, ODD, b, scale(1, -20)], "int64"
     for exponent in (-6, -40, 40):
         yield ops.BiasChannels(exponent), [a, ODD, np.array([-30000, 127, 0, 1, -1], np.int16)], None
     yield ops.ReluGradient(), [a, b], None
-    for x in (a, b, c // 64):
-        yield ops.ChannelSum(), [x], None
-        yield ops.ChannelExtremes(), [x], None
+    yield ops.ChannelSum(), [a], None
+    yield ops.ChannelSum(), [b], None
+    yield ops.ChannelExtremes(), [a], None
     average = np.array([2**31 - 1, -(2**31), 0, 12345, -5], np.int32)
     for shift, guard in ((1, 0), (4, 12), (31, 16)):
         value = np.array([-(2**15), 2**15 - 1, 1, -77, 0], np.int16)
@@ -95,13 +95,13 @@ def norms() -> Iterator[Case]:
             mean, deviation, ends = run(op, x, s)
             for rule in ScaleRule:
                 yield ops.NormalizeChannels(16, rule), [x, s, mean, deviation, ends], None
-            q, sq, bounds = run(ops.NormalizeChannels(8), x, s, mean, deviation, ends)
+            q, sq, bounds = run(ops.NormalizeChannels(12), x, s, mean, deviation, ends)
             yield ops.AffineChannels(), [q, sq, gamma, beta], None
             yield ops.AffineQuantize(8, ScaleRule.MAX), [q, sq, gamma, beta, bounds], None
             yield ops.AffineQuantize(8, relu=False, beta_exponent=-30), [q, sq, gamma, beta, bounds], None
     deviation = np.array([1, 32767, 16, 3000], np.int16)
-    for e_kind, q_kind in ((("int8", 8), ("int16", 16)), (("int16", 16), ("int8", 8)), (("int16", 16), ("int16", 16))):
-        e, q = _values(rng, shape, *e_kind), _values(rng, shape, *q_kind)
+    for e_kind in (("int8", 8), ("int16", 16)):
+        e, q = _values(rng, shape, *e_kind), _values(rng, shape, "int16", 16)
         for sq in (scale(1, -11), scale(30000, -26), scale(1, 20)):
             for bits, rule in ((16, ScaleRule.ROUND), (8, ScaleRule.MAX), (None, ScaleRule.ROUND)):
                 for kind in (ops.L1NormGradient, ops.L2NormGradient):
@@ -140,7 +140,7 @@ def windows() -> Iterator[Case]:
 
 def losses() -> Iterator[Case]:
     rng = np.random.default_rng(5)
-    for classes, dtype, bits in ((2, "int8", 8), (11, "int8", 8), (21, "int16", 16), (256, "int16", 16)):
+    for classes, dtype, bits in ((2, "int8", 8), (11, "int8", 8), (21, "int16", 16), (256, "int16", 9)):
         logits = _values(rng, (2, 3, 4, classes), dtype, bits)
         labels = rng.integers(0, min(classes, 250), (2, 3, 4)).astype(np.uint8)
         labels[0, 0] = 255
@@ -179,16 +179,24 @@ def _equal(left: Any, right: Any, what: Any) -> None:
         )
 
 
-def check(cases: Iterator[Case], threads: int | None = None, *, slow: bool = True) -> None:
-    """Hold the kernels against specification and twin (`slow`), or two thread counts against each other."""
+def _one_format_each(cases: Iterator[Case]) -> Iterator[Case]:
+    """Leave of each operator the cases with the formats of its first: each set of formats is compiled anew."""
+    formats: dict[type, object] = {}
     for op, arrays, first in cases:
-        outputs = run(op, *arrays, first=first, threads=threads)
+        found = [a.dtype for a in arrays], getattr(op, "bits", None)
+        if formats.setdefault(type(op), found) == found:
+            yield op, arrays, first
+
+
+def check(cases: Iterator[Case]) -> None:
+    """Hold the kernels against specification and twin."""
+    for op, arrays, first in cases:
+        outputs = run(op, *arrays, first=first)
         what = (op, [(a.dtype, a.shape) for a in arrays])
-        if slow:
-            expected = specification(op, arrays, outputs[0])
-            if expected is not None:
-                _equal(outputs, expected, ("specification", *what))
-            _equal(outputs, twin(op, arrays, outputs[0]), ("twin", *what))
+        expected = specification(op, arrays, outputs[0])
+        if expected is not None:
+            _equal(outputs, expected, ("specification", *what))
+        _equal(outputs, twin(op, arrays, outputs[0]), ("twin", *what))
 
 
 CASES = [quantizers, sums, norms, windows, losses, updates]
@@ -196,9 +204,10 @@ CASES = [quantizers, sums, norms, windows, losses, updates]
 
 def main() -> None:
     """Run all cases, and print the name of each that holds."""
+    checked = os.environ.get("NUMBA_BOUNDSCHECK") == "1"  # an index depends on no format
     for case in CASES:
-        check(case())
-        print(case.__name__)
+        check(_one_format_each(case()) if checked else case())
+        sys.stdout.write(f"{case.__name__}\n")
 
 
 if __name__ == "__main__":

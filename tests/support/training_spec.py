@@ -38,7 +38,9 @@ def shaped(channels: Any, like: Any) -> Any:
 
 
 def mapped(function: Any, *arrays: Any) -> Any:
-    flat = [function(*(int(v) for v in values)) for values in zip(*(np.asarray(a).reshape(-1) for a in arrays))]
+    flat = [
+        function(*(int(v) for v in values)) for values in zip(*(np.asarray(a).reshape(-1) for a in arrays), strict=True)
+    ]
     return np.array(flat, object).reshape(np.shape(arrays[0]))
 
 

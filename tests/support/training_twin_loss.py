@@ -13,7 +13,7 @@ from support.training_twin import Big, big, clamp, int32, nearest, over, product
 
 
 def _positions(op: Any, size_in: int, size_out: int, axis: int) -> list[tuple[int, int]]:
-    """Lower neighbour and weight of the upper one, from the position in units of 1 / (2 * size_out * (size_out - 1))."""
+    """Lower neighbour and weight of the upper one, of each output."""
     found = []
     for o in range(size_out):
         if op.align_corners and size_out > 1:
