@@ -16,10 +16,11 @@ def load_device(name: str, changes: Sequence[str]) -> Accelerator:
     from accel_models.load import load_accelerator
 
     accelerator = load_accelerator(name)
-    return accelerator.evolve(_assignments("--set", changes)) if changes else accelerator
+    return accelerator.evolve(assignments("--set", changes)) if changes else accelerator
 
 
-def _assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
+def assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Read an option that is repeated with KEY=VALUE, values as YAML has them."""
     from accel_models.yaml_document import parse_value
     from simulator.errors import SpecError
 
@@ -40,7 +41,7 @@ def load_named_network(name: str, options: Sequence[str], seed: int | None) -> N
     from workloads.load import load_network
     from workloads.nets import registry
 
-    keywords = _assignments("--net", options)
+    keywords = assignments("--net", options)
     if seed is not None and name in registry.names() and not Path(name).is_file():
         known = registry.describe(name)[1]
         keywords = {k: v for k, v in (("weights", "seeded"), ("seed", seed)) if k in known} | keywords

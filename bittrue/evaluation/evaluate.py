@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def evaluate(
     class_map: Mapping[str, str] | None = None,
     fit: Fit = "stretch",
     limit: int | None = None,
-    scheme: str = "affine",
+    quantize: Mapping[str, Any] | None = None,
     calibration_images: int = 16,
     threads: int | None = None,
     seed: int = 0,
@@ -66,8 +67,8 @@ def evaluate(
         image's own pixels: each takes the label of the output cell in which its centre lies.
     limit
         Only the first so many samples.
-    scheme, calibration_images
-        How a float `net` is quantized, and on how many images.
+    quantize, calibration_images
+        Keywords of `Network.quantize` for a float `net`, e.g. ``{"scheme": "affine"}``, and on how many images.
     threads, seed
         As `simulate` takes them.
     directory
@@ -96,7 +97,13 @@ def evaluate(
         raise SpecError(f"acc is an Accelerator, as bittrue.load_accelerator gives it, not {acc!r}")
     samples = open_dataset(dataset, split) if isinstance(dataset, str) else dataset
     net, float_network = integer_network(
-        net, float_network, samples, dataset if isinstance(dataset, str) else None, scheme, calibration_images, fit
+        net,
+        float_network,
+        samples,
+        dataset if isinstance(dataset, str) else None,
+        quantize or {},
+        calibration_images,
+        fit,
     )
     plan = make_plan(
         net,
