@@ -210,10 +210,10 @@ class Evaluation:
     def _record(self, scores: Sequence[ImageScore]) -> EvaluationRecord:
         plan, key = self.plan, self.plan.key()
         rows = tuple(self._row(index, scores) for index in range(len(plan.machines)))
-        engine_record = plan.prepared.engine
+        engine = plan.prepared.engine
         return EvaluationRecord(
             network=plan.network.name,
-            accelerator=engine_record.accelerator.name,
+            accelerator=engine.accelerator.name,
             dataset=plan.dataset.name,
             split=plan.dataset.split,
             fit=plan.fit,
@@ -221,6 +221,7 @@ class Evaluation:
             images=len(scores),
             wanted_images=len(self._wanted),
             rows=rows,
+            overflow=_overflow_modes(engine.accelerator),
             unusable=tuple(self.unusable[name] for name in self._wanted if name in self.unusable),
             notes=plan.notes,
             network_hash=key["network_hash"],
@@ -247,3 +248,10 @@ class Evaluation:
     def close(self) -> None:
         """Let others have the folder."""
         self.journal.close()
+
+
+def _overflow_modes(accelerator: Accelerator) -> str:
+    outer, inner = accelerator.arithmetic.accumulator, accelerator.partial_sum
+    if inner is None or inner.overflow is outer.overflow:
+        return outer.overflow.value
+    return f"accumulator {outer.overflow.value}, partial sums {inner.overflow.value}"

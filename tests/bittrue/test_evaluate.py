@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bittrue
+from bittrue.evaluation.folder import read_results
 from bittrue.evaluation.journal import JOURNAL
 from simulator.errors import InputError, NetworkError, OverflowTrap, RunFolderError
 from support.accelerators import device
@@ -248,6 +249,11 @@ def test_the_folder_says_what_was_found(network, spec, tmp_path):
     data = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert [row["miou"] for row in data["rows"]] == [row.miou for row in record.rows]
     assert data["overflow_loss"] == record.overflow_loss
+    assert read_results(tmp_path / "out") == record
+    for damage in ("{}", '{"schema_version": 0}', "not json"):
+        (tmp_path / "out/evaluation.json").write_text(damage)
+        with pytest.raises(RunFolderError, match=r"evaluation\.json"):
+            read_results(tmp_path / "out")
     assert (tmp_path / "out/evaluation.csv").read_text().count("\n") == 1 + len(record.rows)
 
 
