@@ -156,10 +156,11 @@ class Evaluation:
         """Evaluate what is not finished yet, in the order of the samples."""
         todo = [index for index, name in enumerate(self._wanted) if name not in self.journal.scores]
         tell = on_progress or (lambda _done, _total, _label: None)
-        tell(self.finished_images, len(self._wanted), "")
+        before = len(self._wanted) - len(todo)
+        tell(before, len(self._wanted), "")
         with closing(overlapped(todo, self._read, self._compute)) as names:
-            for name in names:
-                tell(self.finished_images + len(self.unusable), len(self._wanted), name)
+            for done, name in enumerate(names, start=before + 1):
+                tell(done, len(self._wanted), name)
 
     def _read(self, index: int) -> ReadySample | UnusableSample:
         try:
