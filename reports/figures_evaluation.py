@@ -29,7 +29,8 @@ _LEAST_WIDTHS = 2
 def miou_by_width(records: Sequence[EvaluationRecord]) -> Drawing | None:
     """Draw one line a record, its float score dashed; None where no record has two widths.
 
-    Records are told apart by network, then accelerator; those past the fifth are left out, which the caption says.
+    Records are named by their network, and by what else tells them apart. Those past the fifth are left out, which the
+    caption says.
     """
     drawn = [record for record in records if len(_swept(record)) >= _LEAST_WIDTHS][: len(_COLOURS)]
     if not drawn:
@@ -70,8 +71,17 @@ def _swept(record: EvaluationRecord) -> list[EvaluationRow]:
 
 def _label(record: EvaluationRecord, drawn: Sequence[EvaluationRecord]) -> str:
     name = shortened(record.network, 40)
-    twins = sum(other.network == record.network for other in drawn)
-    return name if twins == 1 else f"{name} on {record.accelerator}, {record.dataset}"
+    twins = [other for other in drawn if other.network == record.network]
+    apart = [
+        text
+        for text, values in (
+            (f"on {record.accelerator}", {twin.accelerator for twin in twins}),
+            (f"registers that {record.overflow}", {twin.overflow for twin in twins}),
+            (f"{record.dataset} {record.split}", {(twin.dataset, twin.split) for twin in twins}),
+        )
+        if len(values) > 1
+    ]
+    return ", ".join([name, *apart])
 
 
 def _place(record: EvaluationRecord) -> str:

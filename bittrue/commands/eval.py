@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bittrue.commands.loading import load_device, load_named_network, register_widths, text_pairs
+from bittrue.commands.loading import assignments, load_device, load_named_network, register_widths, text_pairs
 from bittrue.console import BAD_INPUT, INTERRUPTED, refusals, stderr, stdout
 
 if TYPE_CHECKING:
     from bittrue.evaluation.evaluate import Evaluation
     from bittrue.progress import RunProgress
+    from workloads.network import ImageInput, Network
 
 
 @refusals
@@ -68,9 +70,19 @@ def evaluate(
         list[str] | None,
         typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
     ] = None,
-    scheme: Annotated[str, typer.Option(help="How a float network is quantized.")] = "affine",
+    quantize: Annotated[
+        list[str] | None,
+        typer.Option("--quantize", metavar="KEY=VALUE", help="How a float network is quantized. Repeatable."),
+    ] = None,
     calibrate: Annotated[int, typer.Option(min=1, help="Images of the train split to quantize it on.")] = 16,
     classes: Annotated[bool, typer.Option("--classes", help="Also print the IoU of each class.")] = False,
+    pixel_mean: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a float file that does not say it: a pixel becomes (pixel - mean) / std.", show_default=False
+        ),
+    ] = None,
+    pixel_std: Annotated[float | None, typer.Option(help="See --pixel-mean.", show_default=False)] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads; all cores without it.", show_default=False)
     ] = None,
@@ -88,13 +100,15 @@ def evaluate(
     device = load_device(accelerator, changes or [])
     widths = register_widths(sweep)
     mapping = text_pairs("--map", class_map or [])
+    pixels = _pixels(pixel_mean, pixel_std)
     with RunProgress(stderr()) as progress:
         progress.phase("load", network)
-        loaded = load_named_network(network, net or [], None)
-        twin = None if float_network is None else load_named_network(float_network, [], None)
+        loaded = _with_pixels(load_named_network(network, net or [], None), pixels)
+        twin = None if float_network is None else _with_pixels(load_named_network(float_network, [], None), pixels)
         if loaded.is_float:
             progress.phase("calibrate", loaded.name)
-        loaded, twin = integer_network(loaded, twin, samples, dataset, scheme, calibrate, fit)
+        options = assignments("--quantize", quantize or [])
+        loaded, twin = integer_network(loaded, twin, samples, dataset, options, calibrate, fit)
         progress.phase("lower", f"{loaded.name} for {device.name}")
         plan = make_plan(
             loaded,
@@ -119,6 +133,22 @@ def evaluate(
         raise typer.Exit(INTERRUPTED)
     if evaluation.unusable:
         raise typer.Exit(BAD_INPUT)
+
+
+def _pixels(mean: float | None, std: float | None) -> ImageInput | None:
+    from simulator.errors import InputError
+    from workloads.network import ImageInput
+
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None or not std > 0:
+        raise InputError("--pixel-mean and --pixel-std are given together, the second greater than 0")
+    return ImageInput((mean,), (std,))  # for any number of channels
+
+
+def _with_pixels(network: Network, pixels: ImageInput | None) -> Network:
+    """Tell a float network how a pixel becomes its input."""
+    return network if pixels is None or not network.is_float else replace(network, image=pixels)
 
 
 def _run(evaluation: Evaluation, progress: RunProgress) -> bool:

@@ -20,7 +20,7 @@ def load_device(name: str, changes: Sequence[str]) -> Accelerator:
 
 
 def assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
-    """Read an option that is repeated with KEY=VALUE, values as in YAML."""
+    """Read an option that is repeated with KEY=VALUE, values as YAML has them."""
     from accel_models.yaml_document import parse_value
     from simulator.errors import SpecError
 

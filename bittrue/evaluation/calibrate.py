@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from inspect import signature
+from typing import Any
 
 from bittrue.evaluation.plan import network_pixels
 from simulator.errors import InputError, NetworkError
@@ -18,18 +21,25 @@ def integer_network(
     float_network: Network | None,
     dataset: Dataset,
     spec: str | None,
-    scheme: str,
+    options: Mapping[str, Any],
     images: int,
     fit: Fit,
 ) -> tuple[Network, Network | None]:
     """Return an integer network and its float one; a float `net` is quantized on the first usable samples.
 
     Those are of the train split where the data set, opened from `spec`, has one, and else of the evaluated split.
+    `options` are keywords of `Network.quantize`.
     """
     if not isinstance(net, Network):
         raise NetworkError(f"net is a Network, as bittrue.load_network gives it, not {net!r}")
     if not net.is_float:
+        if options:
+            raise InputError(f"{net.name} is integer already: {', '.join(options)} would change nothing")
         return net, float_network
+    known = [name for name in signature(net.quantize).parameters if name not in ("images", "on_progress")]
+    for name in options:
+        if name not in known:
+            raise InputError(f"quantize has no option {name!r}; it has {', '.join(known)}")
     if float_network is not None:
         raise InputError(f"{net.name} is float itself; give an integer network, or no float_network")
     if isinstance(images, bool) or not isinstance(images, int) or images < 1:
@@ -47,6 +57,7 @@ def integer_network(
             break
     if not found:
         raise InputError(f"no sample of {source.name} {source.split} can be used to calibrate {net.name}")
-    note = f"quantized ({scheme}) on {len(found)} images of {source.name} {source.split}"
-    integer = net.quantize(found, scheme)
+    how = ", ".join(f"{key}={value}" for key, value in options.items())
+    note = f"quantized on {len(found)} images of {source.name} {source.split}{f' ({how})' if how else ''}"
+    integer = net.quantize(found, **options)
     return replace(integer, notes=(*integer.notes, note)), net

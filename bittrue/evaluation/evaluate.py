@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def evaluate(
     class_map: Mapping[str, str] | None = None,
     fit: Fit = "stretch",
     limit: int | None = None,
-    scheme: str = "affine",
+    quantize: Mapping[str, Any] | None = None,
     calibration_images: int = 16,
     threads: int | None = None,
     seed: int = 0,
@@ -66,8 +67,8 @@ def evaluate(
         image's own pixels: each takes the label of the output cell in which its centre lies.
     limit
         Only the first so many samples.
-    scheme, calibration_images
-        How a float `net` is quantized, and on how many images.
+    quantize, calibration_images
+        Keywords of `Network.quantize` for a float `net`, e.g. ``{"scheme": "affine"}``, and on how many images.
     threads, seed
         As `simulate` takes them.
     directory
@@ -96,7 +97,13 @@ def evaluate(
         raise SpecError(f"acc is an Accelerator, as bittrue.load_accelerator gives it, not {acc!r}")
     samples = open_dataset(dataset, split) if isinstance(dataset, str) else dataset
     net, float_network = integer_network(
-        net, float_network, samples, dataset if isinstance(dataset, str) else None, scheme, calibration_images, fit
+        net,
+        float_network,
+        samples,
+        dataset if isinstance(dataset, str) else None,
+        quantize or {},
+        calibration_images,
+        fit,
     )
     plan = make_plan(
         net,
@@ -149,10 +156,11 @@ class Evaluation:
         """Evaluate what is not finished yet, in the order of the samples."""
         todo = [index for index, name in enumerate(self._wanted) if name not in self.journal.scores]
         tell = on_progress or (lambda _done, _total, _label: None)
-        tell(self.finished_images, len(self._wanted), "")
+        before = len(self._wanted) - len(todo)
+        tell(before, len(self._wanted), "")
         with closing(overlapped(todo, self._read, self._compute)) as names:
-            for name in names:
-                tell(self.finished_images + len(self.unusable), len(self._wanted), name)
+            for done, name in enumerate(names, start=before + 1):
+                tell(done, len(self._wanted), name)
 
     def _read(self, index: int) -> ReadySample | UnusableSample:
         try:
@@ -203,10 +211,10 @@ class Evaluation:
     def _record(self, scores: Sequence[ImageScore]) -> EvaluationRecord:
         plan, key = self.plan, self.plan.key()
         rows = tuple(self._row(index, scores) for index in range(len(plan.machines)))
-        engine_record = plan.prepared.engine
+        engine = plan.prepared.engine
         return EvaluationRecord(
             network=plan.network.name,
-            accelerator=engine_record.accelerator.name,
+            accelerator=engine.accelerator.name,
             dataset=plan.dataset.name,
             split=plan.dataset.split,
             fit=plan.fit,
@@ -214,6 +222,7 @@ class Evaluation:
             images=len(scores),
             wanted_images=len(self._wanted),
             rows=rows,
+            overflow=_overflow_modes(engine.accelerator),
             unusable=tuple(self.unusable[name] for name in self._wanted if name in self.unusable),
             notes=plan.notes,
             network_hash=key["network_hash"],
@@ -240,3 +249,10 @@ class Evaluation:
     def close(self) -> None:
         """Let others have the folder."""
         self.journal.close()
+
+
+def _overflow_modes(accelerator: Accelerator) -> str:
+    outer, inner = accelerator.arithmetic.accumulator, accelerator.partial_sum
+    if inner is None or inner.overflow is outer.overflow:
+        return outer.overflow.value
+    return f"accumulator {outer.overflow.value}, partial sums {inner.overflow.value}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from simulator.errors import RunFolderError
-from simulator.records.evaluation import EvaluationRecord
+from simulator.records.evaluation import EVALUATION_SCHEMA, EvaluationRecord, EvaluationRow, UnusableSample
 
 RECORD = "evaluation.json"
 TABLE = "evaluation.csv"
@@ -37,6 +37,23 @@ def record_text(record: EvaluationRecord) -> str:
         entry |= {"miou": row.miou, "pixel_accuracy": row.pixel_accuracy}
     totals = {"quantization_loss": record.quantization_loss, "overflow_loss": record.overflow_loss}
     return json.dumps(data | totals, indent=1, allow_nan=False) + "\n"
+
+
+def read_results(folder: Path) -> EvaluationRecord:
+    """Read the record of an evaluation back; RunFolderError where it is missing, damaged or of another version."""
+    path = folder / RECORD
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema_version"] != EVALUATION_SCHEMA:
+            found = data["schema_version"]
+            raise RunFolderError(f"{path}: schema version {found}, this tool reads {EVALUATION_SCHEMA}")
+        known = {field.name: data[field.name] for field in fields(EvaluationRecord)}
+        rows = [{field.name: row[field.name] for field in fields(EvaluationRow)} for row in known["rows"]]
+        known["rows"] = tuple(EvaluationRow(**row | {"class_iou": tuple(row["class_iou"])}) for row in rows)
+        known["unusable"] = tuple(UnusableSample(**sample) for sample in known["unusable"])
+        return EvaluationRecord(**known | {name: tuple(known[name]) for name in ("classes", "notes")})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{path} is no evaluation that can be read ({error})") from None
 
 
 def _table(record: EvaluationRecord) -> str:

@@ -31,7 +31,11 @@ class Journal:
         self._machines = machines
         self._file: IO[bytes] | None = None
         if folder is not None:
-            self._open(folder, dict(key))
+            try:
+                self._open(folder, dict(key))
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def path(self) -> Path | None:

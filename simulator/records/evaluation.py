@@ -87,6 +87,9 @@ class EvaluationRecord:
     """Images that were to be evaluated; more than images + unusable where the evaluation was stopped."""
     rows: tuple[EvaluationRow, ...]
     """Scores: float first where there is a float network, then the device, then other widths, ascending."""
+    overflow: str = ""
+    """What the device's registers do past their range: wrap, saturate or trap; of both registers where they
+    differ."""
     unusable: tuple[UnusableSample, ...] = ()
     """Samples left out because a file of theirs cannot be used; they count in no score."""
     notes: tuple[str, ...] = ()

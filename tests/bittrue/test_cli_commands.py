@@ -29,7 +29,9 @@ def cli():
     return invoke
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["accelerators"], ["explain", "macs"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["eval", "--help"], ["accelerators"], ["explain", "macs"]]
+)
 def test_light_commands_load_nothing_heavy(arguments):
     code = (
         "import sys\nfrom bittrue.cli import app\n"
