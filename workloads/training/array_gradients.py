@@ -10,7 +10,7 @@ from simulator.numerics.formats import IntFormat
 
 
 def sum_format(x_bits: int, w_bits: int, reduction: int) -> IntFormat:
-    """Return the least format that holds every sum of so many products."""
+    """Return a format that holds every sum of so many products of symmetric operands, +-(2^(bits - 1) - 1)."""
     return IntFormat(min(x_bits + w_bits - 1 + (reduction - 1).bit_length(), 64))
 
 
