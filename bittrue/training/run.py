@@ -146,8 +146,9 @@ class TrainingRun:
         trainer = self.plan.trainer
         dataset = trainer.validation.dataset
         count = len(trainer.validation)
+        shown = min(count, _PREVIEWS)
         rows: list[tuple[NDArray[np.uint8], NDArray[Any], NDArray[Any]]] = []
-        for index in sorted({count * part // _PREVIEWS for part in range(min(count, _PREVIEWS))}):
+        for index in (count * part // shown for part in range(shown)):
             pixels, labels = trainer.validation.sample(index)
             rows.append((pixels, labels, trainer.label(index, self.state)))
         save_sheet(self.folder / "labels.png", rows, dataset.palette, dataset.ignore_label)
