@@ -185,6 +185,8 @@ def _measure(
 ) -> dict[str, NDArray[np.int32]]:
     """Run the float network once; set gamma and beta as its norms are met, and return the running statistics."""
     averages: dict[str, NDArray[np.int32]] = {}
+    if not gains:
+        return averages
     graph = with_batch(pretrained.graph, len(images))
     values: dict[str, Floats] = {graph.inputs[0]: np.ldexp(images.astype(np.float32), IMAGE_EXPONENT)}
     readers = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
