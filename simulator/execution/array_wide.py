@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.execution.array_operands import Operands, geometry_vector
+from simulator.execution.array_parts import plan_parts, sum_parts
 from simulator.execution.array_phases import phase_operands, place_phases, plan_phases
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import choose_tiles, run_tiles
@@ -43,6 +44,9 @@ def run_wide(operands: Operands, bounds: Bounds, fused: Fused | None = None) -> 
         return WideSums(_depthwise(operands, np.int32 if narrow else np.int64), None)
     if operands.geometry.insertion != (1, 1):
         return _by_phases(operands, narrow, fused)
+    parts = None if narrow else plan_parts(operands)
+    if parts is not None:
+        return WideSums(sum_parts(operands, parts, lambda part: _convolve(part, True, None).values), None)
     return _convolve(operands, narrow, fused)
 
 

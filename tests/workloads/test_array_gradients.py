@@ -38,10 +38,34 @@ def test_convolution(kernel, stride, dilation, pad, error_bits):
     _check(op, (6, kernel, kernel, 5), error_bits)
 
 
-@pytest.mark.parametrize(("kernel", "stride", "size", "pad"), [(4, 2, (22, 26), 1), (2, 2, (21, 26), 0), (5, 3, (31, 38), 1)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "size", "pad"), [(4, 2, (22, 26), 1), (2, 2, (21, 26), 0), (5, 3, (31, 38), 1)]
+)
 def test_transposed_convolution(kernel, stride, size, pad):
     op = ops.TransposeConv2D((stride,) * 2, size, Padding(pad, 0, pad, 0), raw_accumulator=True)
     _check(op, (6, kernel, kernel, 5), 16)
+
+
+@pytest.mark.parametrize("most", [127, 32767])
+def test_sums_of_more_than_32_bits(most):
+    """Filter gradients over many pixels with errors at their rail: several parts of rows, each within 32 bits."""
+    rng = np.random.default_rng(3)
+    op = ops.Conv2D((2, 2), Padding(1, 2, 1, 2), raw_accumulator=True)
+    x = rng.choice(np.array([-127, 127], np.int8), (2, 41, 37, 3))
+    e = np.full((2, 21, 19, 5), most, np.int16)
+    e[..., 0] = 32767
+    e[:, ::2, :, 1] = -most
+    x[..., 0], x[:, ::3, :, 1] = 127, -127
+    builder = GraphBuilder("wide")
+    for name, values, format in (("x", x, INT8), ("e", e, IntFormat(16))):
+        builder.input(name, values.shape, format)
+    builder.input("w", (5, 4, 4, 3), INT8)
+    gradient = filter_gradient(builder, Node("y", op, ("x", "w"), ("y",)), "x", "e")
+    inputs = {"x": x, "e": e, "w": np.zeros((5, 4, 4, 3), np.int8)}
+    found = prepared(builder.build([gradient])).run(inputs).outputs[gradient]
+    wanted = twin.convolve_back(x, inputs["w"], e, op)[1]
+    assert np.abs(wanted).max() >= 1 << 31
+    np.testing.assert_array_equal(found, wanted)
 
 
 def _check(op, weights_shape, error_bits):

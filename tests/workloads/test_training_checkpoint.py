@@ -12,7 +12,10 @@ from workloads.training.checkpoint import Checkpoint, CheckpointError, newest, r
 
 
 def _checkpoint(step):
-    state = {"conv.weight": np.arange(24, dtype=np.int32).reshape(2, 3, 4) * step, "bn.running_mean": np.zeros(3, np.int32)}
+    state = {
+        "conv.weight": np.arange(24, dtype=np.int32).reshape(2, 3, 4) * step,
+        "bn.running_mean": np.zeros(3, np.int32),
+    }
     return Checkpoint(step, {"network": "unet", "size": [12, 16]}, state)
 
 
@@ -33,7 +36,10 @@ def test_the_same_state_gives_the_same_bytes_and_only_two_are_kept(tmp_path):
     assert write_checkpoint(tmp_path / "other", _checkpoint(1)).read_bytes() == first
     for step in (2, 3):
         write_checkpoint(tmp_path, _checkpoint(step))
-    assert sorted(path.name for path in tmp_path.glob("*.npz")) == ["checkpoint-00000002.npz", "checkpoint-00000003.npz"]
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == [
+        "checkpoint-00000002.npz",
+        "checkpoint-00000003.npz",
+    ]
     assert newest(tmp_path) == tmp_path / "checkpoint-00000003.npz"
 
 
@@ -60,7 +66,9 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_and_no_part_of_another(tm
         raise OSError(code, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "write_arrays", fails)
-    with pytest.raises(CheckpointError, match="cannot be written: No space left on device; checkpoint-00000002.npz is kept"):
+    with pytest.raises(
+        CheckpointError, match="cannot be written: No space left on device; checkpoint-00000002.npz is kept"
+    ):
         write_checkpoint(tmp_path, _checkpoint(3))
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == before

@@ -68,7 +68,9 @@ def test_a_network_with_batch_norm_stays_the_same_function():
     assert found.clipped == {}
     # The float network again, from the integers: its norms take the measured mean and (L1) deviation.
     parameters = find_parameters(pretrained.graph, preset("paper"))
-    real = {name: np.ldexp(found.arrays[name].astype(np.float64), parameters[name].master_exponent) for name in parameters}
+    real = {
+        name: np.ldexp(found.arrays[name].astype(np.float64), parameters[name].master_exponent) for name in parameters
+    }
     constants = dict(pretrained.graph.tensors)
     for node in pretrained.graph.nodes:
         if node.op.kind == "BatchNorm":
@@ -76,7 +78,9 @@ def test_a_network_with_batch_norm_stays_the_same_function():
                 np.ldexp(found.arrays[f"{node.name}.{part}"].astype(np.float64), -24)
                 for part in ("running_mean", "running_deviation")
             )
-            real |= dict(zip(node.inputs[1:], (real[node.inputs[1]], real[node.inputs[2]], mean, deviation**2), strict=True))
+            real |= dict(
+                zip(node.inputs[1:], (real[node.inputs[1]], real[node.inputs[2]], mean, deviation**2), strict=True)
+            )
     for name, values in real.items():
         constants[name] = replace(constants[name], data=values.astype(np.float32))
     again = _scores(replace(pretrained.graph, tensors=constants), np.ldexp(pixels.astype(np.float32), -6))
