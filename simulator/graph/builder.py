@@ -198,7 +198,7 @@ class GraphBuilder:
     def _output_type(
         self, node: str, op: Op, first: Tensor | None, format: Format | None, quant: QuantParams | None
     ) -> tuple[Format, QuantParams | None]:
-        if isinstance(op, ops.ArgMax) or (isinstance(op, ops.FullyConnected) and op.raw_accumulator):
+        if isinstance(op, ops.ArgMax) or (isinstance(op, ops.Conv2D | ops.FullyConnected) and op.raw_accumulator):
             return format or INT32, quant
         if isinstance(op, ops.Dequantize):
             return FLOAT32, None

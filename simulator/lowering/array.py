@@ -61,7 +61,7 @@ def lower_array(
     _check_shapes(node, (x, weights, bias), y)
     filters = weights.shape[0]
     weight_zero_points = _weight_zero_points(node, weights)
-    if isinstance(op, FullyConnected) and op.raw_accumulator:
+    if isinstance(op, Conv2D | FullyConnected) and op.raw_accumulator:
         requantizer = None
         y = replace(y, format=INT32 if accelerator.arithmetic.accumulator.bits <= 32 else INT64)
     else:
