@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.graph import ops
 from simulator.graph.ops import Op
-from simulator.numerics.formats import FLOAT32, Format, IntFormat
+from simulator.numerics.formats import FLOAT32, INT8, INT32, INT64, UINT8, Format, IntFormat
 from workloads.importers._onnx_draft import Layout, Value
 from workloads.importers._onnx_node import Converter, NodeView, Refused
 from workloads.importers._onnx_reader import format_of
@@ -55,8 +55,16 @@ def broadcast(view: NodeView, *values: Value) -> tuple[tuple[int, ...], Layout, 
     return shape, layout, [operand(view, value, 4, layout) for value in values]
 
 
+def _check_numbers(view: NodeView, x: Value) -> None:
+    """Refuse sums and the like of stored integers, which mean nothing without their scales."""
+    if x.format not in (FLOAT32, INT32, INT64):
+        hint = f"; com.microsoft.QLinear{view.raw.op} would work" if view.raw.op in ("Add", "Mul") else ""
+        raise Refused(f"{view.raw.op} of {x.format}; supported: float32, int32, int64{hint}")
+
+
 def _binary(make: Callable[[], Op], view: NodeView) -> None:
     a, b = view.input(0), view.input(1)
+    _check_numbers(view, a)
     if a.quant != b.quant:
         raise Refused(f"operands of scales {a.quant} and {b.quant}; this operator does not rescale")
     if isinstance(make(), ops.Div) and a.format != FLOAT32:
@@ -68,6 +76,8 @@ def _binary(make: Callable[[], Op], view: NodeView) -> None:
 def _several(make: Callable[[], Op], view: NodeView) -> None:
     """Sum, Max and Min of any number of operands."""
     values = [view.input(position) for position in range(len(view.raw.inputs))]
+    if view.raw.op == "Sum" or values[0].format not in (INT8, UINT8):
+        _check_numbers(view, values[0])
     if len({value.quant for value in values}) > 1:
         raise Refused("operands of several scales; this operator does not rescale")
     if len(values) == 1:
@@ -151,6 +161,8 @@ def _cast(view: NodeView) -> None:
     target: Format | None = format_of(kind)
     if target is None:
         raise Refused(f"attribute to = {kind}; float32, bool and integers are read")
+    if target.bits < 8:
+        raise Refused(f"attribute to = {kind}; integers of 8 bits and more are read")
     if isinstance(x.format, IntFormat) and x.quant is not None:
         x = replace(x, quant=None)
     if target == x.format:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.graph import ops
 from simulator.graph.ops import Arithmetic, Op
-from simulator.numerics.formats import FLOAT32, INT64, Format
+from simulator.numerics.formats import BOOL, FLOAT32, INT64, Format
 from simulator.numerics.quant import QuantParams
 from workloads.importers._onnx_draft import Layout, Value
 from workloads.importers._onnx_node import Converter, NodeView, Refused, axis_of
@@ -75,6 +75,8 @@ def _reduce(make: type[ops.Mean] | type[ops.Sum] | type[ops.ReduceMax], view: No
     if not stated and view.attribute("noop_with_empty_axes", 0):
         view.bind(x)
         return
+    if x.format == BOOL:
+        raise Refused(f"{view.raw.op} of {x.format}; numbers are read")
     if x.quant is not None and make is not ops.ReduceMax:
         raise Refused(f"{make.__name__} of quantized values without a scale of its own")
     axes = sorted({axis_of(axis, rank) for axis in stated} or range(rank))
@@ -181,6 +183,7 @@ def _depth_to_space(view: NodeView) -> None:
 
 def _space_to_depth(view: NodeView) -> None:
     x, block = view.input(0), int(view.attribute("blocksize", 0))
+    view.only("mode", "DCR")
     shape = (x.shape[0], x.shape[1] * block**2, x.shape[2] // block, x.shape[3] // block)
     view.emit(ops.SpaceToDepth(block), [view.image(x)], shape, x.format, Layout.IMAGE, x.quant)
 

@@ -33,10 +33,11 @@ def _output(view: NodeView, scale_at: int, default: Format) -> tuple[QuantParams
 
 
 def _per_axis(view: NodeView, value: Value) -> QuantParams:
-    axis = axis_of(int(view.attribute("axis", 1)), len(value.shape)) if value.shape else 0
     if view.attribute("block_size", 0):
         raise Refused(f"attribute block_size = {view.attribute('block_size')}; supported: 0 (no blocks)")
-    return params_at(view, 1, 2, value, axis if len(value.shape) > axis else None)
+    if view.constant(1, "scale").size == 1:
+        return params_at(view, 1, 2, value)
+    return params_at(view, 1, 2, value, axis_of(int(view.attribute("axis", 1)), len(value.shape)))
 
 
 def _turned(quant: QuantParams, layout: Layout) -> QuantParams:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simulator.errors import BittrueError, NetworkError
 from simulator.numerics.formats import BOOL, FLOAT32, Format, IntFormat
 
-OPSETS = range(7, 27)
+OPSETS = range(7, 29)
 """Versions of ONNX's own operator set that are read."""
 
 _FORMATS: dict[str, Format] = {
