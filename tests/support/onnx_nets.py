@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+
 from support.onnx_models import model, node
 
 Constants = dict[str, Any]

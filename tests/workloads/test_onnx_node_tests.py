@@ -13,9 +13,8 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'bittrue[onnx]'")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'bittrue[oracle]'")
 
-from support.onnx_models import bake, by_us, load, plain
-
 from simulator.errors import NetworkError
+from support.onnx_models import bake, by_us, load, plain
 from workloads.importers.onnx import CONVERTERS
 
 pytestmark = pytest.mark.oracle

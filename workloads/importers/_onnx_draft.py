@@ -95,7 +95,7 @@ class Draft:
             image = layout is Layout.IMAGE
             data = np.ascontiguousarray(value.data.transpose(TO_IMAGE) if image else value.data, value.format.dtype)
             data = data.reshape(layout.shape(value.shape))
-            quant = _turned(value.quant, layout)
+            quant = turned(value.quant, layout)
             name = value.name if value.name not in self.tensors else self.fresh(f"{value.name}/constant")
             self.tensors[name] = Tensor(name, data.shape, value.format, quant, data)
             self.constants[key] = name
@@ -141,8 +141,8 @@ class Draft:
         # One channel, or one pixel: the same bytes in both layouts.
         same = value.shape[1] == 1 or prod(value.shape[2:]) == 1
         op = ops.Reshape(shape) if same else ops.Transpose(TO_IMAGE if target is Layout.IMAGE else TO_FILE)
-        turned = Tensor(output, shape, tensor.format, _turned(value.quant, target))
-        self.emit(f"{value.name}/{suffix}", op, [tensor.name], [turned])
+        result = Tensor(output, shape, tensor.format, turned(value.quant, target))
+        self.emit(f"{value.name}/{suffix}", op, [tensor.name], [result])
         return output
 
     def _node_name(self, name: str) -> str:
@@ -152,7 +152,8 @@ class Draft:
         return name
 
 
-def _turned(quant: QuantParams | None, layout: Layout) -> QuantParams | None:
+def turned(quant: QuantParams | None, layout: Layout) -> QuantParams | None:
+    """Return parameters stated for the file's axes as those of a tensor in a layout."""
     if quant is None or quant.axis is None:
         return quant
     return replace(quant, axis=layout.axis(quant.axis))

@@ -168,7 +168,7 @@ class _Fold:
             self.replaced[node.outputs[0]] = made
 
     def before(self, name: str) -> tuple[RawNode | None, Activation, list[str]]:
-        """Return the operator that writes a tensor that only Q reads, a ReLU between them to be fused, and what goes."""
+        """Return what writes a tensor that only Q reads, a ReLU between them to be fused, and what then goes."""
         node, passed = self.writers.get(name), []
         activation = Activation.NONE
         if node is not None and (found := self.clamp(node)) is not None and self.readers[name] == 1:

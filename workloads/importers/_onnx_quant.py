@@ -9,7 +9,7 @@ import numpy as np
 from simulator.graph import ops
 from simulator.graph.graph import Tensor
 from simulator.numerics.quant import QuantParams
-from workloads.importers._onnx_draft import Value
+from workloads.importers._onnx_draft import Value, turned
 from workloads.importers._onnx_node import NodeView, Refused
 from workloads.importers._onnx_reader import RawModel, RawNode
 
@@ -64,7 +64,7 @@ def as_read(view: NodeView, value: Value, quant: QuantParams) -> Value:
     source = view.draft.read(value, layout)
     tensor = view.draft.tensors[source]
     name = view.draft.fresh(f"{value.name}/as_read")
-    alias = Tensor(name, tensor.shape, tensor.format, quant)
+    alias = Tensor(name, tensor.shape, tensor.format, turned(quant, layout))
     view.draft.emit(f"{value.name}/as_read", ops.Reshape(tensor.shape), [source], [alias])
     return replace(value, quant=quant, held={layout: name})
 

@@ -10,7 +10,7 @@ from simulator.graph import ops
 from simulator.graph.ops import Activation, Arithmetic, Op
 from simulator.numerics.formats import FLOAT32, Format, IntFormat
 from simulator.numerics.quant import QuantParams
-from workloads.importers._onnx_draft import Layout, Value
+from workloads.importers._onnx_draft import Value
 from workloads.importers._onnx_elementwise import broadcast
 from workloads.importers._onnx_images import average_pool, global_average
 from workloads.importers._onnx_node import Converter, NodeView, Refused, axis_of
@@ -38,10 +38,6 @@ def _per_axis(view: NodeView, value: Value) -> QuantParams:
     if view.constant(1, "scale").size == 1:
         return params_at(view, 1, 2, value)
     return params_at(view, 1, 2, value, axis_of(int(view.attribute("axis", 1)), len(value.shape)))
-
-
-def _turned(quant: QuantParams, layout: Layout) -> QuantParams:
-    return quant if quant.axis is None else replace(quant, axis=layout.axis(quant.axis))
 
 
 def _quantize(view: NodeView) -> None:
