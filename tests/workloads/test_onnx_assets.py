@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'bittrue[onnx]'")
+pytest.importorskip("onnx", reason="needs onnx: pip install 'bittrue[onnx]'")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'bittrue[oracle]'")
+
+import onnx
 
 from support.onnx_models import by_onnxruntime, by_us
 from support.onnx_qdq import judge
 from workloads.importers.onnx import OnnxImporter
 
 pytestmark = [pytest.mark.assets, pytest.mark.oracle]
+LOG = logging.getLogger(__name__)
 QOPERATOR = "resnet50_1by2_backbone_qoperator_int8.onnx"
 QDQ = "resnet50_1by2_backbone_qdq_int8.onnx"
 
@@ -36,10 +41,12 @@ def test_qdq_backbone_by_the_rule(assets):
     verdict = judge(onnx.load(assets / QDQ), network, feeds)
     (ours,) = by_us(network, feeds)
     ends = {key: int((ours != stored[key]).sum()) for key in ("noopt", "opt")}
-    print(
+    LOG.info(
         f"{verdict.operators} operators, {verdict.values} values, {verdict.differing} differ by 1 within 1e-3 of a tie"
     )
-    print(f"end to end, of {ours.size} values: {ends['noopt']} differ with optimisation off, {ends['opt']} with it on")
+    LOG.info(
+        f"end to end, of {ours.size} values: {ends['noopt']} differ with optimisation off, {ends['opt']} with it on"
+    )
     assert verdict.wrong == []
     assert verdict.operators == 71
     assert ends["opt"] == 0

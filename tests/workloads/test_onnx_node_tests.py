@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'bittrue[onnx]'")
+pytest.importorskip("onnx", reason="needs onnx: pip install 'bittrue[onnx]'")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'bittrue[oracle]'")
+
+import onnx
 
 from simulator.errors import NetworkError
 from support.onnx_models import bake, by_us, load, plain

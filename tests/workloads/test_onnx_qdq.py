@@ -61,8 +61,11 @@ def chain(*middle, zero=5, bias=True, opset=17):
 
 @pytest.mark.parametrize(
     ("middle", "activation"),
-    [((), Activation.NONE), ((node("Relu", ["c"], "r"),), Activation.RELU)]
-    + [((node("Clip", ["c", "none", "six"], "r"),), Activation.RELU6)],
+    [
+        ((), Activation.NONE),
+        ((node("Relu", ["c"], "r"),), Activation.RELU),
+        ((node("Clip", ["c", "none", "six"], "r"),), Activation.RELU6),
+    ],
 )
 def test_an_activation_is_fused(middle, activation):
     proto, feeds = chain(*middle)

@@ -120,6 +120,8 @@ def raw_model(model: Any, place: str) -> RawModel:
             f"{place}: operator set {opset} of ONNX; read are {OPSETS[0]} to {OPSETS[-1]} "
             f"(onnx.version_converter rewrites a model for another)"
         )
+    if not model.graph.output:
+        raise NetworkError(f"{place}: not an ONNX model, or damaged (no output)")
     if model.functions:
         from onnx.inliner import inline_local_functions
 
