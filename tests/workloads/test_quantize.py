@@ -20,7 +20,7 @@ from workloads.nets.layers import same_padding
 from workloads.network import ImageInput, Network
 from workloads.quantization.float_execute import run_float
 from workloads.quantization.float_ops import FUNCTIONS
-from workloads.quantization.quantize import calibration_inputs
+from workloads.quantization.calibration_set import calibration_set
 from workloads.quantization.scales import affine_params, filter_params
 from workloads.quantization.simplify import simplify
 
@@ -247,7 +247,7 @@ def test_several_images_widen_the_ranges():
     net = small_network()
     images = [draw_pixels(seed) for seed in range(3)]
     graph = net.quantize(images).graph
-    assert calibration_inputs(net, np.stack(images))[2]["image"].shape == (1, 6, 7, 3)
+    assert list(calibration_set(net, np.stack(images)))[2]["image"].shape == (1, 6, 7, 3)
     highest = max(run_float(net.graph, prepare_image(net, image)).outputs["big"].max() for image in images)
     big = graph.tensors["big"]
     assert big.scale * (127 - big.zero_point) >= highest - big.scale
