@@ -18,9 +18,9 @@ from workloads.images import demo_photo, prepare_image
 from workloads.load import load_network
 from workloads.nets.layers import same_padding
 from workloads.network import ImageInput, Network
+from workloads.quantization.calibration_set import calibration_set
 from workloads.quantization.float_execute import run_float
 from workloads.quantization.float_ops import FUNCTIONS
-from workloads.quantization.calibration_set import calibration_set
 from workloads.quantization.scales import affine_params, filter_params
 from workloads.quantization.simplify import simplify
 
