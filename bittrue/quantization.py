@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import InputError
-from simulator.numerics.modes import RequantizerKind
+from simulator.numerics.modes import RequantizerKind, RoundingMode
 from workloads.quantization.options import SHIFT_SCHEMES, QuantizeOptions
 
 
@@ -35,6 +35,9 @@ def choose_quantization(accelerator: Accelerator, scheme: str | None, calibratio
             return Quantization(calibration=QuantizeOptions(calibration=calibration).calibration)
         options = QuantizeOptions(SHIFT_SCHEMES[0], calibration)
         needs = f"{accelerator.name} requantizes by shifts: scheme {options.scheme} (--scheme {suitable})"
+        if accelerator.arithmetic.requantizer.rounding is RoundingMode.STOCHASTIC:
+            needs += "; it rounds stochastically, as in training: --set arithmetic.requantizer.rounding=ties_pos rounds"
+            needs += " to nearest"
         return Quantization(options.scheme, options.calibration, needs)
     options = QuantizeOptions(scheme, calibration)
     if shifts and not options.is_power_of_two:

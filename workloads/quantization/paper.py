@@ -71,7 +71,7 @@ def fixed_point_norm(
 
 
 def on_grid(values: NDArray[np.float64], bits: int, least: int | None = None) -> NDArray[np.float64]:
-    """Return 2 * UQ(x / 2, bits): multiples of 2^(2 - bits) within +-2, half up; a coarser grid where those are too few.
+    """Return 2 * UQ(x / 2, bits): multiples of 2^(2 - bits) within +-2, half up; coarser where +-2 is too little.
 
     `least` is the least multiple, 1 where the values divide. Source: paper eq. 2 and 14. The values stay within +-2 in
     networks trained so; others take the least power of two that holds them.
