@@ -1,8 +1,9 @@
 """Holistically-nested edge detection: a trained VGG16 with a head for edges, from the weights in `BITTRUE_ASSETS`.
 
 Xie and Tu, ICCV 2015. Five side outputs of the VGG16 stages, each a 1x1 convolution, are enlarged to the image and
-fused by a 1x1 convolution into the logit of an edge. Here the first convolution pads one pixel, not 35, and side outputs
-are enlarged by bilinear resizes, not by fixed transposed convolutions that are cropped: another border, the same inside.
+fused by a 1x1 convolution into the logit of an edge. Here the first convolution pads one pixel, not 35, and side
+outputs are enlarged by bilinear resizes, not by fixed transposed convolutions that are cropped: another border, the
+same inside.
 """
 
 from __future__ import annotations
