@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from accel_models.load import load_accelerator
     from bittrue import networks
     from bittrue.api import PreparedRun, prepare, simulate
+    from bittrue.fitting.fit import fit
     from bittrue.run import Run
     from simulator.accelerator.spec import Accelerator
     from simulator.errors import BittrueError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOME = {
     "load_network": "workloads.load",
     "load_accelerator": "accel_models.load",
+    "fit": "bittrue.fitting.fit",
     "simulate": "bittrue.api",
     "prepare": "bittrue.api",
     "PreparedRun": "bittrue.api",
@@ -46,6 +48,7 @@ __all__ = [
     "Network",
     "PreparedRun",
     "Run",
+    "fit",
     "load_accelerator",
     "load_network",
     "networks",
