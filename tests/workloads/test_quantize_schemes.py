@@ -343,3 +343,13 @@ def test_every_bias_is_int32_and_fits():
             bias = quantized.graph.tensors[node.inputs[2]]
             assert bias.format == INT32
             assert np.abs(bias.data.astype(np.int64)).max() < 2**30
+
+
+def test_the_papers_weights_round_half_up():
+    net = Author((1, 2, 2, 8))
+    halves = np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 100.5, -127.5], np.float32) / 128  # in steps of 2^-7
+    weights = net.builder.constant("conv.w", halves.reshape(1, 1, 1, 8))
+    net.builder.output(net.builder.add(ops.Conv2D(), net.x, weights, name="conv"))
+    graph = net.network().quantize(np.ones((1, 2, 2, 8), np.float32), scheme="paper").graph
+    assert graph.tensors["conv.w"].scale == 2.0**-7
+    assert graph.tensors["conv.w"].data.reshape(-1).tolist() == [-2, -1, 0, 1, 2, 3, 101, -127]
