@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bittrue.api import PreparedRun, prepare, simulate
     from bittrue.fitting.fit import fit
     from bittrue.run import Run
+    from bittrue.sweeping.run import sweep
     from simulator.accelerator.spec import Accelerator
     from simulator.errors import BittrueError
     from simulator.graph.builder import GraphBuilder
@@ -31,6 +32,7 @@ _HOME = {
     "load_network": "workloads.load",
     "load_accelerator": "accel_models.load",
     "fit": "bittrue.fitting.fit",
+    "sweep": "bittrue.sweeping.run",
     "simulate": "bittrue.api",
     "prepare": "bittrue.api",
     "PreparedRun": "bittrue.api",
@@ -54,6 +56,7 @@ __all__ = [
     "networks",
     "prepare",
     "simulate",
+    "sweep",
 ]
 
 

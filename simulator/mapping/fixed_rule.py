@@ -29,7 +29,8 @@ def fixed_rule(work: ArrayWork, device: Device) -> LayerMapping | None:
     if mapping.k == g.k and mapping.channels == g.filters:
         shared = [replace(mapping, groups=n) for n in range(g.groups, 0, -1) if g.groups % n == 0]
         mapping = _first(shared, work, device) or mapping
-    return _first((replace(mapping, rows=rows) for rows in even_parts(g.out_height)), work, device)
+    tall = _first((replace(mapping, rows=rows) for rows in even_parts(g.out_height)), work, device)
+    return _with_residency(tall or mapping)
 
 
 def _start(work: ArrayWork, device: Device) -> LayerMapping | None:
@@ -41,8 +42,8 @@ def _start(work: ArrayWork, device: Device) -> LayerMapping | None:
         k=g.k,
         groups=1,
         order=LoopOrder.INPUTS_RESIDENT,
-        input_residency=Residency.TILE,
-        weight_residency=Residency.LAYER,
+        input_residency=Residency.CHUNK,
+        weight_residency=Residency.CHUNK,
         extent=(g.groups, g.batch, g.out_height, g.out_width, g.filters, g.k),
     )
     sizes = ((cols, k) for cols in even_parts(g.out_width) for k in k_sizes(g, device.rows))
@@ -50,7 +51,7 @@ def _start(work: ArrayWork, device: Device) -> LayerMapping | None:
 
 
 def _first(mappings: Iterable[LayerMapping], work: ArrayWork, device: Device) -> LayerMapping | None:
-    return next((m for m in map(_with_residency, mappings) if _fits(m, work, device)), None)
+    return next((m for m in mappings if _fits(m, work, device)), None)
 
 
 def _with_residency(mapping: LayerMapping) -> LayerMapping:
