@@ -52,8 +52,12 @@ def run(
         ),
     ] = None,
     calibration: Annotated[
-        str, typer.Option(help="Range of a float network's activations: minmax, percentile, mse or kl.")
-    ] = "minmax",
+        str | None,
+        typer.Option(
+            help="Range of a float network's activations: minmax (the default), percentile, mse or kl.",
+            show_default=False,
+        ),
+    ] = None,
     timing_only: Annotated[bool, typer.Option("--timing-only", help="Do not compute values.")] = False,
     values_only: Annotated[bool, typer.Option("--values-only", help="Do not compute time and energy.")] = False,
     keep_tensors: Annotated[bool, typer.Option("--keep-tensors", help="Save every intermediate tensor.")] = False,
@@ -83,19 +87,20 @@ def run(
     from simulator.errors import InputError
 
     _check_choices(timing_only, values_only, keep_tensors, input_file)
-    if activity and (timing_only or input_file is None):
-        raise InputError("--activity needs values: give -i and leave --timing-only out")
+    for option, given in (("--activity", activity), ("--scheme", scheme), ("--calibration", calibration)):
+        if given and (timing_only or input_file is None):
+            raise InputError(f"{option} needs values: give -i and leave --timing-only out")
     _check_files(input_file, output)
     widths = _widths(sweep, values=input_file is not None and not timing_only)
     began = time.perf_counter()
     device = load_device(accelerator, changes or [])
-    quantization = choose_quantization(device, scheme, calibration)
+    quantization = choose_quantization(device, scheme, calibration or "minmax")
     values = input_file is not None and not timing_only
     with RunProgress(stderr()) as progress:
         progress.phase("load", network)
         loaded = load_named_network(network, net or [], seed if values else None)
-        if scheme is not None and not loaded.is_float:
-            raise InputError(f"--scheme {scheme}: {loaded.name} is integer already; it runs as it is")
+        if (scheme or calibration) and not loaded.is_float:
+            raise InputError(f"--scheme and --calibration: {loaded.name} is integer already; it runs as it is")
         options = {"values_only": values_only, "timing_only": not values, "keep_tensors": keep_tensors}
         result = _simulate(
             loaded,

@@ -85,6 +85,13 @@ def test_an_integer_network_takes_no_scheme(tmp_path):
     assert "is integer already" in result.stderr
 
 
+@pytest.mark.parametrize("option", [("--scheme", "affine"), ("--calibration", "mse")])
+def test_time_alone_takes_neither(option):
+    result = CliRunner().invoke(app, ["run", "unet", "--net", "size=32", "-a", "edge_32x32", *option])
+    assert result.exit_code == 2
+    assert f"{option[0]} needs values" in result.stderr
+
+
 def test_any_shift_scheme_suits_a_device_that_shifts():
     shifting = device(arithmetic__requantizer="power_of_two")
     assert choose_quantization(shifting, "paper", "kl").calibration == "kl"
