@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simulator.execution.broadcast import broadcast_rows, flat
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.execution.lookup import unsigned
+from simulator.execution.shifts import shifted_product, shifted_sum
 from simulator.graph.ops import Add, Maximum, Minimum, Mul, PRelu, Sub
 from simulator.kernels import elementwise as kernels
 from simulator.kernels import float_rescale
@@ -19,6 +20,7 @@ from simulator.kernels.pairs import look_up_pairs
 from simulator.lowering.elementwise import AddConstants, ExtremumConstants, MulConstants, PReluConstants
 from simulator.lowering.float_rescale import FloatAddConstants, FloatMulConstants
 from simulator.lowering.layer import Layer
+from simulator.lowering.shifts import ShiftAddConstants, ShiftMulConstants
 
 Arrays = Sequence[NDArray[Any] | None]
 Kernel = Callable[[NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any]], None]
@@ -63,6 +65,11 @@ def pair_table(
 
 def _add(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult:
     c = layer.constants
+    if isinstance(c, ShiftAddConstants):
+        a, b = arrays
+        assert a is not None
+        assert b is not None
+        return LayerResult((shifted_sum(c, a, b, layer.outputs[0], context),))
     if isinstance(c, FloatAddConstants):
         floats = (c.ratio_a, c.ratio_b, c.fixed, float(c.minimum), float(c.maximum), float(c.a_first))
         return _binary(layer, arrays, float_rescale.add, floats)
@@ -73,6 +80,11 @@ def _add(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult
 
 def _mul(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult:
     c = layer.constants
+    if isinstance(c, ShiftMulConstants):
+        a, b = arrays
+        assert a is not None
+        assert b is not None
+        return LayerResult((shifted_product(c, a, b, layer.outputs[0], context),))
     if isinstance(c, FloatMulConstants):
         zero_a, zero_b, zero_out = map(float, c.zero_points)
         floats = (zero_a, zero_b, c.ratio, zero_out, float(c.minimum), float(c.maximum))
