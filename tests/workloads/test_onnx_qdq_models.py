@@ -8,6 +8,10 @@ import pytest
 pytest.importorskip("onnx", reason="needs onnx: pip install 'bittrue[onnx]'")
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'bittrue[oracle]'")
 
+import onnx
+
+import bittrue
+from simulator.errors import UnsupportedOp
 from simulator.graph import ops
 from simulator.graph.ops import Activation
 from support import onnx_nets
@@ -80,8 +84,6 @@ def test_an_activation_is_fused(middle, activation):
 def test_accumulators_that_are_not_quantized_are_dequantized():
     proto, feeds = chain()
     del proto.graph.node[-1], proto.graph.output[:]
-    import onnx
-
     proto.graph.output.append(onnx.helper.make_tensor_value_info("c", onnx.TensorProto.FLOAT, [1, 5, 7, 6]))
     network = load(proto)
     kinds = [n.op.kind for n in network.graph.nodes if not isinstance(n.op, ops.Transpose | ops.Reshape)]
@@ -94,8 +96,6 @@ def test_accumulators_that_are_not_quantized_are_dequantized():
 def test_weights_kept_in_float_are_quantized_at_import():
     proto, feeds = chain()
     weights = next(t for t in proto.graph.initializer if t.name == "w")
-    import onnx
-
     stored = onnx.numpy_helper.to_array(weights)
     scale = next(onnx.numpy_helper.to_array(t) for t in proto.graph.initializer if t.name == "sw")
     weights.CopyFrom(onnx.numpy_helper.from_array((stored * scale.reshape(-1, 1, 1, 1)).astype(np.float32), "w"))
@@ -105,3 +105,32 @@ def test_weights_kept_in_float_are_quantized_at_import():
     np.testing.assert_array_equal(by_us(network, feeds)[0], by_us(load(chain()[0]), feeds)[0])
     constants = [t.data for t in network.graph.tensors.values() if t.data is not None and t.data.ndim == 4]
     np.testing.assert_array_equal(constants[0].transpose(0, 3, 1, 2), stored)
+
+
+def test_a_batch_norm_between_is_the_hosts():
+    proto, feeds = chain(
+        node("BatchNormalization", ["c", "gamma", "beta", "beta", "gamma"], "n"), node("Relu", ["n"], "r")
+    )
+    for name, value in (("gamma", [0.5, 1, -1, 2, 1.5]), ("beta", [0.1, 0, -0.2, 0.3, 0])):
+        values = np.abs(np.array(value, np.float32)) if name == "gamma" else np.array(value, np.float32)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    network = load(proto)
+    (ours,), (theirs,) = by_us(network, feeds), by_onnxruntime(proto, feeds)
+    apart = np.abs(ours.astype(int) - theirs)
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.01  # the bias is rounded to units of the accumulator
+
+
+def test_a_convolution_that_stays_in_float_is_refused():
+    proto, _ = chain()
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((5, 4, 3, 3), np.float32), "real"))
+    proto.graph.node[2].input[1] = "real"
+    with pytest.raises(UnsupportedOp, match=r"Conv_c \(Conv2D\): in float32, in a network with quantized operators"):
+        load(proto)
+
+
+def test_a_saved_network_gives_the_same_bits(tmp_path):
+    proto, feeds = onnx_nets.deeplab_like()
+    network = load(onnx_nets.quantized(proto, feeds, "QDQ"))
+    again = bittrue.load_network(network.save(tmp_path / "saved.npz"))
+    np.testing.assert_array_equal(by_us(again, feeds)[0], by_us(network, feeds)[0])

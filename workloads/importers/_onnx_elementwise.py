@@ -149,9 +149,24 @@ def _batch_norm(view: NodeView) -> None:
     layout = Layout.IMAGE if len(x.shape) == 4 else Layout.FILE
     if len(x.shape) not in (2, 4):
         raise Refused(f"a batch norm on shape {list(x.shape)}; two or four axes are read")
+    if view.quantized:
+        _affine(view, x, layout)
+        return
     parameters = [view.constant_tensor(f"p{i}", view.constant(i, "parameter").astype(np.float32)) for i in range(1, 5)]
     op = ops.BatchNorm(float(view.attribute("epsilon", 1e-5)))
     view.emit(op, [view.read(x, layout), *parameters], x.shape, FLOAT32, layout)
+
+
+def _affine(view: NodeView, x: Value, layout: Layout) -> None:
+    """Emit a batch norm as a product and a sum, which the host computes."""
+    gamma, beta, mean, variance = (view.constant(i, "parameter").astype(np.float64) for i in range(1, 5))
+    gain = gamma / np.sqrt(variance + float(view.attribute("epsilon", 1e-5)))
+    factors = [
+        view.constant_tensor(n, v.astype(np.float32)) for n, v in (("gain", gain), ("offset", beta - mean * gain))
+    ]
+    shape = layout.shape(x.shape)
+    scaled = view.step(ops.Mul(), [view.read(x, layout), factors[0]], shape, FLOAT32, "scaled")
+    view.emit(ops.Add(), [scaled, factors[1]], x.shape, FLOAT32, layout)
 
 
 def _cast(view: NodeView) -> None:

@@ -30,6 +30,8 @@ class NodeView:
     values: dict[str, Value]
     draft: Draft
     opset: int
+    quantized: bool = False
+    """Whether the network has quantized values: what stays float32 in it is for the host."""
 
     # ------------------------------------------------------------ inputs
 

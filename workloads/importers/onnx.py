@@ -7,7 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from simulator.errors import NetworkError, Unsupported, UnsupportedOp
+from simulator.graph import ops
 from simulator.graph.graph import Graph, Tensor
+from simulator.numerics.formats import FLOAT32
+from simulator.records.run import Segmentation
+from workloads.counting import ARRAY_OPS
 from workloads.importers import (
     _onnx_array_ops,
     _onnx_elementwise,
@@ -66,7 +70,13 @@ class OnnxImporter:
         model = read_model(path)
         with guarded(path), _named(path):
             graph = _Import(str(path), path.stem, model).graph()
-            return Network(graph, image=image_input(graph, model.metadata), segmentation=recognise_segmentation(graph))
+            return Network(graph, image=image_input(graph, model.metadata), segmentation=_label_map(graph))
+
+
+def _label_map(graph: Graph) -> Segmentation | None:
+    """Return how to draw a map of labels; scores have channels first here, which a picture does not take."""
+    found = recognise_segmentation(graph)
+    return found if found is not None and len(graph.tensors[found.output].shape) == 3 else None
 
 
 @contextmanager
@@ -89,6 +99,7 @@ class _Import:
         self.problems: list[Unsupported] = []
         self.notes: list[str] = []
         self.model = fold_qdq(model, self.problems)
+        self.quantized = any(node.op in ("QuantizeLinear", "DequantizeLinear") for node in self.model.nodes)
         names = {name for node in self.model.nodes for name in (*node.inputs, *node.outputs)}
         self.draft = Draft(frozenset(value.name for value in model.outputs), reserved=names)
         self.values: dict[str, Value] = {}
@@ -108,10 +119,24 @@ class _Import:
         if not self.problems:
             for value in self.model.outputs:
                 self.output(value)
+        self.check_floats()
         if self.problems:
             raise UnsupportedOp(self.problems, self.place)
         outputs = tuple(value.name for value in self.model.outputs)
         return Graph(self.name, self.used(), tuple(self.draft.nodes), inputs, outputs, tuple(self.notes))
+
+    def check_floats(self) -> None:
+        """Refuse convolutions and products that stay in float32 in a network that is otherwise quantized."""
+        if not any(isinstance(node.op, ops.Quantize | ops.Dequantize) for node in self.draft.nodes):
+            return
+        for node in self.draft.nodes:
+            if isinstance(node.op, ARRAY_OPS) and self.draft.tensors[node.inputs[0]].format == FLOAT32:
+                reason = (
+                    "in float32, in a network with quantized operators: its input and weights are to come from "
+                    "DequantizeLinear, and its output to go to QuantizeLinear alone (a ReLU between them is fused); "
+                    "or load the float model and call net.quantize(images)"
+                )
+                self.refuse(node.name, node.op.kind, reason)
 
     def used(self) -> dict[str, Tensor]:
         names = {name for node in self.draft.nodes for name in (*node.inputs, *node.outputs)}
@@ -187,7 +212,7 @@ class _Import:
     def converted(self, raw: RawNode, kind: str) -> None:
         if kind not in CONVERTERS:
             raise Refused("this operator is not supported; docs/onnx.md lists those that are")
-        CONVERTERS[kind](NodeView(raw, self.values, self.draft, self.model.opset))
+        CONVERTERS[kind](NodeView(raw, self.values, self.draft, self.model.opset, self.quantized))
 
     def known(self, raw: RawNode) -> bool:
         """Whether the operator's result is known now: a constant, or computed from constants alone."""
