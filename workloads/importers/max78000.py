@@ -69,7 +69,8 @@ def build_unet(name: str, arrays: Mapping[str, NDArray[Any]]) -> Graph:
     -------
     Graph
         From ``input`` int8 [48, 88, 88] (channels first and no batch, as the chip takes it; pixel - 128, channel
-        3 * (4 * row + column) + colour of the 4 x 4 fold) to ``output`` int8 [64, 88, 88] (channel 4 * (4 * row + column) + class).
+        3 * (4 * row + column) + colour of the 4 x 4 fold) to ``output`` int8 [64, 88, 88] (channel
+        4 * (4 * row + column) + class).
 
     Raises
     ------
