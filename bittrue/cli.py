@@ -6,6 +6,7 @@ import typer
 
 from bittrue.commands.catalogue import accelerators, networks
 from bittrue.commands.explain import explain
+from bittrue.commands.export import export
 from bittrue.commands.mapping import mapping
 from bittrue.commands.report import report
 from bittrue.commands.run import run
@@ -22,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 a comparison or check that failed, 2 bad input.",
 )
-for _command in (run, accelerators, networks, mapping, explain, report, scalesim, warmup):
+for _command in (run, accelerators, networks, mapping, explain, report, scalesim, export, warmup):
     app.command()(_command)
 
 

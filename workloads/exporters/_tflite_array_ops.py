@@ -81,17 +81,14 @@ def _transpose_conv(context: Context, node: Node) -> None:
     assert isinstance(op, TransposeConv2D)
     weights = weights_of(x, context.input(node, 1))
     bias = bias_of(x, weights, context.optional(node, 2))
-    kernel = weights.shape[1:3]
     start = (op.padding.top, op.padding.left)
-    axes = list(zip(op.output_size, kernel, op.stride, strict=True))
-    scheme, written = None, y
-    if start == (0, 0):
-        scheme = VALID
-    elif start == tuple(same_padding(n, k, s, 1)[0] for n, k, s in axes):
-        scheme = SAME
-    else:
+    scheme, written = _transpose_scheme(op, x.shape[1:3], weights.shape[1:3]), y
+    if scheme is None:
         # The whole result, and the part that is wanted cut from it.
-        size = [first + n for first, n in zip(start, op.output_size, strict=True)]
+        axes = zip(x.shape[1:3], op.stride, weights.shape[1:3], start, op.output_size, strict=True)
+        size = [max((n - 1) * s + k, first + wanted) for n, s, k, first, wanted in axes]
+        if _transpose_scheme(TransposeConv2D(op.stride, (size[0], size[1])), x.shape[1:3], weights.shape[1:3]) is None:
+            raise Refused(f"output size {op.output_size} reaches further past the input than TFLite allows")
         written = context.fresh(y, "whole", shape=(y.shape[0], *size, y.shape[3]))
     context.emit(
         "TRANSPOSE_CONV",
@@ -106,6 +103,16 @@ def _transpose_conv(context: Context, node: Node) -> None:
     if scheme is None:
         begin, size_ = context.ints(node.name, "begin", (0, *start, 0)), context.ints(node.name, "cut", y.shape)
         context.emit("SLICE", [written, begin, size_], [y], "SliceOptions")
+
+
+def _transpose_scheme(op: TransposeConv2D, size: tuple[int, ...], kernel: tuple[int, ...]) -> int | None:
+    """Return SAME or VALID, of which the forward convolution takes the output to the input (transpose_conv.cc)."""
+    axes = list(zip(size, op.output_size, kernel, op.stride, (op.padding.top, op.padding.left), strict=True))
+    if all(first == 0 and (out - k + s) // s == n for n, out, k, s, first in axes):
+        return VALID
+    if all(first == same_padding(out, k, s, 1)[0] and -(-out // s) == n for n, out, k, s, first in axes):
+        return SAME
+    return None
 
 
 def _fully_connected(context: Context, node: Node) -> None:

@@ -48,6 +48,10 @@ def tflite_bytes(graph: Graph, path: Path) -> bytes:
         try:
             if writer is None:
                 raise Refused("TFLite has no such operator")
+            if getattr(node.op, "arithmetic", "") == "float32":
+                raise Refused(
+                    "it rescales in float32, as ONNX Runtime does; TFLite's kernel has a multiplier and a shift"
+                )
             writer(context, node)
         except Refused as reason:
             problems.append(Unsupported(node.name, node.op.kind, str(reason)))
