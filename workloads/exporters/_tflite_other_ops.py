@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -115,18 +115,22 @@ def _slice(context: Context, node: Node) -> None:
     assert isinstance(op, ops.Slice)
     masks = {"BeginMask": _mask(v is None for v in op.begin), "EndMask": _mask(v is None for v in op.end)}
     masks["ShrinkAxisMask"] = _mask(axis in op.squeeze for axis in range(len(op.begin)))
-    bounds = {"begin": [v or 0 for v in op.begin], "end": [v or 0 for v in op.end], "strides": op.step}
+    bounds: dict[str, ArrayLike] = {
+        "begin": [v or 0 for v in op.begin],
+        "end": [v or 0 for v in op.end],
+        "strides": op.step,
+    }
     _with_constants("STRIDED_SLICE", "StridedSliceOptions", bounds, context, node, **masks)
 
 
-def _mask(bits: object) -> int:
-    return sum(1 << position for position, bit in enumerate(bits) if bit)  # type: ignore[arg-type]
+def _mask(bits: Iterable[bool]) -> int:
+    return sum(1 << position for position, bit in enumerate(bits) if bit)
 
 
 def _split(context: Context, node: Node) -> None:
     op = node.op
     assert isinstance(op, ops.Split)
-    constants = {"sizes": op.sizes, "axis": op.axis}
+    constants: dict[str, ArrayLike] = {"sizes": op.sizes, "axis": op.axis}
     _with_constants("SPLIT_V", "SplitVOptions", constants, context, node, NumSplits=len(op.sizes))
 
 

@@ -1,7 +1,8 @@
 """An integer network as ONNX (QOperator): ONNX Runtime gives the integers of our run with requantizer ``float32``.
 
 Only what ONNX Runtime computes with the same integers is written: convolutions and products (QLinearConv forms its
-factor and rounds in float32), and what moves or compares values. Sums, means and bilinear resizing have another arithmetic there.
+factor and rounds in float32), and what moves or compares values. Sums, means and bilinear resizing have another
+arithmetic there.
 """
 
 from __future__ import annotations

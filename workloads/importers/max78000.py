@@ -91,9 +91,9 @@ def _check(arrays: Mapping[str, NDArray[Any]]) -> None:
             wanted[f"{layer}.b"] = (shape[1] if layer.startswith("upconv") else shape[0],), "int32"
     problems = [f"{key} is missing" for key in wanted if key not in arrays]
     problems += [f"{key} is not of this network" for key in arrays if key not in wanted]
-    for key, (shape, dtype) in wanted.items():
-        if key in arrays and (arrays[key].shape != shape or str(arrays[key].dtype) != dtype):
-            problems.append(f"{key} is {arrays[key].dtype} {list(arrays[key].shape)}, not {dtype} {list(shape)}")
+    for key, (sizes, dtype) in wanted.items():
+        if key in arrays and (arrays[key].shape != sizes or str(arrays[key].dtype) != dtype):
+            problems.append(f"{key} is {arrays[key].dtype} {list(arrays[key].shape)}, not {dtype} {list(sizes)}")
         elif key.endswith(".shift") and key in arrays and int(arrays[key]) not in _SHIFTS:
             problems.append(f"{key} is {int(arrays[key])}, outside {_SHIFTS[0]} to {_SHIFTS[-1]}")
     if problems:
