@@ -78,7 +78,7 @@ def test_mobilenet_dilates_for_a_finer_output(stride, side):
     ("name", "keywords"),
     [
         ("resnet50", {"size": 33}),
-        ("vgg16", {"size": 224, "width": 0.01}),
+        ("vgg16", {"size": 32}),
         ("mobilenet_v2", {"size": 33, "width": 0.1}),
         ("fcn_resnet50", {"size": 33, "aux": True}),
         (DEEPLAB, {"size": 33, "aux": True}),
@@ -149,5 +149,4 @@ def test_pretrained_convolutions_give_torch_s_features(layout, assets):
     x = functional.relu(functional.conv2d(x, *head("fc6"), padding=0 if layout == "caffe" else 3))
     scores = functional.conv2d(functional.relu(functional.conv2d(x, *head("fc7"))), *head("score_fr"))
     for found, expected in ((seen["pool5"], pooled), (seen["score_fr"], scores.numpy().transpose(0, 2, 3, 1))):
-        scale = max(1.0, float(np.abs(expected).max()))  # float32 of sums in the hundreds
-        np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=1e-3)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)

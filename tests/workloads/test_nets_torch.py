@@ -16,7 +16,7 @@ nets = pytest.importorskip("support.torch_nets")
 CLASSES = 5
 NETWORKS = {
     "resnet50": (lambda: nets.ResNet50(8, classes=CLASSES), {"size": (64, 49)}, ["fc"]),
-    "vgg16": (lambda: nets.Vgg16(8, 512, CLASSES), {"size": 224}, ["classifier.6"]),
+    "vgg16": (lambda: nets.Vgg16(8, 512, CLASSES), {"size": (32, 448)}, ["classifier.6"]),
     "fcn_resnet50": (
         lambda: nets.Segmentation(8, CLASSES, "fcn"),
         {"size": (49, 65), "aux": True},

@@ -31,7 +31,7 @@ def vgg16(
     Parameters
     ----------
     size
-        Side of the square image, or (height, width); a 32nd of each side, rounded down, is a multiple of 7.
+        Side of the square image, or (height, width); a 32nd of each side, rounded down, is 1 or a multiple of 7.
     classes
         Number of classes.
     width
@@ -50,8 +50,8 @@ def vgg16(
     name = "vgg16"
     check_classes(name, classes)
     sides = image_size(name, size)
-    if any(side // 32 % _POOLED or side < 32 * _POOLED for side in sides):
-        raise NetworkError(f"{name}: a 32nd of each side is a multiple of {_POOLED}, as of 224 or 448; not {size!r}")
+    if any(side // 32 != 1 and (side < 32 or side // 32 % _POOLED) for side in sides):
+        raise NetworkError(f"{name}: a 32nd of each side is 1 or a multiple of {_POOLED}, as of 224; not {size!r}")
     net = NetBuilder(name, sides, weight_source(weights, seed))
     x, index = net.image, 0
     for stage, (repeats, channels) in enumerate(_STAGES, 1):
@@ -62,13 +62,21 @@ def vgg16(
             index += 2
         x = net.max_pool(x, f"pool{stage}", 2, 2, Padding())
         index += 1
-    height, width_of_map = (side // _POOLED for side in net.size(x))
-    if (height, width_of_map) != (1, 1):
-        window = (height, width_of_map)
-        x = net.graph.add(ops.AveragePool2D(window, window), x, name="avgpool")
+    x = _pooled(net, x)
     hidden = scaled(name, 4096, width)
     x = net.relu(net.conv(x, "classifier.0", hidden, _POOLED, padding=Padding(), bias=True))
     x = net.graph.add(ops.Reshape((1, hidden)), x, name="flat")
     x = net.relu(net.linear(x, "classifier.3", hidden))
     net.linear(x, "classifier.6", classes, role="linear")
     return net.classifier(IMAGENET)
+
+
+def _pooled(net: NetBuilder, x: str) -> str:
+    """Adaptive average pool to 7x7: means of equal windows, or a single row or column repeated."""
+    height, width = net.size(x)
+    window = max(1, height // _POOLED), max(1, width // _POOLED)
+    if window != (1, 1):
+        x = net.graph.add(ops.AveragePool2D(window, window), x, name="avgpool")
+    if net.size(x) != (_POOLED, _POOLED):
+        x = net.graph.add(ops.ResizeNearest((_POOLED, _POOLED)), x, name="avgpool.repeated")
+    return x
