@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bittrue.commands.catalogue import accelerators, networks
+from bittrue.commands.compare import compare
 from bittrue.commands.explain import explain
 from bittrue.commands.fit import fit
 from bittrue.commands.mapping import mapping
@@ -24,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 a comparison or check that failed, 2 bad input.",
 )
-for _command in (run, accelerators, networks, mapping, explain, report, sweep, fit, scalesim, warmup):
+for _command in (run, accelerators, networks, mapping, explain, report, compare, sweep, fit, scalesim, warmup):
     app.command()(_command)
 
 
