@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from accel_models.load import load_accelerator
     from bittrue import networks
     from bittrue.api import PreparedRun, prepare, simulate
+    from bittrue.fitting.fit import fit
     from bittrue.run import Run
+    from bittrue.sweeping.run import sweep
     from simulator.accelerator.spec import Accelerator
     from simulator.errors import BittrueError
     from simulator.graph.builder import GraphBuilder
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _HOME = {
     "load_network": "workloads.load",
     "load_accelerator": "accel_models.load",
+    "fit": "bittrue.fitting.fit",
+    "sweep": "bittrue.sweeping.run",
     "simulate": "bittrue.api",
     "prepare": "bittrue.api",
     "PreparedRun": "bittrue.api",
@@ -46,11 +50,13 @@ __all__ = [
     "Network",
     "PreparedRun",
     "Run",
+    "fit",
     "load_accelerator",
     "load_network",
     "networks",
     "prepare",
     "simulate",
+    "sweep",
 ]
 
 
