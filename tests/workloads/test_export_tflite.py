@@ -47,7 +47,7 @@ def assert_same_everywhere(network: Network, folder) -> None:
         np.testing.assert_array_equal(again.outputs[name], value, err_msg=name)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(network=networks())
 def test_drawn_networks(network, tmp_path_factory):
     assert_same_everywhere(network, tmp_path_factory.mktemp("drawn"))

@@ -85,3 +85,12 @@ def test_damaged_metadata_is_no_metadata(assets, tmp_path, name):
     (tmp_path / "damaged.tflite").write_bytes(content)
     network = load_network(tmp_path / "damaged.tflite")
     assert network.image is None or network.image.mean is None
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_float_executor_gives_the_golden(assets, number):
+    network = load_network(assets / "pretrainedResnet.tflite")
+    golden = np.load(assets / "golden" / "pretrainedResnet.tflite.npz")
+    (output,) = run_float(network.graph, {network.graph.inputs[0]: golden[f"in{number}"]}).outputs.values()
+    expected = golden[f"out{number}_0"]
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
