@@ -61,6 +61,12 @@ def test_a_classifier(tmp_path):
     assert_same_in_onnx_runtime(Network(b.build([x, y])), tmp_path)
 
 
+def test_vgg16_quantized_here(tmp_path):
+    network = bittrue.load_network("vgg16", weights="seeded", size=224, width=0.0625, classes=7)
+    photo = np.random.default_rng(0).integers(0, 256, (224, 224, 3)).astype(np.uint8)
+    assert_same_in_onnx_runtime(network.quantize(photo), tmp_path)
+
+
 def test_what_onnx_runtime_computes_otherwise_is_refused_by_name(tmp_path):
     network = bittrue.load_network("unet", size=32, width=0.125, classes=3, weights="seeded")
     network = network.quantize(np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8))

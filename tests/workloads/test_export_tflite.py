@@ -61,6 +61,8 @@ def test_drawn_networks(network, tmp_path_factory):
         ("deeplabv3_resnet50", {"size": 65, "layout": "paper"}),
         ("deeplabv3_resnet50", {"size": 65, "layout": "torchvision"}),
         ("unet", {"size": 64}),
+        ("mobilenet_v2", {"size": 64}),
+        ("resnet50", {"size": 64}),
     ],
 )
 def test_networks_quantized_here(name, options, tmp_path):
