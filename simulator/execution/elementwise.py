@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from simulator.execution.broadcast import broadcast_rows, flat
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.execution.lookup import unsigned
+from simulator.execution.shifts import shifted_product, shifted_sum
 from simulator.graph.ops import Add, Maximum, Minimum, Mul, PRelu, Sub
 from simulator.kernels import elementwise as kernels
 from simulator.kernels.pairs import look_up_pairs
 from simulator.lowering.elementwise import AddConstants, ExtremumConstants, MulConstants, PReluConstants
 from simulator.lowering.layer import Layer
+from simulator.lowering.shifts import ShiftAddConstants, ShiftMulConstants
 
 Arrays = Sequence[NDArray[Any] | None]
 Kernel = Callable[
@@ -57,6 +59,11 @@ def pair_table(
 
 def _add(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult:
     c = layer.constants
+    if isinstance(c, ShiftAddConstants):
+        a, b = arrays
+        assert a is not None
+        assert b is not None
+        return LayerResult((shifted_sum(c, a, b, layer.outputs[0], context),))
     assert isinstance(c, AddConstants)
     values = (c.sign, c.left_shift, *c.zero_points, *c.multipliers, *c.exponents, c.minimum, c.maximum)
     return _binary(layer, arrays, kernels.add, values)
@@ -64,6 +71,11 @@ def _add(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult
 
 def _mul(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult:
     c = layer.constants
+    if isinstance(c, ShiftMulConstants):
+        a, b = arrays
+        assert a is not None
+        assert b is not None
+        return LayerResult((shifted_product(c, a, b, layer.outputs[0], context),))
     assert isinstance(c, MulConstants)
     values = (*c.zero_points, c.multiplier, c.exponent, c.minimum, c.maximum)
     return _binary(layer, arrays, kernels.multiply, values)

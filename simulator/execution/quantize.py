@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from simulator.execution.broadcast import flat
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.execution.lookup import apply_table
+from simulator.execution.shifts import rescaled
 from simulator.graph.ops import Dequantize, Quantize
 from simulator.kernels.quantize import quantize
 from simulator.kernels.rescale import rescale
 from simulator.lowering.layer import Layer
 from simulator.lowering.lookup import LookupConstants
 from simulator.lowering.quantize import AffineConstants, RescaleConstants
+from simulator.lowering.shifts import ShiftRescaleConstants
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.quant import QuantParams
 
@@ -74,6 +76,8 @@ def _quantize(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerR
     assert isinstance(out.format, IntFormat)
     if isinstance(c, AffineConstants):
         return LayerResult((quantize_real(x, c.quant, out.format),))
+    if isinstance(c, ShiftRescaleConstants):
+        return LayerResult((rescaled(c, x, out, context),))
     if isinstance(c, LookupConstants):
         return LayerResult((apply_table(x, c.table, out.shape),))
     assert isinstance(c, RescaleConstants)

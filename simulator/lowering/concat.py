@@ -24,6 +24,7 @@ from simulator.lowering.quantized import (
     scale32,
     vector_layer,
 )
+from simulator.lowering.shifts import ShiftRescaleConstants, rescales_by_shifts, shift_rescale
 from simulator.lowering.table import LowererTable
 from simulator.numerics.formats import UINT8, IntFormat
 
@@ -35,6 +36,8 @@ class ConcatConstants:
     axis: int
     tables: tuple[NDArray[Any] | None, ...]
     """One per input; None = copied."""
+    shifts: tuple[ShiftRescaleConstants | None, ...] = ()
+    """One per input on a device that rescales by shifts, None = copied; else empty."""
 
 
 def _lower_concat(
@@ -46,12 +49,29 @@ def _lower_concat(
         return lower_on_host(node, inputs, outputs, accelerator)
     parts = operands(node, inputs)
     out = outputs[0]
+    if rescales_by_shifts(accelerator, *parts, out):
+        return _lower_shifted(node, parts, out, accelerator)
     format = require_same_format(node, *parts, out)
     if node.op.activation is not Activation.NONE:
         refuse(node, f"fused activation {node.op.activation}; the reference kernel takes none")
     tables = tuple(None if _same(part, out) else _table(node, part, out, format) for part in parts)
     rescaled = sum(part.elements for part, table in zip(parts, tables, strict=True) if table is not None)
     layer = vector_layer(node, inputs, outputs, ConcatConstants(node.op.axis % len(out.shape), tables), rescaled)
+    return layer if rescaled else replace(layer, engine=Engine.DMA)
+
+
+def _lower_shifted(node: Node, parts: list[Tensor], out: Tensor, accelerator: Accelerator) -> Layer:
+    """Shift the inputs of other scale, zero point or format to those of the output."""
+    assert isinstance(node.op, Concat)
+    if node.op.activation is not Activation.NONE:
+        refuse(node, f"fused activation {node.op.activation}; concatenation takes none")
+    shifts = tuple(
+        None if _same(part, out) and part.format == out.format else shift_rescale(node, part, out, accelerator)
+        for part in parts
+    )
+    rescaled = sum(part.elements for part, shift in zip(parts, shifts, strict=True) if shift is not None)
+    constants = ConcatConstants(node.op.axis % len(out.shape), (None,) * len(parts), shifts)
+    layer = vector_layer(node, parts, (out,), constants, rescaled)
     return layer if rescaled else replace(layer, engine=Engine.DMA)
 
 

@@ -19,6 +19,7 @@ from simulator.lowering.quantized import (
     require_quantized,
     vector_layer,
 )
+from simulator.lowering.shifts import rescales_by_shifts, shift_rescale
 from simulator.lowering.table import LowererTable
 from simulator.numerics.formats import FLOAT32, INT32, IntFormat
 from simulator.numerics.quant import QuantParams
@@ -61,6 +62,8 @@ def _lower_quantize(
     source = integer_format(node, x)
     if (source.bits > 16 and source != INT32) or (format.bits > 16 and format != INT32) or x.quant is None:
         refuse(node, f"{source} to {format}; rescaling takes quantized integers of at most 16 bits, or int32")
+    if rescales_by_shifts(accelerator, x, out):
+        return replace(layer, constants=shift_rescale(node, x, out, accelerator))
     for tensor in (x, out):
         if tensor.format != INT32:
             require_quantized(node, tensor)
