@@ -44,6 +44,7 @@ def test_help_lists_only_commands_that_work(cli):
     listed = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert listed == {"run", "accelerators", "networks", "mapping", "explain", "report", "compare", "sweep", "fit"} | {
         "scalesim",
+        "export",
         "warmup",
     }
     for name in listed:
