@@ -13,6 +13,8 @@ from simulator.graph import ops
 from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.ops import Op
 from simulator.graph.shapes import infer_shapes
+from simulator.graph.training_ops import TrainingOp
+from simulator.graph.training_shapes import training_formats
 from simulator.numerics.formats import FLOAT32, INT8, INT32, Format, IntFormat, parse_format
 from simulator.numerics.quant import QuantParams
 
@@ -101,7 +103,7 @@ class GraphBuilder:
             Name of the node and of its output; None = the operator's name and a number.
         format, quant
             Of the output; None = those of the first input, except where the operator decides (ArgMax and raw
-            accumulators are int32, Dequantize gives float32).
+            accumulators are int32, Dequantize gives float32, operators of training say theirs).
 
         Raises
         ------
@@ -130,10 +132,15 @@ class GraphBuilder:
         except NetworkError as error:
             raise NetworkError(f"{self.name}: node {node_name}: {error}") from None
         first = next((tensor for tensor in tensors if tensor is not None), None)
-        chosen = self._output_type(node_name, op, first, None if format is None else _format(format), quant)
+        wanted = None if format is None else _format(format)
+        if isinstance(op, TrainingOp):
+            formats = training_formats(op, [None if tensor is None else tensor.format for tensor in tensors], wanted)
+            chosen: list[tuple[Format, QuantParams | None]] = [(given, None) for given in formats]
+        else:
+            chosen = [self._output_type(node_name, op, first, wanted, quant)] * len(shapes)
         names = [node_name] if len(shapes) == 1 else [f"{node_name}:{index}" for index in range(len(shapes))]
-        for output, shape in zip(names, shapes, strict=True):
-            self._declare(Tensor(output, shape, *chosen))
+        for output, shape, kind in zip(names, shapes, chosen, strict=True):
+            self._declare(Tensor(output, shape, *kind))
         self._nodes.append(Node(node_name, op, tuple(given or "" for given in inputs), tuple(names)))
         return tuple(names)
 

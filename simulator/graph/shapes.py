@@ -11,13 +11,11 @@ import numpy as np
 from simulator.errors import NetworkError
 from simulator.graph import ops
 from simulator.graph.ops import Op
+from simulator.graph.training_shapes import SHAPES as TRAINING_RULES
+from simulator.graph.training_shapes import ShapeMismatch as _Mismatch
 
 Shape = tuple[int, ...]
 Rule = Callable[[Any, Sequence[Shape | None]], tuple[Shape, ...]]
-
-
-class _Mismatch(Exception):
-    """Why shapes do not suit an operator; `infer_shapes` adds which operator and shapes."""
 
 
 def infer_shapes(op: Op, input_shapes: Sequence[Shape | None]) -> tuple[Shape, ...]:
@@ -306,6 +304,7 @@ def _gather_nd(op: ops.GatherNd, shapes: Sequence[Shape | None]) -> tuple[Shape,
 
 
 _RULES: dict[type[Op], Rule] = {
+    **TRAINING_RULES,
     ops.Conv2D: _conv2d,
     ops.TransposeConv2D: _transpose_conv2d,
     ops.FullyConnected: _fully_connected,

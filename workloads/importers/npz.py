@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from simulator.errors import BittrueError, NetworkError
-from simulator.graph import ops
+from simulator.graph import ops, training_ops
 from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.ops import Op
 from simulator.graph.shapes import infer_shapes
@@ -28,7 +28,9 @@ from workloads.importers import max78000
 from workloads.network import ImageInput, Network
 
 _OPS: dict[str, type[Op]] = {
-    name: kind for name, kind in vars(ops).items() if isinstance(kind, type) and issubclass(kind, Op) and kind is not Op
+    name: kind
+    for name, kind in (*vars(ops).items(), *vars(training_ops).items())
+    if isinstance(kind, type) and issubclass(kind, Op) and kind not in (Op, training_ops.TrainingOp)
 }
 _LONGEST_HEADER_BYTES = 64 << 20
 _LARGEST_TENSORS_BYTES = 8 << 20
