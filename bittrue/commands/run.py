@@ -13,6 +13,7 @@ from bittrue.console import refusals, stderr, stdout
 
 if TYPE_CHECKING:
     from bittrue.progress import RunProgress
+    from bittrue.quantization import Quantization
     from bittrue.run import Run
     from simulator.accelerator.spec import Accelerator
     from workloads.network import Network
@@ -41,6 +42,21 @@ def run(
     net: Annotated[
         list[str] | None,
         typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
+    ] = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            help="How a float network is quantized: affine, symmetric, power_of_two or paper. "
+            "Without it, what the device's requantizer needs.",
+            show_default=False,
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="Range of a float network's activations: minmax (the default), percentile, mse or kl.",
+            show_default=False,
+        ),
     ] = None,
     timing_only: Annotated[bool, typer.Option("--timing-only", help="Do not compute values.")] = False,
     values_only: Annotated[bool, typer.Option("--values-only", help="Do not compute time and energy.")] = False,
@@ -76,6 +92,7 @@ def run(
 ) -> None:
     """Run a network on an accelerator: a table per layer, totals, and a folder of results."""
     from bittrue.progress import RunProgress
+    from bittrue.quantization import choose_quantization
     from simulator.errors import InputError
 
     if train_step:
@@ -88,22 +105,27 @@ def run(
         _run_train_step(network, output, *step)
         return
     _check_choices(timing_only, values_only, keep_tensors, input_file)
-    if activity and (timing_only or input_file is None):
-        raise InputError("--activity needs values: give -i and leave --timing-only out")
+    for option, given in (("--activity", activity), ("--scheme", scheme), ("--calibration", calibration)):
+        if given and (timing_only or input_file is None):
+            raise InputError(f"{option} needs values: give -i and leave --timing-only out")
     _check_files(input_file, output)
     widths = _widths(sweep, values=input_file is not None and not timing_only)
     began = time.perf_counter()
     device = load_device(accelerator, changes or [])
+    quantization = choose_quantization(device, scheme, calibration or "minmax")
     values = input_file is not None and not timing_only
     with RunProgress(stderr()) as progress:
         progress.phase("load", network)
         loaded = load_named_network(network, net or [], seed if values else None)
+        if (scheme or calibration) and not loaded.is_float:
+            raise InputError(f"--scheme and --calibration: {loaded.name} is integer already; it runs as it is")
         options = {"values_only": values_only, "timing_only": not values, "keep_tensors": keep_tensors}
         result = _simulate(
             loaded,
             device,
             input_file if values else None,
             progress,
+            quantization,
             **options,
             ledger=ledger,
             activity=activity,
@@ -179,14 +201,19 @@ def _check_files(input_file: Path | None, output: Path | None) -> None:
 
 
 def _simulate(
-    network: Network, accelerator: Accelerator, input_file: Path | None, progress: RunProgress, **options: Any
+    network: Network,
+    accelerator: Accelerator,
+    input_file: Path | None,
+    progress: RunProgress,
+    quantization: Quantization,
+    **options: Any,
 ) -> Run:
     from bittrue.api import prepare
     from bittrue.inputs import prepare_input
 
     inputs = None
     if input_file is not None:
-        ready = prepare_input(network, input_file, progress)
+        ready = prepare_input(network, input_file, progress, quantization)
         network, inputs = ready.network, ready.inputs
     _note_compiling(progress, 6 if inputs is None else 30)
     progress.phase("lower", f"{network.name} for {accelerator.name}")

@@ -37,7 +37,8 @@ def greatest(x: Ints, floor: int, tasks: NDArray[np.int64]) -> None:
         for i in range(values.size):
             low = min(low, values[i])
             high = max(high, values[i])
-        tasks[index] = max(np.int64(high), -max(np.int64(low), floor), 0)
+        least: Any = max(np.int64(low), floor)
+        tasks[index] = max(np.int64(high), -least, 0)
 
 
 @kernel(parallel=True)

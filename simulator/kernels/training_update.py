@@ -35,11 +35,12 @@ def update(master: NDArray[np.int32], gradient: Ints, constants: Longs, out: NDA
     for index in prange(-(-out.size // CHUNK)):
         start: Any = np.int64(index) * CHUNK
         before, n, target = master[start : start + CHUNK], gradient[start : start + CHUNK], out[start : start + CHUNK]
-        if constants[1] >= 0 and constants[3] == 0:
-            mantissa, right, most, limit = constants[0], min(constants[1], 62), constants[2], constants[5]
+        if constants[1] >= -16 and constants[3] == 0:  # 46 bits of a product, and 16
+            mantissa, most, limit = constants[0], constants[2], constants[5]
+            left, right = max(-constants[1], 0), min(max(constants[1], 0), 62)
             half = half_of(right)
             for i in range(target.size):
-                step = clip((np.int64(n[i]) * mantissa + half) >> right, most)
+                step = clip((((np.int64(n[i]) * mantissa) << left) + half) >> right, most)
                 target[i] = clip(np.int64(before[i]) - step, limit)
         else:
             for i in range(target.size):

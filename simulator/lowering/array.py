@@ -63,11 +63,8 @@ def lower_array(
     weight_zero_points = _weight_zero_points(node, weights)
     if op.raw_accumulator:
         requantizer = None
-        y = (
-            y
-            if isinstance(op, Conv2D | TransposeConv2D)
-            else replace(y, format=INT32 if accelerator.arithmetic.accumulator.bits <= 32 else INT64)
-        )
+        if bias is not None or any(weight_zero_points) or not _holds_every_sum(x, weights, y):
+            y = replace(y, format=INT32 if accelerator.arithmetic.accumulator.bits <= 32 else INT64)
     else:
         limits = activation_range(op.activation, y, _output_format(node, y))
         kind = accelerator.arithmetic.requantizer.requantizer
@@ -82,6 +79,13 @@ def lower_array(
         geometry=array_geometry(op, x.shape, weights.shape, y.shape),
         fold_order=fold_order(accelerator),
     )
+
+
+def _holds_every_sum(x: Tensor, weights: Tensor, y: Tensor) -> bool:
+    """Whether the declared format holds every sum of symmetric operands, +-(2^(bits - 1) - 1): it is then kept."""
+    assert isinstance(y.format, IntFormat)
+    reduction = prod(weights.shape[1:])
+    return x.zero_point == 0 and y.format.bits >= x.format.bits + weights.format.bits - 1 + (reduction - 1).bit_length()
 
 
 def fold_order(accelerator: Accelerator) -> FoldOrder:

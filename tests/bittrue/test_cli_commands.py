@@ -47,6 +47,7 @@ def test_help_lists_only_commands_that_work(cli):
     assert listed == {"run", "accelerators", "networks", "mapping", "explain", "report", "compare", "sweep", "fit"} | {
         "train",
         "scalesim",
+        "export",
         "warmup",
         "eval",
     }

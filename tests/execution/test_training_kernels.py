@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from simulator.graph import training_ops as ops
 from simulator.kernels.training_arith import scaled, shift_up
@@ -40,6 +42,7 @@ def test_products_of_78_bits_equal_the_specification():
 @pytest.mark.parametrize("variable", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
 def test_cases_hold_in_the_other_modes(variable, tmp_path):
     environment = {**os.environ, variable: "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    environment["NUMBA_OPT"] = "0"  # half the time to compile; an index does not depend on it
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     run = subprocess.run(
         [sys.executable, "-m", "support.training_cases"], env=environment, cwd=ROOT, capture_output=True, text=True
@@ -48,19 +51,41 @@ def test_cases_hold_in_the_other_modes(variable, tmp_path):
     assert run.stdout.split() == [case.__name__ for case in CASES]
 
 
-def test_any_number_of_threads_gives_the_same_bits():
+def _big_cases() -> list[tuple[ops.TrainingOp, list[NDArray[Any]]]]:
+    """Tensors that several tasks share, of formats that other tests compile too."""
     rng = np.random.default_rng(7)
-    x = rng.integers(-(2**24), 2**24, (3, 40, 50, 16)).astype(np.int32)
-    s = scale(1, -20)
-    error = rng.integers(-127, 128, x.shape).astype(np.int8)
+    shape = (3, 40, 50, 16)
+    x = rng.integers(-(2**24), 2**24, shape).astype(np.int32)
+    error, q = (rng.integers(-(2 ** (b - 1)) + 1, 2 ** (b - 1), shape).astype(f"int{b}") for b in (8, 16))
     gamma = rng.integers(-128, 128, 16).astype(np.int8)
-    results = []
-    for threads in (1, 2):
-        mean, deviation, ends = run(ops.L1Statistics(), x, s, threads=threads)
-        hat, sh, bounds = run(ops.NormalizeChannels(), x, s, mean, deviation, ends, threads=threads)
-        gradient = run(ops.L1NormGradient(), error, s, hat, sh, gamma, deviation, threads=threads)
-        drawn = run(ops.ScaleQuantize(8, rounding=RoundingMode.STOCHASTIC), x, s, threads=threads)
-        activation = run(ops.AffineQuantize(), hat, sh, gamma, gamma, bounds, threads=threads)
-        results.append([mean, deviation, hat, sh, *gradient, *drawn, *activation])
-    for one, two in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, two)
+    deviation = rng.integers(1, 32767, 16).astype(np.int16)
+    s, ends = scale(1, -20), np.stack([np.full(16, -(2**24)), np.full(16, 2**24)])
+    pool = ((2, 2), (2, 2))
+    pooled, index = run(ops.MaxPoolIndexed(*pool), error)
+    labels = rng.integers(0, 16, shape[:-1]).astype(np.uint8)
+    return [
+        (ops.ScaleQuantize(), [x, s]),
+        (ops.ScaleQuantize(8, rounding=RoundingMode.STOCHASTIC), [x, s]),
+        (ops.ScaleQuantize(8, ops.ScaleRule.MAX, RoundingMode.STOCHASTIC), [x, s]),
+        (ops.AlignedAdd(), [x, s, error, s]),
+        (ops.ChannelSum(), [x]),
+        (ops.L1Statistics(), [x, s]),
+        (ops.L2Statistics(), [x, s]),
+        (ops.NormalizeChannels(), [x, s, deviation, deviation, ends]),
+        (ops.AffineChannels(), [q, s, gamma, gamma]),
+        (ops.L1NormGradient(), [error, s, q, s, gamma, deviation]),
+        (ops.L2NormGradient(), [error, s, q, s, gamma, deviation]),
+        (ops.MaxPoolIndexed(*pool), [error]),
+        (ops.MaxPoolGradient(*pool, (40, 50)), [pooled.astype(np.int16), index]),
+        (ops.BilinearGradient((10, 25)), [error, s]),
+        (ops.SoftmaxCrossEntropyGradient(), [error, scale(1, -5), labels]),
+        (ops.Dropout(), [q, s]),
+        (ops.Update(), [x // 4, error, scale(1, -14), np.array([-3])]),
+    ]
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    for op, arrays in _big_cases():
+        pairs = zip(run(op, *arrays, threads=1), run(op, *arrays, threads=2), strict=True)
+        for one, two in pairs:
+            np.testing.assert_array_equal(one, two, err_msg=str(op))

@@ -43,7 +43,7 @@ def fcn_vgg16(
     width
         Multiplies every channel count but that of the classes.
     weights
-        None = shapes only, ``"seeded"`` = random, or a .npz with one array per constant.
+        None = shapes only, ``"seeded"`` = random, or a file (.pth, .safetensors, .npz).
     seed
         Of seeded weights.
 
