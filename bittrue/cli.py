@@ -28,7 +28,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 a comparison or check that failed, 2 bad input.",
 )
-_COMMANDS = (run, accelerators, networks, mapping, explain, report, compare, sweep, fit, train, scalesim, export, warmup)
+_COMMANDS = (
+    run,
+    accelerators,
+    networks,
+    mapping,
+    explain,
+    report,
+    compare,
+    sweep,
+    fit,
+    train,
+    scalesim,
+    export,
+    warmup,
+)
 for _command in _COMMANDS:
     app.command()(_command)
 app.command("eval")(evaluate)

@@ -50,7 +50,9 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_named(tmp_path):
     middle = len(whole) // 3
     for damaged in (whole[: len(whole) // 2], b"", whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]):
         path.write_bytes(damaged)
-        with pytest.raises(CheckpointError, match="checkpoint-00000003.npz: the checkpoint is damaged.*00000002.npz"):
+        with pytest.raises(
+            CheckpointError, match=r"checkpoint-00000003\.npz: the checkpoint is damaged.*00000002\.npz"
+        ):
             read_checkpoint(path)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         read_checkpoint(tmp_path / "checkpoint-00000009.npz")
@@ -66,9 +68,7 @@ def test_a_write_that_fails_leaves_the_last_checkpoint_and_no_part_of_another(tm
         raise OSError(code, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "write_arrays", fails)
-    with pytest.raises(
-        CheckpointError, match="cannot be written: No space left on device; checkpoint-00000002.npz is kept"
-    ):
+    with pytest.raises(CheckpointError, match=r"No space left on device; checkpoint-00000002[.]npz is kept"):
         write_checkpoint(tmp_path, _checkpoint(3))
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == before

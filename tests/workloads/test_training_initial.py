@@ -27,7 +27,7 @@ def _pixels(size, count):
 
 
 def _measured(network):
-    """The small DeepLabv3 as if trained: norms with statistics, gains and offsets of their own, all layers pretrained."""
+    """The small DeepLabv3 as if trained: statistics, gains and offsets of its own, all layers pretrained."""
     rng = np.random.default_rng(0)
     graph = network.graph
     images = _pixels(graph.input_tensors[0].shape[1:3], 6).astype(np.float32)
