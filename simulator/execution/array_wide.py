@@ -45,9 +45,6 @@ def run_wide(operands: Operands, bounds: Bounds, fused: Fused | None = None) -> 
         return WideSums(_depthwise(operands, np.int32 if narrow else np.int64), None)
     if operands.geometry.insertion != (1, 1):
         return _by_phases(operands, narrow, fused)
-    parts = None if narrow else plan_parts(operands)
-    if parts is not None:
-        return WideSums(sum_parts(operands, parts, lambda part: _convolve(part, True, None).values), None)
     return _convolve(operands, narrow, fused)
 
 
@@ -59,6 +56,9 @@ def _convolve(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums
     by_bytes = sums_by_bytes(operands)
     if by_bytes is not None:
         return WideSums(by_bytes, None)
+    parts = None if narrow else plan_parts(operands)
+    if parts is not None:
+        return WideSums(sum_parts(operands, parts, lambda part: _convolve(part, True, None).values), None)
     fill = operands.x_zero_point - operands.x_format.min
     least, greatest = operands.weights.range
     on_bytes = narrow and operands.x_format.bits <= 8 and 0 <= fill < 256 and least >= -(1 << 15) and greatest < 1 << 15
