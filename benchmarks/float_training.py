@@ -70,15 +70,11 @@ class FloatNet:
                 padded = functional.pad(x[0], (pad.left, pad.right, pad.top, pad.bottom))
                 weights, bias = taken[1].permute(0, 3, 1, 2), taken[2] if len(taken) > 2 else None
                 return functional.conv2d(padded, weights, bias, op.stride, 0, op.dilation)
-                    padded, weights, taken[2] if len(taken) > 2 else None, op.stride, 0, op.dilation
-                )
             case ops.TransposeConv2D():
                 full = functional.conv_transpose2d(x[0], taken[1].permute(3, 0, 1, 2), None, op.stride)
                 (rows, columns), top, left = op.output_size, op.padding.top, op.padding.left
                 short = [max(0, left + columns - full.shape[3]), max(0, top + rows - full.shape[2])]
                 wide = functional.pad(full, (0, short[0], 0, short[1]))
-                    full, (0, max(0, left + columns - full.shape[3]), 0, max(0, top + rows - full.shape[2]))
-                )
                 return wide[:, :, top : top + rows, left : left + columns]
             case ops.BatchNorm():
                 return self._norm(node, x[0], training)
