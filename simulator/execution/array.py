@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.errors import InputError
 from simulator.execution.array_activity import measure_activity
 from simulator.execution.array_guarded import Guarded, run_guarded
 from simulator.execution.array_ledger import check_traps, first_event
@@ -21,6 +22,7 @@ from simulator.execution.context import ExecutionContext, ExecutorTable, LayerRe
 from simulator.execution.fused import Fused, fuse
 from simulator.execution.requantize import random_key, requantize
 from simulator.graph.ops import Conv2D, FullyConnected, TransposeConv2D
+from simulator.kernels.extremes import extremes
 from simulator.lowering.array import ArrayConstants
 from simulator.lowering.layer import FoldOrder, Layer
 from simulator.numerics.formats import IntFormat
@@ -90,16 +92,16 @@ def run_stepped(layer: Layer, operands: Operands, proof: Proof, context: Executi
         if guarded is not None:
             check_traps(layer.name, operands, order, guarded.first_outputs)
             record = guarded_ledger(operands, order, proof, guarded)
-            return _result(layer, guarded.values, guarded.saturations, record, context)
+            return _result(layer, guarded.values, guarded.saturations, record, context, proof)
     stepped = run_steps(layer.name, operands, order, proof.bounds(order), by_channel=context.channel_ledger)
-    return replace(_result(layer, stepped.accumulators, None, stepped.record, context), channels=stepped.channels)
+    return replace(_result(layer, stepped.accumulators, None, stepped.record, context, proof), channels=stepped.channels)
 
 
 def run_eventless(layer: Layer, operands: Operands, proof: Proof, context: ExecutionContext) -> LayerResult:
     """Run a layer that is known to have no event, as one wide sum; its ledger holds the bounds."""
     order = fold_order_of(layer)
     sums = run_wide(operands, proof.bounds(order), _fused(layer))
-    return _result(layer, sums.values, sums.saturations, proved_ledger(order, proof), context)
+    return _result(layer, sums.values, sums.saturations, proved_ledger(order, proof), context, proof)
 
 
 def _fused(layer: Layer) -> Fused | None:
@@ -110,12 +112,18 @@ def _fused(layer: Layer) -> Fused | None:
 
 
 def _result(
-    layer: Layer, values: NDArray[Any], saturations: int | None, record: OverflowRecord, context: ExecutionContext
+    layer: Layer,
+    values: NDArray[Any],
+    saturations: int | None,
+    record: OverflowRecord,
+    context: ExecutionContext,
+    proof: Proof,
 ) -> LayerResult:
     """Return a layer's result from its outputs, or from its accumulators (`saturations` is None), to be requantized."""
     bits = fold_order_of(layer).accumulator.bits
     if saturations is None:
         accumulators = values.astype(np.int32, copy=False) if bits <= 32 else values
+        _check_format(layer, accumulators, proof)
         values, saturations = _output(layer, accumulators, bits, context)
     return LayerResult((values.reshape(layer.outputs[0].shape),), changed(record, saturations=saturations))
 
@@ -160,6 +168,30 @@ def _ledger(order: FoldOrder, p_bits: int | None, a_bits: int, *, method: str) -
         accumulator_bits=order.accumulator.bits,
         method=method,
     )
+
+
+def _check_format(layer: Layer, accumulators: NDArray[Any], proof: Proof) -> None:
+    """Refuse a raw accumulator that its tensor's format does not hold: one for symmetric operands has no room for -128.
+
+    Raises
+    ------
+    InputError
+        Naming the layer, the sum and the format that holds it.
+
+    """
+    y, order = layer.outputs[0], fold_order_of(layer)
+    assert isinstance(layer.constants, ArrayConstants)
+    assert isinstance(y.format, IntFormat)
+    possible = min(needed_bits(*proof.bounds(order).accumulator), order.accumulator.bits)
+    if layer.constants.requantizer is not None or possible <= y.format.bits or not accumulators.size:
+        return
+    low, high = (int(end) for end in extremes(np.ascontiguousarray(accumulators).reshape(-1)))
+    needed = needed_bits(low, high)
+    if needed > y.format.bits:
+        raise InputError(
+            f"layer {layer.name}: its raw sums reach from {low} to {high}, and {y.name} is {y.format}, which holds sums "
+            f"of operands within +-(2^(bits - 1) - 1) only; declare it int{needed}, or keep operands off their minimum"
+        )
 
 
 def _output(layer: Layer, accumulators: NDArray[Any], bits: int, context: ExecutionContext) -> tuple[NDArray[Any], int]:

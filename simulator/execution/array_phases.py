@@ -1,7 +1,8 @@
 """Transposed convolution without its woven zeros: outputs of one phase share their nonzero taps.
 
 A phase is a row and a column modulo the stride. Its outputs are those of a convolution of the input itself with every
-stride-th tap of the flipped filter. Phases that begin at the same input pixel and have as many outputs are run as one
+stride-th tap of the flipped filter; of a filter with dilation, every (stride / g)-th with dilation / g, g the greatest
+common divisor of both: a phase that no tap meets is left with the start value. Phases that begin at the same input pixel and have as many outputs are run as one
 convolution with as many times the filters, so there are a few for any stride.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, product
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -33,8 +35,11 @@ class Axis:
     """Input rows above the first output's first tap; may be negative."""
     taps: int
     """The most taps that one of the phases has, at least 1."""
+    dilation: int
+    """Input rows from one of these taps to the next."""
+    tap_stride: int
     first_taps: tuple[int, ...]
-    """The taps first, first + stride ... of the flipped filter meet real input; one for each phase."""
+    """Taps first, first + tap_stride ... of the flipped filter meet real input; one a phase, past the end for none."""
 
     def __len__(self) -> int:
         """Return the number of phases."""
@@ -52,27 +57,39 @@ class PhaseGroup:
 def plan_phases(geometry: ConvGeometry) -> list[PhaseGroup]:
     """Return the groups of phases of a transposed convolution."""
     axes = [
-        list(_axis(outputs, taps, padding, stride))
-        for outputs, taps, padding, stride in (
-            (geometry.out_height, geometry.kernel[0], geometry.padding.top, geometry.insertion[0]),
-            (geometry.out_width, geometry.kernel[1], geometry.padding.left, geometry.insertion[1]),
+        list(_axis(outputs, taps, padding, stride, dilation))
+        for outputs, taps, padding, stride, dilation in zip(
+            (geometry.out_height, geometry.out_width),
+            geometry.kernel,
+            (geometry.padding.top, geometry.padding.left),
+            geometry.insertion,
+            geometry.dilation,
+            strict=True,
         )
     ]
     return [PhaseGroup(rows, columns) for rows, columns in product(*axes)]
 
 
-def _axis(outputs: int, taps: int, padding: int, stride: int) -> Iterator[Axis]:
+def _axis(outputs: int, taps: int, padding: int, stride: int, dilation: int) -> Iterator[Axis]:
+    common = gcd(stride, dilation)
+    tap_stride = stride // common
+
     def first_tap(phase: int) -> int:
-        return (padding - phase) % stride
+        """Return the first tap whose row, phase + tap * dilation - padding, is no woven zero; `taps` if none is."""
+        found = (tap for tap in range(tap_stride) if (phase + tap * dilation - padding) % stride == 0)
+        return next(found, taps)
 
     def shape(phase: int) -> tuple[int, int]:
-        return (padding - phase - first_tap(phase)) // stride, -(-(outputs - phase) // stride)
+        first = first_tap(phase)
+        before = 0 if first >= taps else (padding - phase - first * dilation) // stride
+        return before, -(-(outputs - phase) // stride)
 
     for (before, count), members in groupby(range(min(stride, outputs)), shape):
         phases = list(members)
         first_taps = tuple(first_tap(phase) for phase in phases)
-        most = max(1, *(len(range(first, taps, stride)) for first in first_taps))
-        yield Axis(range(phases[0], phases[-1] + 1), stride, count, before, most, first_taps)
+        most = max(1, *(len(range(first, taps, tap_stride)) for first in first_taps))
+        together = range(phases[0], phases[-1] + 1)
+        yield Axis(together, stride, count, before, most, dilation // common, tap_stride, first_taps)
 
 
 def phase_operands(operands: Operands, group: PhaseGroup) -> Operands:
@@ -86,6 +103,7 @@ def phase_operands(operands: Operands, group: PhaseGroup) -> Operands:
         filters=repeats * whole.filters,
         kernel=(rows.taps, columns.taps),
         padding=Padding(top=rows.padding, left=columns.padding),
+        dilation=(rows.dilation, columns.dilation),
         insertion=(1, 1),
         transposed=False,
     )
@@ -109,7 +127,7 @@ def _weights(weights: Weights, whole: ConvGeometry, group: PhaseGroup) -> Weight
         taps = np.empty(shape, filters.dtype)
         taps[:] = weights.zero_points.astype(filters.dtype)[:, None, None, None]
         for (i, row), (j, column) in product(enumerate(group.rows.first_taps), enumerate(group.columns.first_taps)):
-            part = filters[:, row :: group.rows.stride, column :: group.columns.stride]
+            part = filters[:, row :: group.rows.tap_stride, column :: group.columns.tap_stride]
             taps[i, j, :, : part.shape[1], : part.shape[2]] = part
         repeats = len(group.rows) * len(group.columns)
         weights.kept[key] = Weights(taps.reshape(repeats * whole.filters, -1), np.tile(weights.zero_points, repeats))

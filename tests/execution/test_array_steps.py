@@ -109,6 +109,16 @@ SHAPES = {
         3,
         Shape((4, 4), (2, 2), padding=(2, 0, 1, 0), transposed=True, output_size=(5, 6)),
     ),
+    "transposed, dilated": (
+        (1, 3, 4, 3),
+        4,
+        Shape((3, 3), (2, 3), (3, 2), (2, 0, 1, 0), transposed=True, output_size=(8, 11)),
+    ),
+    "transposed, dilated, phases without taps": (
+        (2, 3, 2, 2),
+        3,
+        Shape((2, 3), (2, 6), (2, 4), (1, 0, 3, 0), transposed=True, output_size=(7, 15)),
+    ),
 }
 
 REGISTERS = {

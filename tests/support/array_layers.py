@@ -56,7 +56,7 @@ def operator(shape: Shape, activation: Activation = Activation.NONE) -> Op:
     """Operator of a twin's shape."""
     padding = Padding(*shape.padding)
     if shape.transposed:
-        return TransposeConv2D(shape.stride, shape.output_size, padding, activation)
+        return TransposeConv2D(shape.stride, shape.output_size, padding, activation, shape.dilation)
     return Conv2D(shape.stride, padding, shape.dilation, shape.groups, activation)
 
 

@@ -35,9 +35,9 @@ def patches(x: np.ndarray, shape: Shape) -> np.ndarray:
     if shape.transposed:
         woven = np.zeros((batch, (height - 1) * stride[0] + 1, (width - 1) * stride[1] + 1, channels), object)
         woven[:, :: stride[0], :: stride[1]] = x
-        x, stride, dilation = woven, (1, 1), (1, 1)
+        x, stride = woven, (1, 1)
         bottom, right = shape.output_size  # more than enough; cut below
-        top, left = kh - 1 - top, kw - 1 - left
+        top, left = (kh - 1) * dilation[0] - top, (kw - 1) * dilation[1] - left
     # Not np.pad, which pads objects with NumPy's own int64, and that overflows.
     padded = np.full((batch, top + x.shape[1] + bottom, left + x.shape[2] + right, channels), 0, object)
     padded[:, top : top + x.shape[1], left : left + x.shape[2]] = x

@@ -148,8 +148,8 @@ def _sources(outputs: np.ndarray, size: int, axis: int, shape: Shape) -> np.ndar
     outputs = outputs[:, None]
     begin = shape.padding[2 * axis]
     if shape.transposed:
-        # y[i * stride - pad + tap] += x[i] * w[tap]; in the order of the flipped filter.
-        woven = outputs + begin - (shape.kernel[axis] - 1 - taps)
+        # y[i * stride - pad + tap * dilation] += x[i] * w[tap]; in the order of the flipped filter.
+        woven = outputs + begin - (shape.kernel[axis] - 1 - taps) * shape.dilation[axis]
         index = np.where(woven % shape.stride[axis] == 0, woven // shape.stride[axis], -1)
     else:
         index = outputs * shape.stride[axis] + taps * shape.dilation[axis] - begin

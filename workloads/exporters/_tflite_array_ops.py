@@ -26,6 +26,7 @@ from workloads.exporters._tflite_context import (
 def _conv(context: Context, node: Node) -> None:
     op, x, y = node.op, context.input(node, 0), context.output(node)
     assert isinstance(op, Conv2D)
+    _refuse_raw(op)
     weights = weights_of(x, context.input(node, 1))
     bias = bias_of(x, weights, context.optional(node, 2))
     x, scheme = _padded(context, x, y, op, weights.shape[1:3])
@@ -43,6 +44,11 @@ def _conv(context: Context, node: Node) -> None:
         context.emit("DEPTHWISE_CONV_2D", inputs, [y], "DepthwiseConv2DOptions", **fields)
     else:
         context.emit("CONV_2D", [x, weights, bias], [y], "Conv2DOptions", **fields)
+
+
+def _refuse_raw(op: Conv2D | TransposeConv2D | FullyConnected) -> None:
+    if op.raw_accumulator:
+        raise Refused("its output is the accumulator itself, which no TFLite operator gives")
 
 
 def _channels_last(context: Context, weights: Tensor) -> Tensor:
@@ -79,6 +85,9 @@ def pad(context: Context, x: Tensor, padding: Padding, fill: int | None = None) 
 def _transpose_conv(context: Context, node: Node) -> None:
     op, x, y = node.op, context.input(node, 0), context.output(node)
     assert isinstance(op, TransposeConv2D)
+    _refuse_raw(op)
+    if op.dilation != (1, 1):
+        raise Refused(f"its filter has a dilation of {op.dilation}, and TFLite's transposed convolution none")
     weights = weights_of(x, context.input(node, 1))
     bias = bias_of(x, weights, context.optional(node, 2))
     start = (op.padding.top, op.padding.left)
@@ -118,8 +127,7 @@ def _transpose_scheme(op: TransposeConv2D, size: tuple[int, ...], kernel: tuple[
 def _fully_connected(context: Context, node: Node) -> None:
     op, x, y = node.op, context.input(node, 0), context.output(node)
     assert isinstance(op, FullyConnected)
-    if op.raw_accumulator:
-        raise Refused("its output is the accumulator itself, which no TFLite operator gives")
+    _refuse_raw(op)
     weights = weights_of(x, context.input(node, 1))
     bias = bias_of(x, weights, context.optional(node, 2))
     activation = ACTIVATIONS[op.activation]

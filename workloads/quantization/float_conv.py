@@ -108,20 +108,22 @@ def _depthwise(op: Conv2D, padded: Floats, weights: Floats, out: Floats) -> None
 def transpose_conv2d(op: TransposeConv2D, x: Floats, weights: Floats) -> Floats:
     """Transposed convolution without bias or activation, float32 [batch, *op.output_size, filters].
 
-    Every input pixel adds its filter to the full result at its position times the stride; the full result is then
-    cropped. x is [batch, height, width, channels], weights [filters, kernel_h, kernel_w, channels].
+    Every input pixel adds its filter, taps `dilation` apart, to the full result at its position times the stride; the
+    full result is then cropped. x is [batch, height, width, channels], weights [filters, kernel_h, kernel_w, channels].
     """
     batch, height, width, channels = x.shape
     filters, kernel_h, kernel_w, _ = weights.shape
     stride_h, stride_w = op.stride
     bottom, right = op.padding.top + op.output_size[0], op.padding.left + op.output_size[1]
-    full_height = max((height - 1) * stride_h + kernel_h, bottom)
-    full_width = max((width - 1) * stride_w + kernel_w, right)
+    down, across = op.dilation
+    full_height = max((height - 1) * stride_h + (kernel_h - 1) * down + 1, bottom)
+    full_width = max((width - 1) * stride_w + (kernel_w - 1) * across + 1, right)
     full = np.zeros((batch, full_height, full_width, filters), np.float32)
     flat = np.ascontiguousarray(x).reshape(-1, channels)
     for i in range(kernel_h):
         for j in range(kernel_w):
             product = (flat @ weights[:, i, j].T).reshape(batch, height, width, filters)
-            rows = slice(i, i + (height - 1) * stride_h + 1, stride_h)
-            full[:, rows, j : j + (width - 1) * stride_w + 1 : stride_w] += product
+            top, left = i * down, j * across
+            rows = slice(top, top + (height - 1) * stride_h + 1, stride_h)
+            full[:, rows, left : left + (width - 1) * stride_w + 1 : stride_w] += product
     return np.ascontiguousarray(full[:, op.padding.top : bottom, op.padding.left : right])

@@ -36,14 +36,16 @@ def input_gradient(builder: GraphBuilder, node: Node, weights: str, error: str) 
     else:
         assert isinstance(op, ops.TransposeConv2D)
         pads = _ends(op, size, builder.shape(error), (height, width))
-        back = ops.Conv2D(op.stride, Padding(op.padding.top, pads[0], op.padding.left, pads[1]), raw_accumulator=True)
+        border = Padding(op.padding.top, pads[0], op.padding.left, pads[1])
+        back = ops.Conv2D(op.stride, border, op.dilation, raw_accumulator=True)
     return builder.add(back, error, turned, name=name, format=format)
 
 
 def _ends(op: ops.TransposeConv2D, x: tuple[int, ...], y: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, int]:
     """Bottom and right padding of y that make the strided convolution give x's size exactly."""
     starts = (op.padding.top, op.padding.left)
-    ends = [(x[axis + 1] - 1) * op.stride[axis] + kernel[axis] - y[axis + 1] - starts[axis] for axis in range(2)]
+    spans = [(kernel[axis] - 1) * op.dilation[axis] + 1 for axis in range(2)]
+    ends = [(x[axis + 1] - 1) * op.stride[axis] + spans[axis] - y[axis + 1] - starts[axis] for axis in range(2)]
     return ends[0], ends[1]
 
 
