@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from bittrue import networks
     from bittrue.api import PreparedRun, prepare, simulate
     from bittrue.evaluation.evaluate import evaluate
+    from bittrue.fitting.fit import fit
     from bittrue.run import Run
+    from bittrue.sweeping.run import sweep
     from simulator.accelerator.spec import Accelerator
     from simulator.errors import BittrueError
     from simulator.graph.builder import GraphBuilder
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 _HOME = {
     "load_network": "workloads.load",
     "load_accelerator": "accel_models.load",
+    "fit": "bittrue.fitting.fit",
+    "sweep": "bittrue.sweeping.run",
     "simulate": "bittrue.api",
     "prepare": "bittrue.api",
     "PreparedRun": "bittrue.api",
@@ -54,12 +58,14 @@ __all__ = [
     "PreparedRun",
     "Run",
     "evaluate",
+    "fit",
     "load_accelerator",
     "load_network",
     "networks",
     "open_dataset",
     "prepare",
     "simulate",
+    "sweep",
 ]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bittrue.progress import RunProgress
+from bittrue.quantization import Quantization
 from simulator.errors import InputError
 from simulator.numerics.formats import IntFormat
 from simulator.records.arrays import read_arrays
@@ -38,7 +39,7 @@ def check_input_file(path: Path) -> None:
         raise InputError(f"input {path}: give an image ({', '.join(_IMAGES)}), a .npy or a .npz file")
 
 
-def prepare_input(network: Network, path: Path, progress: RunProgress) -> ReadyNetwork:
+def prepare_input(network: Network, path: Path, progress: RunProgress, quantization: Quantization) -> ReadyNetwork:
     """Read an input file; a float network is calibrated on it and made integer.
 
     Raises
@@ -48,7 +49,7 @@ def prepare_input(network: Network, path: Path, progress: RunProgress) -> ReadyN
 
     """
     if path.suffix.lower() in _IMAGES:
-        integer = _calibrated(network, path, path, progress)
+        integer = _calibrated(network, path, path, progress, quantization)
         return ReadyNetwork(integer, prepare_image(integer, path))
     arrays = by_name(network, read_input_arrays(path), path)
     if not network.is_float:
@@ -57,7 +58,7 @@ def prepare_input(network: Network, path: Path, progress: RunProgress) -> ReadyN
         raise InputError(
             f"{network.name} is float; only a network of one input is calibrated by `run`: make it integer"
         )
-    integer = _calibrated(network, next(iter(arrays.values())), path, progress)
+    integer = _calibrated(network, next(iter(arrays.values())), path, progress, quantization)
     return ReadyNetwork(integer, {name: _quantized(integer, name, value) for name, value in arrays.items()})
 
 
@@ -90,11 +91,17 @@ def by_name(network: Network, arrays: Arrays, path: Path) -> Arrays:
     return dict(zip(wanted, arrays.values(), strict=True))
 
 
-def _calibrated(network: Network, image: Path | NDArray[Any], path: Path, progress: RunProgress) -> Network:
+def _calibrated(
+    network: Network, image: Path | NDArray[Any], path: Path, progress: RunProgress, quantization: Quantization
+) -> Network:
     if not network.is_float:
         return network
     progress.phase("calibrate", f"{network.name} on {path.name}")
-    return network.quantize(image, on_progress=progress.update)
+    if quantization.reason:
+        progress.note(quantization.reason)
+    return network.quantize(
+        image, quantization.scheme, on_progress=progress.update, calibration=quantization.calibration
+    )
 
 
 def _quantized(network: Network, name: str, value: NDArray[Any]) -> NDArray[Any]:

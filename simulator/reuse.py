@@ -18,6 +18,7 @@ from simulator.lowering.lower import lower
 from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import Schedule
 from simulator.mapping.work import Device
+from simulator.timing.fast import layer_cycles
 from simulator.timing.layer_records import Counts, layer_counts
 
 MOST_LOWERED = 16
@@ -98,10 +99,10 @@ def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) ->
     kept = _kept.setdefault(graph, _Kept())
     # Command loops depend on more than a tile does.
     driven = (accelerator.controller, accelerator.memories, accelerator.dma) if accelerator.controller else None
-    key = _lowering_key(accelerator), Device.of(accelerator), driven
+    key = _lowering_key(accelerator), Device.of(accelerator), accelerator.mapper, driven
     found = kept.mapped.pop(key, None)
     if found is None:
-        schedule = map_layers(layers, accelerator)
+        schedule = map_layers(layers, accelerator, layer_cycles(accelerator))
         found = Mapped(schedule, layer_counts(schedule, layers, accelerator), schedule.tile_ops)
         while kept.mapped and found.tile_ops + sum(m.tile_ops for m in kept.mapped.values()) > MOST_TILE_OPS:
             del kept.mapped[next(iter(kept.mapped))]

@@ -85,18 +85,58 @@ class Network:
         """Whether every constant has values; without them only shapes and time are known."""
         return not any(tensor.placeholder and tensor.data is None for tensor in self.graph.tensors.values())
 
-    def quantize(self, images: Images, scheme: str = "affine", on_progress: Progress | None = None) -> Network:
+    def quantize(
+        self,
+        images: Images,
+        scheme: str = "affine",
+        on_progress: Progress | None = None,
+        *,
+        calibration: str = "minmax",
+        percentile: float = 99.99,
+        weight_scales: str = "per_channel",
+        bits: Mapping[str, Mapping[str, int]] | None = None,
+        bias_correction: bool = False,
+        equalize: bool = False,
+        weight_shift: str = "layer",
+        scale_rounding: str = "nearest",
+        activation_scales: str = "frozen",
+    ) -> Network:
         """Turn a float network into an integer one, calibrated on images.
 
         Parameters
         ----------
         images
-            One image or several: files (resized to the input), uint8 arrays [height, width, channels] of the input's
-            size, float32 arrays in the network's own input layout, or dicts of such arrays by input name.
+            One image or several: files (resized to the input), folders of them, uint8 arrays [height, width, channels]
+            of the input's size, float32 arrays in the network's own input layout, or dicts of such arrays by input
+            name. Files are read one at a time.
         scheme
-            ``"affine"``: int8 activations with zero point, int8 weights symmetric per filter, int32 biases.
+            ``"affine"``: activations with zero point, weights symmetric per filter, int32 biases. ``"symmetric"``: zero
+            points 0. ``"power_of_two"``: symmetric, every scale a power of two, so that a `power_of_two` requantizer
+            takes them. ``"paper"``: weights on the grid 2^(1 - bits), activations by powers of two, batch norms as
+            16-bit affine maps of their own (docs/quantization.md).
         on_progress
             Called with (done, total, label).
+        calibration
+            Range of each activation: ``"minmax"``; ``"percentile"``; ``"mse"``, the least mean square error; ``"kl"``,
+            the least Kullback-Leibler divergence.
+        percentile
+            Of ``"percentile"``: so many per cent of the values lie below the greatest and above the least kept.
+        weight_scales
+            ``"per_channel"`` (one for each filter) or ``"per_tensor"``.
+        bits
+            Widths from 2 to 16 by pattern of layer names, ``{"layer4.*": {"weight_bits": 4, "activation_bits": 8}}``;
+            8 where nothing is said; of several matching patterns the last holds. Activation bits are those of what a
+            layer writes; a pattern may name the network's input.
+        bias_correction
+            Take the mean error that quantized weights make on the images off the biases.
+        equalize
+            Scale channels between consecutive layers so that their filters use the same range on both sides.
+        weight_shift
+            Of ``"paper"``: ``"layer"`` multiplies the weight grid by one power of two per layer, ``"none"`` does not.
+        scale_rounding
+            Of ``"paper"``: the power of two ``"nearest"`` to the greatest activation, or the next one ``"up"``.
+        activation_scales
+            ``"frozen"``, from calibration; there is no other.
 
         Float sums come from BLAS, so another machine may arrive at scales that differ in their last bits; `save` keeps
         the integers that this one found.
@@ -106,18 +146,49 @@ class Network:
         NetworkError
             The network is integer already, or has no weights, or an operator cannot be quantized.
         InputError
-            No image, an image that does not suit the input, or a scheme that does not exist.
+            No image, an image that does not suit the input, or an option that does not exist or matches nothing.
 
         """
+        from workloads.quantization.options import QuantizeOptions
         from workloads.quantization.quantize import quantize
 
-        return quantize(self, images, scheme, on_progress)
+        options = QuantizeOptions(
+            scheme=scheme,
+            calibration=calibration,
+            percentile=percentile,
+            weight_scales=weight_scales,
+            weight_shift=weight_shift,
+            scale_rounding=scale_rounding,
+            activation_scales=activation_scales,
+            bits=bits or {},
+            bias_correction=bias_correction,
+            equalize=equalize,
+        )
+        return quantize(self, images, options, on_progress)
 
     def save(self, path: str | Path) -> Path:
         """Write the network to a .npz that `load_network` reads, and return its path; OSError where that fails."""
         from workloads.exporters.npz import save_network
 
         return save_network(self, path)
+
+    def export(self, path: str | Path) -> Path:
+        """Write an integer network for other tools and return its path: .tflite, .onnx (QOperator), or .npz as `save`.
+
+        The file's own reference then gives the integers of our run: TFLite's reference kernels those of a device with
+        32-bit accumulators and requantizer ``fixed_point_double``, ONNX Runtime those with ``float32``.
+
+        Raises
+        ------
+        UnsupportedOp
+            Lists every node that the format cannot express with the same integers, with the reason.
+        NetworkError
+            A float or weightless network, another suffix, a folder that does not exist, a file that cannot be written.
+
+        """
+        from workloads.exporters.export import export
+
+        return export(self, path)
 
     def ready(self, for_values: bool) -> Network:
         """Return a network that can be lowered: this one, or for timing alone its integer outline.

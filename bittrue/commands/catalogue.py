@@ -49,6 +49,8 @@ def networks() -> None:
         console.print(name, style="bold")
         console.print(f"  {summary}")
         console.print("  " + " ".join(f"--net {key}={_shown(value)}" for key, value in keywords.items()))
+        network = registry.build(name)
+        console.print(f"  {network.macs:,} MACs, {network.parameters:,} parameters")
     console.print(f"\nfiles: {', '.join(importer_suffixes())}")
 
 

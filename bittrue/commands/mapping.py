@@ -31,10 +31,11 @@ def mapping(
     from simulator.errors import InputError
     from simulator.lowering.lower import lower
     from simulator.mapping.mapper import map_layers
+    from simulator.timing.fast import layer_cycles
 
     device = load_device(accelerator, changes or [])
     graph = load_named_network(network, net or [], None).ready(for_values=False).graph
-    schedule = map_layers(lower(graph, device), device)
+    schedule = map_layers(lower(graph, device), device, layer_cycles(device))
     console = stdout()
     mapped = [(name, one) for name, one in zip(schedule.names, schedule.layers, strict=True) if one.mapping]
     chosen = [(name, one) for name, one in mapped if fnmatchcase(name, layer)]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bittrue.commands.loading import load_device, load_named_network, register_widths
+from bittrue.commands.loading import assignments, load_device, load_named_network, register_widths
 from bittrue.console import refusals, stderr, stdout
 
 if TYPE_CHECKING:
     from bittrue.progress import RunProgress
+    from bittrue.quantization import Quantization
     from bittrue.run import Run
     from simulator.accelerator.spec import Accelerator
     from workloads.network import Network
@@ -42,6 +43,21 @@ def run(
         list[str] | None,
         typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
     ] = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            help="How a float network is quantized: affine, symmetric, power_of_two or paper. "
+            "Without it, what the device's requantizer needs.",
+            show_default=False,
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="Range of a float network's activations: minmax (the default), percentile, mse or kl.",
+            show_default=False,
+        ),
+    ] = None,
     timing_only: Annotated[bool, typer.Option("--timing-only", help="Do not compute values.")] = False,
     values_only: Annotated[bool, typer.Option("--values-only", help="Do not compute time and energy.")] = False,
     keep_tensors: Annotated[bool, typer.Option("--keep-tensors", help="Save every intermediate tensor.")] = False,
@@ -64,28 +80,52 @@ def run(
         int | None, typer.Option(min=1, help="Threads; all cores without it.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding and seeded weights.")] = 0,
+    train_step: Annotated[
+        bool, typer.Option("--train-step", help="One step of integer training instead of an inference.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="With --train-step: images of the step.")] = 8,
+    preset: Annotated[str, typer.Option(help="With --train-step: paper, e2_8, wageubn or niti.")] = "paper",
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="KIND:PATH", help="With --train-step: compute it on this data; without, time alone."),
+    ] = None,
 ) -> None:
     """Run a network on an accelerator: a table per layer, totals, and a folder of results."""
     from bittrue.progress import RunProgress
+    from bittrue.quantization import choose_quantization
     from simulator.errors import InputError
 
+    if train_step:
+        asked = (input_file, timing_only, values_only, keep_tensors, activity, sweep, ledger != "fast")
+        if any(asked):
+            raise InputError(
+                "--train-step goes with -a, -o, --set, --net, --batch, --preset, --dataset, --threads, --seed"
+            )
+        step = (accelerator, changes or [], net or [], batch, preset, dataset, threads, seed)
+        _run_train_step(network, output, *step)
+        return
     _check_choices(timing_only, values_only, keep_tensors, input_file)
-    if activity and (timing_only or input_file is None):
-        raise InputError("--activity needs values: give -i and leave --timing-only out")
+    for option, given in (("--activity", activity), ("--scheme", scheme), ("--calibration", calibration)):
+        if given and (timing_only or input_file is None):
+            raise InputError(f"{option} needs values: give -i and leave --timing-only out")
     _check_files(input_file, output)
     widths = _widths(sweep, values=input_file is not None and not timing_only)
     began = time.perf_counter()
     device = load_device(accelerator, changes or [])
+    quantization = choose_quantization(device, scheme, calibration or "minmax")
     values = input_file is not None and not timing_only
     with RunProgress(stderr()) as progress:
         progress.phase("load", network)
         loaded = load_named_network(network, net or [], seed if values else None)
+        if (scheme or calibration) and not loaded.is_float:
+            raise InputError(f"--scheme and --calibration: {loaded.name} is integer already; it runs as it is")
         options = {"values_only": values_only, "timing_only": not values, "keep_tensors": keep_tensors}
         result = _simulate(
             loaded,
             device,
             input_file if values else None,
             progress,
+            quantization,
             **options,
             ledger=ledger,
             activity=activity,
@@ -99,6 +139,35 @@ def run(
             folder = result.save(output)
     _show(result, folder)
     stderr().print(f"wall time {time.perf_counter() - began:.1f} s")
+
+
+def _run_train_step(
+    network: str,
+    output: Path | None,
+    accelerator: str,
+    changes: list[str],
+    net: list[str],
+    batch: int,
+    preset_name: str,
+    dataset: str | None,
+    threads: int | None,
+    seed: int,
+) -> None:
+    from bittrue.training.plan import Request
+    from bittrue.training.step_report import computed_step, show_step, timed_step
+    from workloads.training.config import preset
+
+    keywords = assignments("--net", net)
+    size = keywords.pop("size", None) if dataset else None
+    sides = (size, size) if isinstance(size, int) else tuple(size) if size else None
+    device = load_device(accelerator, changes)
+    request = Request(
+        network, dataset or "", preset(preset_name), device, keywords, sides, batch, steps=1, seed=seed, threads=threads
+    )
+    found = computed_step(request) if dataset else timed_step(load_named_network(network, net, None), request)
+    show_step(stdout(), found)
+    if output is not None:
+        stdout().print(f"\n{found.run.save(output)}/")
 
 
 def _check_choices(timing_only: bool, values_only: bool, keep_tensors: bool, input_file: Path | None) -> None:
@@ -132,14 +201,19 @@ def _check_files(input_file: Path | None, output: Path | None) -> None:
 
 
 def _simulate(
-    network: Network, accelerator: Accelerator, input_file: Path | None, progress: RunProgress, **options: Any
+    network: Network,
+    accelerator: Accelerator,
+    input_file: Path | None,
+    progress: RunProgress,
+    quantization: Quantization,
+    **options: Any,
 ) -> Run:
     from bittrue.api import prepare
     from bittrue.inputs import prepare_input
 
     inputs = None
     if input_file is not None:
-        ready = prepare_input(network, input_file, progress)
+        ready = prepare_input(network, input_file, progress, quantization)
         network, inputs = ready.network, ready.inputs
     _note_compiling(progress, 6 if inputs is None else 30)
     progress.phase("lower", f"{network.name} for {accelerator.name}")

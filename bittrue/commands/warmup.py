@@ -11,6 +11,7 @@ from bittrue.console import refusals, stderr, stdout
 if TYPE_CHECKING:
     from bittrue.progress import RunProgress
     from simulator.accelerator.spec import Accelerator
+    from workloads.network import Network
 
 SMALL, LARGE = 32, 257
 """Input sizes: every kernel runs on a small image but those that are for large tensors only."""
@@ -32,19 +33,14 @@ def warmup() -> None:
 
 
 def _devices() -> list[Accelerator]:
-    """Return a preset of each kind that kernels tell apart: what executes values, and what drives the device.
-
-    None that takes only scales that are powers of two: the built-in networks are not quantized so.
-    """
+    """Return a preset of each kind that kernels tell apart: what executes values, and what drives the device."""
     from accel_models.load import load_accelerator, preset_names
-    from simulator.numerics.modes import RequantizerKind
 
     kinds: dict[Hashable, Accelerator] = {}
     for device in map(load_accelerator, preset_names()):
-        if device.arithmetic.requantizer.kind is not RequantizerKind.POWER_OF_TWO:
-            registers = device.partial_sum, device.arithmetic.accumulator
-            kind = (device.array.dataflow, *registers, device.arithmetic.requantizer, device.controller is None)
-            kinds.setdefault(kind, device)
+        registers = device.partial_sum, device.arithmetic.accumulator
+        kind = (device.array.dataflow, *registers, device.arithmetic.requantizer, device.controller is None)
+        kinds.setdefault(kind, device)
     return list(kinds.values())
 
 
@@ -53,16 +49,20 @@ def _run(name: str, size: int, accelerators: Sequence[Accelerator], progress: Ru
     import numpy as np
 
     from bittrue.api import prepare
+    from bittrue.quantization import choose_quantization
     from workloads.images import prepare_image
     from workloads.load import load_network
 
     network = load_network(name, size=size, width=0.125, weights="seeded")
     pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
-    network = network.quantize(pixels)
+    integer: dict[str, Network] = {}
     for accelerator in accelerators:
         progress.phase(f"compile {name} on {accelerator.name}")
-        prepared = prepare(network, accelerator)
-        prepared.run(prepare_image(network, pixels), lambda *step: _show(progress, *step))
+        scheme = choose_quantization(accelerator, None, "minmax").scheme
+        if scheme not in integer:
+            integer[scheme] = network.quantize(pixels, scheme)
+        prepared = prepare(integer[scheme], accelerator)
+        prepared.run(prepare_image(integer[scheme], pixels), lambda *step: _show(progress, *step))
 
 
 def _show(progress: RunProgress, done: int, total: int, label: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from fractions import Fraction
 from math import ceil
 from typing import Annotated, Any, Literal, Self
@@ -184,6 +185,17 @@ _TWINS = {"bandwidth": "bytes_per_cycle", "latency_ns": "latency_cycles"}
 _TWINS |= {b: a for a, b in _TWINS.items()}
 
 
+class Mapper(StrEnum):
+    """How array layers are cut into tiles. No choice changes a value."""
+
+    LEAST_TRAFFIC = "least_traffic"
+    """Search: fewest bytes loaded from DRAM, then fewest estimated cycles."""
+    LEAST_CYCLES = "least_cycles"
+    """Search: the most promising mappings are timed; fewest cycles, then fewest bytes loaded."""
+    FIXED_RULE = "fixed_rule"
+    """No search: `simulator.mapping.fixed_rule`, as a simple device's own tiler."""
+
+
 class Accelerator(Spec):
     """A systolic-array accelerator."""
 
@@ -211,6 +223,8 @@ class Accelerator(Spec):
     """Processor for a file's post-processing."""
     controller: CommandLoops | None = None
     """What drives the array's layers; none = descriptors of tile operations, at no cost of commands."""
+    mapper: Mapper = Mapper.LEAST_TRAFFIC
+    """How array layers are cut into tiles: least_traffic, least_cycles or fixed_rule."""
     energy_table: str
     """Name of the table that prices its actions (`bittrue accelerators` lists them), or a YAML file."""
 

@@ -16,7 +16,7 @@ from simulator.numerics.formats import IntFormat
 from simulator.numerics.modes import RequantizerKind, RoundingMode
 from simulator.numerics.quant import RequantParams
 
-_ROUNDING = {
+ROUNDING = {
     RoundingMode.TIES_AWAY: kernels.TIES_AWAY,
     RoundingMode.TIES_EVEN: kernels.TIES_EVEN,
     RoundingMode.TIES_POS: kernels.TIES_POS,
@@ -24,6 +24,7 @@ _ROUNDING = {
     RoundingMode.TO_ZERO: kernels.TO_ZERO,
     RoundingMode.STOCHASTIC: kernels.STOCHASTIC,
 }
+"""A rounding mode as kernels know it."""
 
 
 def random_key(context: ExecutionContext, tensor: str) -> NDArray[np.uint64]:
@@ -69,7 +70,7 @@ def requantize(
     raw = out.view(np.uint8 if out.itemsize == 1 else np.uint16)
     clipped = np.empty(len(accumulators), np.int64)
     limits = (params.zero_point, params.minimum, params.maximum)
-    rounding = _ROUNDING[params.rounding]
+    rounding = ROUNDING[params.rounding]
     match params.kind:
         case RequantizerKind.FIXED_POINT_DOUBLE:
             kernels.fixed_point_double(accumulators, bits, params.multiplier, params.exponent, *limits, raw, clipped)

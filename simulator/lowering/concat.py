@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from simulator.accelerator.spec import Accelerator
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import Activation, Concat
+from simulator.lowering.float_rescale import computes_in_float32, dequantized, float_table
 from simulator.lowering.layer import Engine, Layer
 from simulator.lowering.lookup import build_table
 from simulator.lowering.quantized import (
+    integer_format,
     is_vector_integer,
     lower_on_host,
     operands,
@@ -24,6 +26,7 @@ from simulator.lowering.quantized import (
     scale32,
     vector_layer,
 )
+from simulator.lowering.shifts import ShiftRescaleConstants, rescales_by_shifts, shift_rescale
 from simulator.lowering.table import LowererTable
 from simulator.numerics.formats import UINT8, IntFormat
 
@@ -35,6 +38,8 @@ class ConcatConstants:
     axis: int
     tables: tuple[NDArray[Any] | None, ...]
     """One per input; None = copied."""
+    shifts: tuple[ShiftRescaleConstants | None, ...] = ()
+    """One per input on a device that rescales by shifts, None = copied; else empty."""
 
 
 def _lower_concat(
@@ -46,23 +51,48 @@ def _lower_concat(
         return lower_on_host(node, inputs, outputs, accelerator)
     parts = operands(node, inputs)
     out = outputs[0]
-    format = require_same_format(node, *parts, out)
+    if rescales_by_shifts(accelerator, *parts, out):
+        return _lower_shifted(node, parts, out, accelerator)
+    format = integer_format(node, out)
+    if not all(part.format == format for part in parts) and not computes_in_float32(node.op, accelerator):
+        require_same_format(node, *parts, out)
     if node.op.activation is not Activation.NONE:
         refuse(node, f"fused activation {node.op.activation}; the reference kernel takes none")
-    tables = tuple(None if _same(part, out) else _table(node, part, out, format) for part in parts)
+    single = computes_in_float32(node.op, accelerator)
+    tables = tuple(None if _same(part, out) else _table(node, part, out, format, single) for part in parts)
     rescaled = sum(part.elements for part, table in zip(parts, tables, strict=True) if table is not None)
     layer = vector_layer(node, inputs, outputs, ConcatConstants(node.op.axis % len(out.shape), tables), rescaled)
     return layer if rescaled else replace(layer, engine=Engine.DMA)
 
 
+def _lower_shifted(node: Node, parts: list[Tensor], out: Tensor, accelerator: Accelerator) -> Layer:
+    """Shift the inputs of other scale, zero point or format to those of the output."""
+    assert isinstance(node.op, Concat)
+    if node.op.activation is not Activation.NONE:
+        refuse(node, f"fused activation {node.op.activation}; concatenation takes none")
+    shifts = tuple(
+        None if _same(part, out) and part.format == out.format else shift_rescale(node, part, out, accelerator)
+        for part in parts
+    )
+    rescaled = sum(part.elements for part, shift in zip(parts, shifts, strict=True) if shift is not None)
+    constants = ConcatConstants(node.op.axis % len(out.shape), (None,) * len(parts), shifts)
+    layer = vector_layer(node, parts, (out,), constants, rescaled)
+    return layer if rescaled else replace(layer, engine=Engine.DMA)
+
+
 def _same(part: Tensor, out: Tensor) -> bool:
+    if part.format != out.format:
+        return False
     if part.quant is None or out.quant is None:
         return part.quant is None and out.quant is None
     return part.quant.zero_point == out.quant.zero_point and part.quant.scale == out.quant.scale
 
 
-def _table(node: Node, part: Tensor, out: Tensor, format: IntFormat) -> NDArray[Any]:
-    """Rescale in float32, as the kernel does for each element."""
+def _table(node: Node, part: Tensor, out: Tensor, format: IntFormat, single: bool) -> NDArray[Any]:
+    """Rescale in float32, as the kernel does for each element; `single`: as ONNX Runtime's QLinearConcat."""
+    if single:
+        require_quantized(node, part, out)
+        return float_table(node, dequantized(part), out, (format.min, format.max))
     if format != UINT8:
         refuse(node, f"{part.name} has {part.quant}, {out.name} has {out.quant}; only uint8 is rescaled while joining")
     require_quantized(node, part, out)

@@ -1,5 +1,7 @@
 """Two-operand arithmetic on quantized tensors: add, sub, mul, maximum, minimum, prelu, all with broadcasting.
 
+On a device that rescales by shifts, add, sub and mul of scales that are powers of two do so too (`lowering.shifts`).
+
 Lane operations per output element: add and sub 3 (two rescales in, one out), mul and prelu 2 (product, rescale),
 maximum and minimum 1.
 """
@@ -12,9 +14,11 @@ from dataclasses import dataclass
 from simulator.accelerator.spec import Accelerator
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import Add, Maximum, Minimum, Mul, PRelu, Sub
+from simulator.lowering.float_rescale import add_constants, computes_in_float32, mul_constants
 from simulator.lowering.layer import Layer
 from simulator.lowering.quantized import (
     activation_range,
+    integer_format,
     is_quantized,
     is_vector_integer,
     lower_on_host,
@@ -27,6 +31,7 @@ from simulator.lowering.quantized import (
     scale32,
     vector_layer,
 )
+from simulator.lowering.shifts import rescales_by_shifts, shift_add, shift_multiply
 from simulator.lowering.table import LowererTable
 
 
@@ -85,10 +90,23 @@ def _lower_add(
         return lower_on_host(node, inputs, outputs, accelerator)
     a, b = operands(node, inputs, 2)
     out = outputs[0]
+    if rescales_by_shifts(accelerator, a, b, out):
+        limits = activation_range(node.op.activation, out, integer_format(node, out))
+        sign = -1 if isinstance(node.op, Sub) else 1
+        shifts = shift_add(node, a, b, out, sign, limits, accelerator)
+        return vector_layer(node, inputs, outputs, shifts, 3 * out.elements)
     require_quantized(node, a, b, out)
+    if computes_in_float32(node.op, accelerator):
+        limits = activation_range(node.op.activation, out, integer_format(node, out))
+        sign = -1 if isinstance(node.op, Sub) else 1
+        return vector_layer(node, inputs, outputs, add_constants(a, b, out, sign, limits), 3 * out.elements)
     format = require_same_format(node, a, b, out)
     if format.bits > 8 and all(_is_power_of_two(tensor.scale) for tensor in (a, b, out)):
-        refuse(node, "16-bit operands with power-of-two scales: TFLite has two roundings for them; use other scales")
+        refuse(
+            node,
+            "16-bit operands with power-of-two scales: TFLite has two roundings for them; use other scales, or a "
+            "device with arithmetic.requantizer: power_of_two",
+        )
     left_shift = 15 if format.bits > 8 else 20
     twice_max = 2 * max(a.scale, b.scale)
     factors = [
@@ -127,7 +145,14 @@ def _lower_mul(
         return lower_on_host(node, inputs, outputs, accelerator)
     a, b = operands(node, inputs, 2)
     out = outputs[0]
+    if rescales_by_shifts(accelerator, a, b, out):
+        limits = activation_range(node.op.activation, out, integer_format(node, out))
+        shifts = shift_multiply(node, a, b, out, limits, accelerator)
+        return vector_layer(node, inputs, outputs, shifts, 2 * out.elements)
     require_quantized(node, a, b, out)
+    if computes_in_float32(node.op, accelerator):
+        limits = activation_range(node.op.activation, out, integer_format(node, out))
+        return vector_layer(node, inputs, outputs, mul_constants(a, b, out, limits), 2 * out.elements)
     format = require_same_format(node, a, b, out)
     if format.bits > 8 and any(tensor.zero_point for tensor in (a, b, out)):
         refuse(node, "operands of more than 8 bits need zero point 0: their product would not fit 32 bits")

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from simulator.accelerator.spec import Accelerator
+from simulator.accelerator.spec import Accelerator, Mapper
+from simulator.errors import InputError
 from simulator.lowering.layer import Engine, Layer
 from simulator.mapping.command_schedule import command_schedule, product_of
 from simulator.mapping.fit import does_not_fit
-from simulator.mapping.schedule import LayerSchedule, Schedule
-from simulator.mapping.search import search
+from simulator.mapping.fixed_rule import fixed_rule
+from simulator.mapping.schedule import LayerMapping, LayerSchedule, Schedule
+from simulator.mapping.search import search, shortlist
 from simulator.mapping.streams import stream_schedule
 from simulator.mapping.tiles import array_schedule
 from simulator.mapping.work import ArrayWork, Device
 
+LayerCycles = Callable[[LayerSchedule], int]
+"""Exact cycles of one layer's tile operations on the accelerator, from an idle machine."""
 
-def map_layers(layers: Sequence[Layer], accelerator: Accelerator) -> Schedule:
+
+def map_layers(layers: Sequence[Layer], accelerator: Accelerator, cycles: LayerCycles | None = None) -> Schedule:
     """Cut `layers` into tile operations that fit `accelerator`. Layers that are alike share one schedule.
+
+    Parameters
+    ----------
+    cycles
+        Times a candidate; only `mapper: least_cycles` needs it.
 
     Raises
     ------
     DoesNotFit
         The smallest tile of a layer is larger than a memory; the error lists what would make it fit.
+    InputError
+        `mapper: least_cycles` without `cycles`.
 
     """
+    if accelerator.mapper is Mapper.LEAST_CYCLES and cycles is None:
+        raise InputError(f"{accelerator.name}: mapper least_cycles times its candidates; give map_layers the timing")
     device = Device.of(accelerator)
+    chooser = _Chooser(accelerator, device, cycles)
     known: dict[ArrayWork, LayerSchedule] = {}
     schedules = []
     for layer in layers:
@@ -33,16 +49,41 @@ def map_layers(layers: Sequence[Layer], accelerator: Accelerator) -> Schedule:
             continue
         work = ArrayWork.of(layer)
         if work not in known:
-            known[work] = _map_array(layer.name, work, device, accelerator)
+            known[work] = chooser.schedule(layer.name, work)
         schedules.append(known[work])
     return Schedule(tuple(layer.name for layer in layers), tuple(schedules))
 
 
-def _map_array(name: str, work: ArrayWork, device: Device, accelerator: Accelerator) -> LayerSchedule:
-    product = product_of(work) if accelerator.controller is not None else None
-    if product is not None:
-        return command_schedule(name, product, accelerator)
-    mapping = search(work, device)
-    if mapping is None:
-        raise does_not_fit(name, work, device)
-    return array_schedule(work, mapping, device)
+@dataclass(frozen=True)
+class _Chooser:
+    """Chooses the tile operations of array layers as the accelerator's `mapper` says."""
+
+    accelerator: Accelerator
+    device: Device
+    cycles: LayerCycles | None
+
+    def schedule(self, name: str, work: ArrayWork) -> LayerSchedule:
+        product = product_of(work) if self.accelerator.controller is not None else None
+        if product is not None:
+            return command_schedule(name, product, self.accelerator)
+        mappings = self._mappings(work)
+        if not mappings:
+            raise does_not_fit(name, work, self.device)
+        if len(mappings) == 1:
+            return array_schedule(work, mappings[0], self.device)
+        return min((array_schedule(work, mapping, self.device) for mapping in mappings), key=self._cost)
+
+    def _mappings(self, work: ArrayWork) -> tuple[LayerMapping, ...]:
+        if self.accelerator.mapper is Mapper.LEAST_TRAFFIC:
+            best = search(work, self.device)
+            return () if best is None else (best,)
+        by_rule = fixed_rule(work, self.device)
+        if by_rule is None:
+            return ()
+        if self.accelerator.mapper is Mapper.FIXED_RULE:
+            return (by_rule,)
+        return tuple(dict.fromkeys((*shortlist(work, self.device), by_rule)))
+
+    def _cost(self, schedule: LayerSchedule) -> tuple[int, int]:
+        assert self.cycles is not None
+        return self.cycles(schedule), schedule.total("input_bytes") + schedule.total("weight_bytes")

@@ -1,4 +1,4 @@
-"""Choose a mapping: least DRAM traffic first, then least estimated cycles, among all candidates that fit."""
+"""Choose mappings among all that fit: by DRAM traffic and estimated cycles, and a few to be timed exactly."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from simulator.mapping.traffic import InputTable, PixelTable, Table, compute_cyc
 from simulator.mapping.work import ArrayWork, Device
 
 _NEVER = np.iinfo(np.int64).max
+_TIMED_PER_PLAN = 4
+"""Candidates of a plan that are timed."""
+_ESTIMATE_ERRS_BY = 1.25
+"""A candidate is timed where its estimate is within this of the least one; a tile too small costs minutes to time."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,24 @@ def search(work: ArrayWork, device: Device) -> LayerMapping | None:
         if best is None or key < best:
             best, found = key, (plan, *divmod(place, cycles.shape[1]))
     return None if found is None else space.mapping(*found)
+
+
+@lru_cache(maxsize=1 << 12)
+def shortlist(work: ArrayWork, device: Device) -> tuple[LayerMapping, ...]:
+    """Return mappings worth timing: that of `search`, and of each plan those of least estimated cycles."""
+    best = search(work, device)
+    if best is None:
+        return ()
+    space = _Space(work, device, candidates(work.geometry, device))
+    estimates = [(plan, np.where(space.fits(plan), space.estimate(plan), np.inf)) for plan in plans()]
+    worst = min(float(cycles.min()) for _, cycles in estimates) * _ESTIMATE_ERRS_BY
+    found = [best]
+    for plan, cycles in estimates:
+        for place in np.argsort(cycles, axis=None, kind="stable")[:_TIMED_PER_PLAN]:
+            pixel, block = divmod(int(place), cycles.shape[1])
+            if cycles[pixel, block] <= worst:
+                found.append(space.mapping(plan, pixel, block))
+    return tuple(dict.fromkeys(found))
 
 
 class _Space:

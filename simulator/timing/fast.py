@@ -120,6 +120,12 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
     return Timeline(tuple(times), LazyEvents(partial(_events, schedule.names, tuple(runs), tuple(times))))
 
 
+def layer_cycles(accelerator: Accelerator) -> Callable[[LayerSchedule], int]:
+    """Return a function from the tile operations of a layer to its cycles, from an idle machine to the last write."""
+    path, rates = _path(accelerator), WorkRates.of(accelerator)
+    return lambda layer: _run("of a mapping tried", layer, path, rates).time.end_cycle
+
+
 def _path(accelerator: Accelerator) -> NDArray[np.int64]:
     path = MemoryPath.of(accelerator)
     named = {

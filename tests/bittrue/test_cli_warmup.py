@@ -65,7 +65,10 @@ def test_after_warmup_a_run_compiles_nothing(tmp_path):
     assert " s" in done.stdout
     assert "compile unet on edge_32x32" in done.stderr
     assert compiled
-    for network, device in (("deeplabv3_resnet50", "edge_32x32"), ("fcn_vgg16", "narrow_16x16")):
+    assert "compile unet on max78000_like" in done.stderr
+    runs = [("deeplabv3_resnet50", "edge_32x32"), ("fcn_vgg16", "narrow_16x16")]
+    runs += [("deeplabv3_resnet50", "paper_device"), ("unet", "max78000_like")]
+    for network, device in runs:
         # Large enough for every kernel that only large tensors reach; as narrow as keeps the test short.
         size = "257" if network == "deeplabv3_resnet50" else "64"
         net = ("--net", f"size={size}", "--net", "width=0.25", "--values-only")

@@ -222,3 +222,20 @@ def test_layer_of_a_proved_bound_is_lowered_once_and_keeps_its_name():
         machine(4, None, (32, "wrap")),
     )
     assert (layer.name, layer.macs, layer.kind) == ("layer", 2 * 2 * 3 * 4, "Conv2D")
+
+
+@pytest.mark.parametrize(
+    ("x_bits", "w_bits"), [(2, 2), (3, 8), (4, 4), (5, 12), (8, 2), (8, 4), (10, 16), (16, 3), (16, 16)]
+)
+@pytest.mark.parametrize("accumulator", [(48, "wrap"), (20, "saturate")])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_operands_of_2_to_16_bits(x_bits, w_bits, accumulator, groups):
+    x_format, w_format = IntFormat(x_bits), IntFormat(w_bits)
+    rng = np.random.default_rng(x_bits * 100 + w_bits)
+    x = values(rng, (1, 5, 6, 4), x_format, "random")
+    weights = values(rng, (8, 3, 3, 4 // groups), w_format, "random")
+    bias = rng.integers(-(1 << (x_bits + w_bits)), 1 << (x_bits + w_bits), 8)
+    quant = Quant(x_format, w_format, x_format, y_scale=float(1 << max(x_bits + w_bits - 6, 1)))
+    check_layer(
+        x, weights, bias, Shape((3, 3), padding=(1, 1, 1, 1), groups=groups), quant, 8, accumulator, accumulator
+    )

@@ -16,8 +16,10 @@ from simulator.execution.vector import EXECUTORS
 from simulator.graph import ops
 from simulator.kernels.pairs import look_up_pairs
 from simulator.kernels.threads import thread_count
+from support.accelerators import device
 from support.litert_ops import Spec, lower_one
 
+FLOAT32 = ops.Arithmetic.FLOAT32
 IMAGE = Spec((2, 7, 6, 5), scale=0.1, zero_point=-5)
 BYTES = Spec((2, 7, 6, 5), "uint8", 0.1, 200)
 WIDE = Spec((2, 7, 6, 5), "int16", 0.01)
@@ -46,7 +48,20 @@ CASES: list[tuple[ops.Op, list[Spec], Spec]] = [
     (ops.AveragePool2D((6, 5), (2, 1)), [WIDE], Spec((2, 1, 2, 5), "int16", 0.01)),
     (ops.ResizeBilinear((9, 13), half_pixel_centers=True), [WIDE], Spec((2, 9, 13, 5), "int16", 0.01)),
     (ops.Concat(3), [BYTES, Spec((2, 7, 6, 3), "uint8", 0.3)], Spec((2, 7, 6, 8), "uint8", 0.1, 200)),
+    (ops.Add(arithmetic=FLOAT32), [IMAGE, Spec((5,), scale=0.03)], Spec((2, 7, 6, 5), scale=0.2)),
+    (ops.Mul(arithmetic=FLOAT32), [IMAGE, IMAGE], IMAGE),
+    (ops.ResizeBilinear((9, 13), arithmetic=FLOAT32), [IMAGE], Spec((2, 9, 13, 5), scale=0.1, zero_point=-5)),
 ]
+
+HALF = Spec((2, 7, 6, 5), scale=0.5, zero_point=-5)
+FINE = Spec((2, 7, 6, 5), "int16", 2**-8)
+SHIFT_CASES: list[tuple[ops.Op, list[Spec], Spec]] = [
+    (ops.Sub(), [HALF, Spec((5,), "int16", 0.0625)], Spec((2, 7, 6, 5), scale=2.0, zero_point=3)),
+    (ops.Mul(), [HALF, FINE], Spec((2, 7, 6, 5), "int16", 0.25)),
+    (ops.Quantize(), [FINE], HALF),
+    (ops.Concat(3), [HALF, FINE], Spec((2, 7, 6, 10), scale=1.0, zero_point=9)),
+]
+"""On a device that rescales by shifts, with random rounding."""
 
 
 def pairs() -> np.ndarray:
@@ -63,8 +78,10 @@ def pairs() -> np.ndarray:
 def digest() -> str:
     """SHA-256 of the outputs of all cases."""
     total = hashlib.sha256()
-    for op, inputs, out in CASES:
-        layer = lower_one(op, inputs, [out])
+    shifting = device(arithmetic__requantizer={"kind": "power_of_two", "rounding": "stochastic"})
+    cases = [(*case, None) for case in CASES] + [(*case, shifting) for case in SHIFT_CASES]
+    for op, inputs, out, accelerator in cases:
+        layer = lower_one(op, inputs, [out], accelerator)
         arrays = [spec.random(seed) for seed, spec in enumerate(inputs)]
         (result,) = EXECUTORS[type(op)](layer, arrays, ExecutionContext()).outputs
         total.update(np.ascontiguousarray(result).tobytes())

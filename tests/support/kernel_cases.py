@@ -162,7 +162,7 @@ def random_bits() -> None:
 def roundings() -> None:
     """Rounding shifts against the specification."""
     for value, shift in itertools.product([*range(-9, 10), 2**62, -(2**63)], (0, 1, 2, 3, 62)):
-        for mode, code in requantizing._ROUNDING.items():
+        for mode, code in requantizing.ROUNDING.items():
             draw = 0x9E3779B97F4A7C15
             result = requantize.rounding_shift_right(np.int64(value), shift, code, np.uint64(draw))
             assert result == scalar.rounding_shift_right(value, shift, mode, draw), (value, shift, mode)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulator.accelerator.spec import Accelerator
 from simulator.execution import host, vector
 from simulator.execution.context import ExecutionContext
 from simulator.graph.graph import Node, Tensor
@@ -47,12 +48,12 @@ class Spec:
         return np.where(rng.random(self.shape) < 0.2, ends, values).astype(self.dtype)
 
 
-def lower_one(op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec]) -> Layer:
+def lower_one(op: Op, inputs: Sequence[Spec], outputs: Sequence[Spec], accelerator: Accelerator | None = None) -> Layer:
     """Lower a node named `node` on inputs in0, in1 ... and outputs out0 ..."""
     ins = tuple(spec.tensor(f"in{i}") for i, spec in enumerate(inputs))
     outs = tuple(spec.tensor(f"out{i}") for i, spec in enumerate(outputs))
     node = Node("node", op, tuple(t.name for t in ins), tuple(t.name for t in outs))
-    return lowering.LOWERERS[type(op)](node, ins, outs, reference_device())
+    return lowering.LOWERERS[type(op)](node, ins, outs, accelerator or reference_device())
 
 
 def simulate_one(op: Op, inputs: Sequence[Spec], out: Spec, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

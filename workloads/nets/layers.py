@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from simulator.errors import NetworkError
 from simulator.graph import ops
 from simulator.graph.builder import GraphBuilder
@@ -17,8 +19,6 @@ MEAN_ONLY = ImageInput(mean=(123.68, 116.779, 103.939), std=(1.0, 1.0, 1.0))
 """Normalisation of the VGG networks: the mean of ImageNet, no scaling."""
 SYMMETRIC = ImageInput(mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5))
 """Pixels to -1 .. 1, as TensorFlow's slim models take them."""
-
-_SEEDED_NOTE = "weights are seeded random numbers, not trained: labels mean nothing, arithmetic and time are real"
 
 Size = int | tuple[int, int]
 """Side of a square image, or (height, width)."""
@@ -88,16 +88,33 @@ class NetBuilder:
         stride: int = 1,
         dilation: int = 1,
         padding: Padding | None = None,
+        groups: int = 1,
         bias: bool = False,
         role: str = "conv",
     ) -> str:
         """Convolution; padding None = SAME."""
         border = same_padding(self.size(x), kernel, stride, dilation) if padding is None else padding
-        shape = (filters, kernel, kernel, self.graph.shape(x)[3])
+        shape = (filters, kernel, kernel, self.graph.shape(x)[3] // groups)
         weights = self.constant(f"{name}.weight", shape, role)
         offset = self.constant(f"{name}.bias", (filters,), "bias") if bias else None
-        op = ops.Conv2D((stride, stride), border, (dilation, dilation))
+        op = ops.Conv2D((stride, stride), border, (dilation, dilation), groups)
         return self.graph.add(op, x, weights, offset, name=name)
+
+    def unit(self, x: str, conv: str, norm: str, filters: int, kernel: int = 1, rate: int = 1) -> str:
+        """Convolution with centred padding, batch norm, ReLU."""
+        pad = (kernel // 2) * rate
+        y = self.conv(x, conv, filters, kernel, dilation=rate, padding=Padding(pad, pad, pad, pad))
+        return self.relu(self.norm(y, norm))
+
+    def linear(self, x: str, name: str, filters: int, role: str = "conv") -> str:
+        """Fully connected layer with bias, of a tensor [1, channels]."""
+        weights = self.constant(f"{name}.weight", (filters, self.graph.shape(x)[-1]), role)
+        bias = self.constant(f"{name}.bias", (filters,), "bias")
+        return self.graph.add(ops.FullyConnected(), x, weights, bias, name=name)
+
+    def mean(self, x: str, name: str) -> str:
+        """Mean over height and width: [1, channels]."""
+        return self.graph.add(ops.Mean((1, 2)), x, name=name)
 
     def upscore(self, x: str, name: str, kernel: int, stride: int, size: tuple[int, int] | None) -> str:
         """Transposed convolution of scores: to `size` as the gradient of SAME, or None = the full result."""
@@ -127,6 +144,10 @@ class NetBuilder:
         """Rectify; the tensor is called `<x>.relu`."""
         return self.graph.add(ops.Relu(), x, name=name or f"{x}.relu")
 
+    def relu6(self, x: str) -> str:
+        """Rectify and clip at 6; the tensor is called `<x>.relu6`."""
+        return self.graph.add(ops.Relu6(), x, name=f"{x}.relu6")
+
     def add(self, a: str, b: str, name: str) -> str:
         """Sum of two equal shapes."""
         return self.graph.add(ops.Add(), a, b, name=name)
@@ -140,19 +161,15 @@ class NetBuilder:
         """Bilinear resize."""
         return self.graph.add(ops.ResizeBilinear(size, align_corners, half_pixel), x, name=name)
 
-    def labels(self, scores: str) -> str:
-        """Class with the greatest score, int32 [1, height, width], the network's output."""
-        return self.graph.add(ops.ArgMax(3), scores, name="labels")
+    def labels(self, scores: str, name: str = "labels") -> str:
+        """Class with the greatest score, int32 [1, height, width], an output of the network."""
+        return self.graph.output(self.graph.add(ops.ArgMax(3), scores, name=name))
 
     def network(self, image: ImageInput, classes: int) -> Network:
         """Return the segmentation network; NetworkError where the weight file does not suit it."""
-        if self.weights is not None:
-            self.weights.finish(self.name)
-        seeded = isinstance(self.weights, SeededWeights)
-        return Network(
-            self.graph.build(),
-            image=image,
-            segmentation=segmentation_of("labels", classes),
-            notes=(_SEEDED_NOTE,) if seeded else (),
-            seeded=seeded,
-        )
+        return replace(self.classifier(image), segmentation=segmentation_of("labels", classes))
+
+    def classifier(self, image: ImageInput) -> Network:
+        """Return the network without segmentation; NetworkError where the weight file does not suit it."""
+        notes = () if self.weights is None else self.weights.finish(self.name)
+        return Network(self.graph.build(), image=image, notes=notes, seeded=isinstance(self.weights, SeededWeights))

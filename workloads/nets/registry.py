@@ -10,13 +10,21 @@ from typing import Any
 from simulator.errors import NetworkError
 from workloads.nets.deeplabv3 import deeplabv3_resnet50
 from workloads.nets.fcn import fcn_vgg16
+from workloads.nets.fcn_resnet import fcn_resnet50
+from workloads.nets.mobilenet import mobilenet_v2
+from workloads.nets.resnet import resnet50
 from workloads.nets.unet import unet
+from workloads.nets.vgg import vgg16
 from workloads.network import Network
 
 _NETWORKS: dict[str, Callable[..., Network]] = {
     "deeplabv3_resnet50": deeplabv3_resnet50,
     "fcn_vgg16": fcn_vgg16,
+    "fcn_resnet50": fcn_resnet50,
     "unet": unet,
+    "resnet50": resnet50,
+    "vgg16": vgg16,
+    "mobilenet_v2": mobilenet_v2,
 }
 
 

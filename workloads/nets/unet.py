@@ -33,7 +33,7 @@ def unet(
     width
         Multiplies every channel count but that of the classes; 1 is the published network.
     weights
-        None = shapes only, ``"seeded"`` = random, or a .npz with one array per constant.
+        None = shapes only, ``"seeded"`` = random, or a file (.pth, .safetensors, .npz).
     seed
         Of seeded weights.
 

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import NetworkError
-from simulator.records.arrays import read_arrays
+from workloads.nets.weight_files import read_weights
 
 Shape = tuple[int, ...]
 
 _BRANCH_SCALE = 0.1
+_SEEDED_NOTE = "weights are seeded random numbers, not trained: labels mean nothing, arithmetic and time are real"
 
 
 class WeightSource(Protocol):
@@ -23,21 +24,21 @@ class WeightSource(Protocol):
     def take(self, name: str, shape: Shape, role: str) -> NDArray[np.float32]:
         """Return a constant.
 
-        `role` is conv, branch (last of a residual branch), score, bilinear, bias, gamma, branch_gamma, beta, mean or
-        variance.
+        `role` is conv, branch (last of a residual branch), score, bilinear, bias, gamma, branch_gamma, beta, mean,
+        variance, or linear (fully connected, last).
         """
         ...
 
-    def finish(self, network: str) -> None:
-        """Raise NetworkError if what was taken is not what there was."""
+    def finish(self, network: str) -> tuple[str, ...]:
+        """Return notes for the reader of a result; NetworkError if what was taken is not what there was."""
         ...
 
 
 def weight_source(weights: str | Path | None, seed: int = 0) -> WeightSource | None:
-    """Return the source that ``weights=`` of a built-in network names: None, ``"seeded"`` or a .npz file."""
+    """Return the source that ``weights=`` of a built-in network names: None, ``"seeded"`` or a file."""
     if weights is None:
         return None
-    return SeededWeights(seed) if weights == "seeded" else FileWeights(Path(weights))
+    return SeededWeights(seed) if weights == "seeded" else FileWeights(Path(weights), seed)
 
 
 class SeededWeights:
@@ -66,51 +67,80 @@ class SeededWeights:
             return bilinear_filters(shape)
         generator = np.random.default_rng([self.seed, crc32(name.encode())])
         values = generator.standard_normal(shape, np.float32)
-        if role == "score":
-            values -= values.mean(axis=(1, 2, 3), keepdims=True)
+        if role in ("score", "linear"):
+            values -= values.mean(axis=tuple(range(1, values.ndim)), keepdims=True)
         values *= np.float32(np.sqrt(2 / np.prod(shape[1:])) * (_BRANCH_SCALE if role == "branch" else 1))
         return values
 
-    def finish(self, network: str) -> None:
+    def finish(self, network: str) -> tuple[str, ...]:
         """Nothing can be left over."""
+        return (_SEEDED_NOTE,)
 
 
 class FileWeights:
-    """Weights from a .npz with one array per constant, named and laid out as the network's own tensors.
+    """Weights from a file, as `read_weights` finds them.
 
-    Names are those of the graph's constants (``classifier.4.weight`` ...); convolution weights are
-    [filters, kernel_h, kernel_w, channels].
+    Every constant must be there, with its shape; what a state dict holds beside (an auxiliary head that was not asked
+    for, counters of batches) is no mistake. In a file of a backbone alone (`partial`), what is missing is seeded.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seed: int = 0) -> None:
         self.path = path
+        self._file = read_weights(path)
+        self._arrays: dict[str, NDArray[Any]] = dict(self._file.arrays)
+        self._seeded = SeededWeights(seed)
         self._problems: list[str] = []
-        try:
-            self._arrays: dict[str, NDArray[Any]] = read_arrays(path)
-        except FileNotFoundError:
-            raise NetworkError(f'weights {path}: no such file; weights is None, "seeded" or a .npz file') from None
-        except (OSError, ValueError) as error:
-            raise NetworkError(f"weights {path}: not a .npz of arrays ({error})") from None
+        self._missing: list[str] = []
+        self._taken = 0
 
     def take(self, name: str, shape: Shape, role: str) -> NDArray[np.float32]:
         """Return the constant `name`; what is wrong with it is told by `finish`."""
         values = self._arrays.pop(name, None)
+        if values is None and role == "bilinear" and self._file.torch_layout:
+            return bilinear_filters(shape)
         if values is None:
+            self._missing.append(name)
+            if self._file.partial:
+                return self._seeded.take(name, shape, role)
             self._problems.append(f"{name} {shape}: missing")
-        elif values.shape != shape or values.dtype.kind != "f":
+            return np.zeros(shape, np.float32)
+        if self._file.torch_layout:
+            values = _own_layout(values, shape)
+        if values.shape != shape or values.dtype.kind != "f":
             self._problems.append(f"{name}: {values.dtype} {values.shape}, the network takes float {shape}")
         elif not np.isfinite(values).all():
             self._problems.append(f"{name}: not finite")
         else:
+            self._taken += 1
             return np.ascontiguousarray(values, np.float32)
         return np.zeros(shape, np.float32)
 
-    def finish(self, network: str) -> None:
-        """Raise one NetworkError that lists every wrong, missing and left-over array."""
-        problems = self._problems + [f"{name}: the network has no such constant" for name in sorted(self._arrays)]
+    def finish(self, network: str) -> tuple[str, ...]:
+        """Raise one NetworkError that lists every wrong, missing and left-over array; return what was seeded."""
+        left = () if self._file.partial else sorted(name for name in self._arrays if not _may_be_left(name))
+        problems = self._problems + [f"{name}: the network has no such constant" for name in left]
+        if self._file.partial and not self._taken:
+            problems.append("none of its arrays is a constant of the network")
         if problems:
             lines = "\n".join(f"  {problem}" for problem in problems)
             raise NetworkError(f"{network}: weights {self.path} do not suit the network:\n{lines}")
+        if not self._missing:
+            return ()
+        missing = ", ".join(self._missing)
+        return (f"{self.path.name} holds {self._taken} constants of the network; the rest is seeded: {missing}",)
+
+
+def _own_layout(values: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    """Torch's [filters, channels, height, width] as [filters, height, width, channels]."""
+    if values.ndim == 2 and len(shape) == 4:  # a product over a flattened map, which is a convolution of all of it
+        filters, height, width, channels = shape
+        if values.shape == (filters, channels * height * width):
+            values = values.reshape(filters, channels, height, width)
+    return values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
+
+
+def _may_be_left(name: str) -> bool:
+    return name.startswith("aux_classifier.") or name.endswith(".num_batches_tracked")
 
 
 def bilinear_filters(shape: Shape) -> NDArray[np.float32]:

@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import InputError, NetworkError
-from simulator.graph.graph import Graph, Tensor
+from simulator.errors import NetworkError
+from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.ops import BatchNorm
-from simulator.numerics.formats import Float32
+from simulator.numerics.formats import INT8, INT16, Float32, IntFormat
 from simulator.numerics.quant import QuantParams
-from workloads.images import image_input, prepare_image
+from workloads.counting import ARRAY_OPS
 from workloads.network import Images, Network, Progress
-from workloads.quantization.calibrate import calibrate
-from workloads.quantization.rewrite import rewrite
-from workloads.quantization.scales import activation_params
-from workloads.quantization.simplify import simplify
-
-Inputs = dict[str, NDArray[Any]]
-Scheme = Callable[[Network, Sequence[Inputs], Progress | None], Graph]
+from workloads.quantization.bias_correction import corrected_bias
+from workloads.quantization.bits import Formats, insert_rescales, resolve_formats
+from workloads.quantization.calibrate import Observation, Observer, calibrate
+from workloads.quantization.calibration_set import CalibrationSet, calibration_set
+from workloads.quantization.equalize import equalize
+from workloads.quantization.float_execute import run_float
+from workloads.quantization.options import QuantizeOptions
+from workloads.quantization.paper import NormTensors, norm_tensors, paper_graph
+from workloads.quantization.ranges import choose_range
+from workloads.quantization.rewrite import Plan, check_quantizable, rewrite
+from workloads.quantization.scales import activation_rule, affine_params, filter_params, grid_params
+from workloads.quantization.sharing import activation_params
+from workloads.quantization.simplify import Statistics, simplify
 
 _OUTLINE_ACTIVATION = QuantParams.per_tensor(2.0**-5)
 _OUTLINE_WEIGHT_SCALE = 2.0**-7
+_NO_NORMS = NormTensors(frozenset(), frozenset(), {})
 
 
-def quantize(network: Network, images: Images, scheme: str = "affine", on_progress: Progress | None = None) -> Network:
+def quantize(
+    network: Network, images: Images, options: QuantizeOptions, on_progress: Progress | None = None
+) -> Network:
     """Return the integer network; see `Network.quantize`."""
-    if scheme not in SCHEMES:
-        raise InputError(f"no quantization scheme {scheme!r}; there is {', '.join(map(repr, SCHEMES))}")
     if not network.is_float:
         raise NetworkError(f"{network.name}: the network is integer already; it needs no quantization")
     if not network.has_weights:
         raise NetworkError(f'{network.name}: no weights to quantize; load the network with weights="seeded" or a file')
-    inputs = calibration_inputs(network, images)
-    graph = SCHEMES[scheme](network, inputs, on_progress)
-    count = f"{len(inputs)} image{'s' if len(inputs) > 1 else ''}"
-    notes = [f"quantized to int8 (scheme {scheme}: per-filter weights, min-max ranges), calibrated on {count}"]
-    if network.seeded and any(isinstance(node.op, BatchNorm) for node in network.graph.nodes):
-        notes.append("batch-norm statistics were measured on the first calibration image")
-    return network.with_graph(graph, notes)
+    inputs = calibration_set(network, images)
+    if options.bits:  # refused before the runs, not after
+        resolve_formats(_prepared(network.graph, {}, replace(options, equalize=False)), options.bits)
+    graph, seen = _observe(network, inputs, options, on_progress)
+    norms = norm_tensors(graph) if options.scheme == "paper" else _NO_NORMS
+    formats = resolve_formats(graph, options.bits, norms.result)
+    wide = dict.fromkeys(norms.wide, INT16)
+    formats = replace(formats, tensors={**formats.tensors, **wide})
+    graph, formats, sources = insert_rescales(graph, formats, shifts=options.scheme == "paper")
+    seen |= {name: seen[source] for name, source in sources.items()}
+    integer = rewrite(graph, _plan(graph, seen, formats, norms, options))
+    return network.with_graph(integer, _notes(network, inputs, formats, options))
 
 
 def outline(network: Network) -> Network:
@@ -54,62 +66,80 @@ def outline(network: Network) -> Network:
         for name, tensor in network.graph.tensors.items()
     }
     graph = simplify(Graph(network.graph.name, bare, network.graph.nodes, network.graph.inputs, network.graph.outputs))
-    params = {name: _OUTLINE_ACTIVATION for name, t in graph.tensors.items() if not t.is_constant}
-    return network.with_graph(rewrite(graph, params, _outline_filter_params), ["timed as int8, without values"])
+    activations = [name for name, tensor in graph.tensors.items() if not tensor.is_constant]
+    plan = Plan(
+        params=dict.fromkeys(activations, _OUTLINE_ACTIVATION),
+        formats=dict.fromkeys(activations, INT8),
+        weight_formats={node.name: INT8 for node in graph.nodes},
+        filters=_outline_filter_params,
+        constants=affine_params,
+    )
+    return network.with_graph(rewrite(graph, plan), ["timed as int8, without values"])
 
 
-def _outline_filter_params(weights: Tensor, bias: Tensor | None, input_scale: float) -> QuantParams:
+def _outline_filter_params(weights: Tensor, bias: Tensor | None, input_scale: float, format: IntFormat) -> QuantParams:
     return QuantParams((_OUTLINE_WEIGHT_SCALE,) * weights.shape[0], (0,) * weights.shape[0], 0)
 
 
-def _affine(network: Network, inputs: Sequence[Inputs], on_progress: Progress | None) -> Graph:
-    """int8 with zero point by least and greatest value; weights symmetric per filter."""
-    ranges, statistics = calibrate(network.graph, inputs, measure_norms=network.seeded, on_progress=on_progress)
-    graph = simplify(network.graph, statistics)
-    return rewrite(graph, activation_params(graph, ranges))
+def _prepared(graph: Graph, statistics: Statistics, options: QuantizeOptions) -> Graph:
+    """Return the float graph that becomes integer node by node; UnsupportedOp where it cannot."""
+    prepared = paper_graph(graph, statistics) if options.scheme == "paper" else simplify(graph, statistics)
+    check_quantizable(prepared)
+    return equalize(prepared) if options.equalize else prepared
 
 
-SCHEMES: Mapping[str, Scheme] = {"affine": _affine}
-"""Ways to quantize, by the name that `Network.quantize` takes."""
+def _observe(
+    network: Network, inputs: CalibrationSet, options: QuantizeOptions, on_progress: Progress | None
+) -> tuple[Graph, dict[str, Observation]]:
+    """Return the prepared float graph and what was seen of each of its tensors."""
+    graph, measures = network.graph, network.seeded
+    changed = options.scheme == "paper" or options.equalize  # such graphs have tensors that the network has not
+    if changed:
+        measured = run_float(graph, inputs.first(), measure_norms=True).statistics if measures else {}
+        graph, measures = _prepared(graph, measured, options), False
+    means = [node.inputs[0] for node in graph.nodes if isinstance(node.op, ARRAY_OPS) and options.bias_correction]
+    observer = Observer(options.calibration != "minmax", frozenset(means))
+    statistics = calibrate(graph, inputs, observer, images=len(inputs), measure_norms=measures, on_progress=on_progress)
+    return graph if changed else _prepared(graph, statistics, options), observer.seen
 
 
-def calibration_inputs(network: Network, images: Images) -> list[Inputs]:
-    """Return the network's float inputs for every image.
+def _plan(
+    graph: Graph, seen: Mapping[str, Observation], formats: Formats, norms: NormTensors, options: QuantizeOptions
+) -> Plan:
+    ranges = {name: choose_range(seen[name], format, options) for name, format in formats.tensors.items()}
 
-    Parameters
-    ----------
-    network
-        A float network.
-    images
-        One or several of: a file, pixels uint8 [height, width, channels], a float32 array in the layout of the only
-        input, or a dict of arrays by input name. A uint8 array [n, height, width, channels] is n images.
+    def filters(weights: Tensor, bias: Tensor | None, input_scale: float, format: IntFormat) -> QuantParams:
+        assert weights.data is not None
+        offset = None if bias is None else bias.data
+        if options.scheme == "paper":
+            return grid_params(weights.data, offset, input_scale, format, shifted=options.weight_shift == "layer")
+        per_tensor = options.weight_scales == "per_tensor"
+        return filter_params(
+            weights.data, offset, input_scale, format, per_tensor=per_tensor, power_of_two=options.is_power_of_two
+        )
 
-    Raises
-    ------
-    InputError
-        None at all, or one that does not suit the network; names its number.
+    def bias_rule(
+        node: Node, weights: Tensor, stored: NDArray[np.float64], bias: Tensor | None
+    ) -> NDArray[np.float32] | None:
+        return corrected_bias(node, weights, stored, bias, seen[node.inputs[0]].channel_means)
 
-    """
-    if isinstance(images, str | Path | Mapping) or (isinstance(images, np.ndarray) and not _is_stack(images)):
-        images = [images]
-    items: list[Any] = list(images)
-    if not items:
-        raise InputError(f"{network.name}: calibration needs at least one image")
-    return [_calibration_input(network, item, index) for index, item in enumerate(items)]
+    return Plan(
+        params=activation_params(graph, ranges, formats.tensors, options),
+        formats=formats.tensors,
+        weight_formats=formats.weights,
+        filters=filters,
+        constants=activation_rule(options if options.scheme != "paper" else replace(options, scale_rounding="up")),
+        wide_constants=norms.constants,
+        half_up=options.scheme == "paper",
+        bias=bias_rule if options.bias_correction else None,
+    )
 
 
-def _is_stack(images: NDArray[Any]) -> bool:
-    return images.dtype == np.uint8 and images.ndim == 4
-
-
-def _calibration_input(network: Network, item: Any, index: int) -> Inputs:
-    if isinstance(item, Mapping):
-        return {name: np.asarray(value) for name, value in item.items()}
-    if isinstance(item, np.ndarray) and item.dtype.kind == "f":
-        tensors = network.graph.input_tensors
-        if len(tensors) != 1 or item.shape != tensors[0].shape:
-            wanted = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in tensors)
-            raise InputError(f"{network.name}: calibration input {index} has shape {list(item.shape)}, not {wanted}")
-        return {tensors[0].name: item.astype(np.float32)}
-    image_input(network)
-    return prepare_image(network, item)
+def _notes(network: Network, inputs: CalibrationSet, formats: Formats, options: QuantizeOptions) -> list[str]:
+    count = f"{len(inputs)} image{'s' if len(inputs) > 1 else ''}"
+    widths: set[Any] = {*formats.weights.values(), *(formats.tensors[n] for n in formats.tensors)}
+    told = "int8" if options.scheme == "paper" or widths <= {INT8} else f"{', '.join(sorted(map(str, widths)))}"
+    notes = [f"quantized to {told} ({options.describe()}), calibrated on {count}"]
+    if network.seeded and any(isinstance(node.op, BatchNorm) for node in network.graph.nodes):
+        notes.append("batch-norm statistics were measured on the first calibration image")
+    return notes

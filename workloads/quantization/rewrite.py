@@ -1,4 +1,4 @@
-"""Simplified float graph to integer graph: int8 values, int8 weights per filter, int32 biases."""
+"""Simplified float graph to integer graph: integer values, symmetric weights, int32 biases."""
 
 from __future__ import annotations
 
@@ -12,18 +12,43 @@ from numpy.typing import NDArray
 from simulator.errors import NetworkError, Unsupported, UnsupportedOp
 from simulator.graph import ops
 from simulator.graph.graph import Graph, Node, Tensor
-from simulator.numerics.formats import INT8, INT32, Float32
+from simulator.numerics.formats import INT8, INT16, INT32, Float32, IntFormat
 from simulator.numerics.quant import QuantParams
 from workloads.counting import ARRAY_OPS
-from workloads.quantization.scales import SHARES_SCALE, affine_params, filter_params
+from workloads.quantization.scales import SHARES_SCALE, ActivationRule
 
-FilterParams = Callable[[Tensor, Tensor | None, float], QuantParams]
-"""(weights, bias, input scale) -> parameters per filter."""
+FilterParams = Callable[[Tensor, Tensor | None, float, IntFormat], QuantParams]
+"""(weights, bias, input scale, format) -> parameters of the weights."""
+BiasRule = Callable[[Node, Tensor, NDArray[np.float64], Tensor | None], NDArray[np.float32] | None]
+"""(node, float weights, quantized weights as real numbers, float bias) -> the bias to store; None = none."""
 
 _QUANTIZED_OPS = (
+    ops.Quantize,
     *(*ARRAY_OPS, *SHARES_SCALE, ops.Add, ops.Sub, ops.Mul, ops.Concat, ops.Mean, ops.Sum, ops.ArgMax),
     *(ops.Relu, ops.Relu6, ops.ReluN1To1, ops.PRelu, ops.LeakyRelu, ops.HardSwish, ops.Logistic, ops.Tanh, ops.Softmax),
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Formats and parameters of an integer network."""
+
+    params: Mapping[str, QuantParams]
+    """Of every float tensor that is no constant."""
+    formats: Mapping[str, IntFormat]
+    """Of the same tensors."""
+    weight_formats: Mapping[str, IntFormat]
+    """By node name."""
+    filters: FilterParams
+    """Chooses the parameters of weights."""
+    constants: ActivationRule
+    """Chooses those of constant operands of other operators, from least and greatest value."""
+    wide_constants: frozenset[str] = frozenset()
+    """Those of them that have 16 bits; the others have the format of what the operator writes."""
+    half_up: bool = False
+    """Weights are rounded half up, as the paper's are; else half to even."""
+    bias: BiasRule | None = None
+    """None = biases as they are."""
 
 
 @dataclass
@@ -31,22 +56,23 @@ class _Rewrite:
     """The integer graph while it grows."""
 
     graph: Graph
-    params: Mapping[str, QuantParams]
-    filter_params: FilterParams
+    plan: Plan
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
+    @property
+    def params(self) -> Mapping[str, QuantParams]:
+        return self.plan.params
 
-def rewrite(graph: Graph, params: Mapping[str, QuantParams], weights: FilterParams | None = None) -> Graph:
+
+def rewrite(graph: Graph, plan: Plan) -> Graph:
     """Return the integer network.
 
     Parameters
     ----------
     graph
         A simplified float graph; constants without values stay so.
-    params
-        int8 parameters of every float tensor that is no constant.
-    weights
-        Chooses the parameters of filters; None = symmetric by greatest magnitude.
+    plan
+        Formats and parameters.
 
     Raises
     ------
@@ -54,6 +80,21 @@ def rewrite(graph: Graph, params: Mapping[str, QuantParams], weights: FilterPara
         Listing every operator that is not quantized.
 
     """
+    check_quantizable(graph)
+    draft = _Rewrite(graph, plan)
+    for tensor in graph.tensors.values():
+        if not tensor.is_constant:
+            floating = isinstance(tensor.format, Float32)
+            name = tensor.name
+            draft.tensors[name] = (
+                replace(tensor, format=plan.formats[name], quant=plan.params[name]) if floating else tensor
+            )
+    nodes = tuple(_node(draft, node) for node in graph.nodes)
+    return replace(graph, tensors=draft.tensors, nodes=nodes)
+
+
+def check_quantizable(graph: Graph) -> None:
+    """Raise UnsupportedOp where the graph has operators that are not quantized, listing them all."""
     problems = [
         Unsupported(node.name, node.op.kind, "not quantized; nets of convolutions, sums, pools and resizes are")
         for node in graph.nodes
@@ -61,18 +102,6 @@ def rewrite(graph: Graph, params: Mapping[str, QuantParams], weights: FilterPara
     ]
     if problems:
         raise UnsupportedOp(problems, graph.name)
-    draft = _Rewrite(graph, params, weights or _measured_filter_params)
-    for tensor in graph.tensors.values():
-        if not tensor.is_constant:
-            floating = isinstance(tensor.format, Float32)
-            draft.tensors[tensor.name] = replace(tensor, format=INT8, quant=params[tensor.name]) if floating else tensor
-    nodes = tuple(_node(draft, node) for node in graph.nodes)
-    return replace(graph, tensors=draft.tensors, nodes=nodes)
-
-
-def _measured_filter_params(weights: Tensor, bias: Tensor | None, input_scale: float) -> QuantParams:
-    assert weights.data is not None
-    return filter_params(weights.data, None if bias is None else bias.data, input_scale)
 
 
 def _node(draft: _Rewrite, node: Node) -> Node:
@@ -83,9 +112,9 @@ def _node(draft: _Rewrite, node: Node) -> Node:
     inputs = tuple(_operand(draft, node, name, shared) for name in node.inputs)
     if isinstance(op, ops.Pad):
         # The border is stored as an integer from here on.
-        quant = draft.params[node.inputs[0]]
+        quant, format = draft.params[node.inputs[0]], draft.plan.formats[node.inputs[0]]
         value = round(op.value / quant.scale[0]) + quant.zero_point[0]
-        op = replace(op, value=float(max(INT8.min, min(INT8.max, value))))
+        op = replace(op, value=float(max(format.min, min(format.max, value))))
     return replace(node, op=op, inputs=inputs)
 
 
@@ -97,27 +126,41 @@ def _operand(draft: _Rewrite, node: Node, name: str, shared: QuantParams | None)
     if not isinstance(tensor.format, Float32):
         draft.tensors[name] = tensor
         return name
+    format = INT16 if name in draft.plan.wide_constants else draft.plan.formats.get(node.outputs[0], INT8)
     if tensor.data is None:
-        return _add(draft, node, tensor, INT8, shared or affine_params(-1, 1), None)
-    quant = shared or affine_params(float(tensor.data.min()), float(tensor.data.max()))
+        return _add(draft, node, tensor, format, shared or draft.plan.constants(-1, 1, format), None)
+    quant = shared or draft.plan.constants(float(tensor.data.min()), float(tensor.data.max()), format)
     stored = np.rint(tensor.data / quant.scale[0]) + quant.zero_point[0]
-    return _add(draft, node, tensor, INT8, quant, np.clip(stored, INT8.min, INT8.max).astype(np.int8))
+    return _add(draft, node, tensor, format, quant, np.clip(stored, format.min, format.max).astype(format.dtype))
 
 
 def _array_node(draft: _Rewrite, node: Node) -> Node:
-    tensors = draft.graph.tensors
+    tensors, plan = draft.graph.tensors, draft.plan
     weights = tensors[node.inputs[1]]
     bias = tensors[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else None
     if not weights.is_constant or (bias is not None and not bias.is_constant):
         raise NetworkError(f"{draft.graph.name}: node {node.name}: only constant weights and biases are quantized")
-    input_scale = draft.params[node.inputs[0]].scale[0]
-    quant = draft.filter_params(weights, bias, input_scale)
-    names = [node.inputs[0], _add(draft, node, weights, INT8, quant, _stored_weights(weights, quant))]
+    input_scale, format = draft.params[node.inputs[0]].scale[0], plan.weight_formats[node.name]
+    quant = plan.filters(weights, bias, input_scale, format)
+    stored = _stored_weights(weights, quant, format, half_up=plan.half_up)
+    if plan.bias is not None and stored is not None:
+        values = plan.bias(node, weights, _real(stored, quant), bias)
+        if values is not None:
+            name = f"{node.name}.corrected_bias"
+            bias = Tensor(name, values.shape, weights.format, None, values)
+            # A greater bias may need a greater scale, and weights stored by that.
+            quant = plan.filters(weights, bias, input_scale, format)
+            stored = _stored_weights(weights, quant, format, half_up=plan.half_up)
+    names = [node.inputs[0], _add(draft, node, weights, format, quant, stored)]
     if bias is not None:
         scales = tuple(input_scale * scale for scale in quant.scale)
         bias_quant = QuantParams(scales, (0,) * len(scales), quant.axis)
         names.append(_add(draft, node, bias, INT32, bias_quant, _stored_bias(bias, bias_quant)))
     return replace(node, inputs=tuple(names))
+
+
+def _real(stored: NDArray[Any], quant: QuantParams) -> NDArray[np.float64]:
+    return np.asarray(stored * np.asarray(quant.scale).reshape(-1, *[1] * (stored.ndim - 1)), np.float64)
 
 
 def _add(
@@ -129,13 +172,16 @@ def _add(
     return name
 
 
-def _stored_weights(weights: Tensor, quant: QuantParams) -> NDArray[np.int8] | None:
+def _stored_weights(
+    weights: Tensor, quant: QuantParams, format: IntFormat, *, half_up: bool
+) -> NDArray[np.signedinteger[Any]] | None:
     if weights.data is None:
         return None
-    stored = np.empty(weights.shape, np.int8)
+    stored: NDArray[Any] = np.empty(weights.shape, format.dtype)
     for index, values in enumerate(weights.data):  # one filter at a time: the whole in float64 may be a gigabyte
-        scaled = np.rint(values / quant.scale[index if quant.axis is not None else 0])
-        stored[index] = np.clip(scaled, -INT8.max, INT8.max)
+        scaled = values / quant.scale[index if quant.axis is not None else 0]
+        rounded = np.floor(scaled + 0.5) if half_up else np.rint(scaled)
+        stored[index] = np.clip(rounded, -format.max, format.max)
     return stored
 
 

@@ -1,92 +1,135 @@
-"""From ranges of real values to int8 scales and zero points, and which tensors have to share them."""
+"""From ranges of real values to scales and zero points, by the rule of each scheme."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.graph import ops
-from simulator.graph.graph import Graph
-from simulator.numerics.formats import INT8, INT32, Float32
+from simulator.numerics.formats import INT8, INT32, IntFormat
 from simulator.numerics.quant import QuantParams
+from workloads.quantization.options import QuantizeOptions
 
 Range = tuple[float, float]
 """Least and greatest value of a tensor."""
+ActivationRule = Callable[[float, float, IntFormat], QuantParams]
+"""(least, greatest, format) -> parameters of a tensor."""
 
 SHARES_SCALE = (
     *(ops.MaxPool2D, ops.AveragePool2D, ops.ResizeBilinear, ops.ResizeNearest, ops.Maximum, ops.Minimum, ops.ReduceMax),
     *(ops.Reshape, ops.Slice, ops.Split, ops.Pad, ops.MirrorPad, ops.Tile, ops.Transpose, ops.Pack),
 )
 """Operators that only pick or blend values: TFLite's int8 kernels want one scale for inputs and outputs."""
-_FIXED: dict[type[ops.Op], QuantParams] = {
-    ops.Softmax: QuantParams.per_tensor(1 / 256, -128),
-    ops.Logistic: QuantParams.per_tensor(1 / 256, -128),
-    ops.Tanh: QuantParams.per_tensor(1 / 128, 0),
-}
-"""Output scales that TFLite's int8 specification prescribes."""
 _LEAST_SCALE = 1e-9
 """Keeps a tensor that is 0 on all calibration images representable."""
+_LEAST_EXPONENT = -30
+"""The same where scales are powers of two: 2^-30."""
 
 
-def affine_params(least: float, greatest: float) -> QuantParams:
-    """Return int8 parameters for a range widened to hold 0; 0 is exact, and an end at most half a step outside."""
+def affine_params(least: float, greatest: float, format: IntFormat = INT8) -> QuantParams:
+    """Return parameters for a range widened to hold 0; 0 is exact, and an end at most half a step outside.
+
+    Of more than 8 bits: symmetric, as TFLite's 16-bit activations are and as the vector unit takes them.
+    """
+    if format.bits > 8:
+        return symmetric_params(least, greatest, format)
     low, high = min(0.0, least), max(0.0, greatest)
-    scale = float(np.float32(max((high - low) / 255, _LEAST_SCALE)))
-    zero_point = round(INT8.min - low / scale)
-    return QuantParams.per_tensor(scale, max(INT8.min, min(INT8.max, zero_point)))
+    scale = float(np.float32(max((high - low) / (format.max - format.min), _LEAST_SCALE)))
+    zero_point = round(format.min - low / scale)
+    return QuantParams.per_tensor(scale, max(format.min, min(format.max, zero_point)))
 
 
-def filter_params(weights: NDArray[np.float32], bias: NDArray[np.float32] | None, input_scale: float) -> QuantParams:
-    """Return symmetric int8 parameters per filter (axis 0): scale = greatest magnitude / 127.
+def symmetric_params(least: float, greatest: float, format: IntFormat = INT8) -> QuantParams:
+    """Return parameters with zero point 0: scale = greatest magnitude / greatest stored value."""
+    scale = max(abs(least), abs(greatest)) / format.max
+    return QuantParams.per_tensor(float(np.float32(max(scale, _LEAST_SCALE))))
 
-    Where a bias would not fit int32 at scale input * weight (a filter of nearly nothing), the weight scale is raised.
+
+def power_of_two_params(least: float, greatest: float, format: IntFormat = INT8) -> QuantParams:
+    """Return scale 2^(ceil(log2 M) - (bits - 1)), M the greatest magnitude: what is clipped is less than a step."""
+    return QuantParams.per_tensor(_shifted(ceil_log2(max(abs(least), abs(greatest))), format))
+
+
+def nearest_power_of_two_params(least: float, greatest: float, format: IntFormat = INT8) -> QuantParams:
+    """Return scale 2^(round(log2 M) - (bits - 1)): the paper's SQ with R(x); M may be sqrt(2) times the range held.
+
+    Source: paper eq. 4, its author's code for R(x).
+    """
+    return QuantParams.per_tensor(_shifted(nearest_log2(max(abs(least), abs(greatest))), format))
+
+
+def ceil_log2(magnitude: float) -> int:
+    """Least e with magnitude <= 2^e, at least -30; exact."""
+    if magnitude <= 0:
+        return _LEAST_EXPONENT
+    fraction, exponent = math.frexp(magnitude)
+    return max(exponent - 1 if fraction == 0.5 else exponent, _LEAST_EXPONENT)
+
+
+def nearest_log2(magnitude: float) -> int:
+    """Return round(log2 magnitude), at least -30; exact: the leading bit's place p, and 1 more if m^2 > 2^(2p + 1)."""
+    if magnitude <= 0:
+        return _LEAST_EXPONENT
+    fraction, exponent = math.frexp(magnitude)  # magnitude = 2 * fraction * 2^(exponent - 1), 1 <= 2 * fraction < 2
+    return max(exponent - 1 + int(Fraction(2 * fraction) ** 2 > 2), _LEAST_EXPONENT)
+
+
+def _shifted(exponent: int, format: IntFormat) -> float:
+    return math.ldexp(1.0, exponent - (format.bits - 1))
+
+
+def activation_rule(options: QuantizeOptions) -> ActivationRule:
+    """Return the rule of a scheme for activations."""
+    if options.scheme == "paper" and options.scale_rounding == "nearest":
+        return nearest_power_of_two_params
+    return {"affine": affine_params, "symmetric": symmetric_params}.get(options.scheme, power_of_two_params)
+
+
+def filter_params(
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
+    input_scale: float,
+    format: IntFormat = INT8,
+    *,
+    per_tensor: bool = False,
+    power_of_two: bool = False,
+) -> QuantParams:
+    """Return symmetric parameters of weights, per filter (axis 0): scale = greatest magnitude / greatest stored value.
+
+    Powers of two: the least scale that is not smaller than that. Where a bias would not fit int32 at scale input *
+    weight (a filter of nearly nothing), the weight scale is raised.
     """
     greatest = np.abs(weights.reshape(weights.shape[0], -1)).max(axis=1).astype(np.float64)
-    scales = np.maximum(greatest / INT8.max, _LEAST_SCALE)
+    scales = np.maximum(greatest / format.max, _LEAST_SCALE)
     if bias is not None:
         scales = np.maximum(scales, np.abs(bias.astype(np.float64)) / (input_scale * (INT32.max >> 1)))
-    stored = scales.astype(np.float32).astype(np.float64)
-    return QuantParams(tuple(stored.tolist()), (0,) * len(stored), 0)
+    if per_tensor:
+        scales = scales.max(keepdims=True)
+    if power_of_two:
+        scales = np.array([math.ldexp(1.0, ceil_log2(scale)) for scale in scales])
+    stored = tuple(scales.astype(np.float32).astype(np.float64).tolist())
+    return QuantParams(stored, (0,) * len(stored), None if per_tensor else 0)
 
 
-def activation_params(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, QuantParams]:
-    """Return int8 parameters of every float tensor that is no constant.
+def grid_params(
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
+    input_scale: float,
+    format: IntFormat = INT8,
+    *,
+    shifted: bool,
+) -> QuantParams:
+    """Return the paper's weight grid, 2^(1 - bits) for [-1, 1], times one power of two for the layer where `shifted`.
 
-    Tensors joined by an operator that only moves values get one scale, from the union of their ranges; so do the inputs
-    of a concatenation and its output.
-
-    Parameters
-    ----------
-    graph
-        A simplified float graph.
-    ranges
-        Range of every such tensor.
-
+    The shift takes the greatest weight into (1/2, 1]. Source: paper eq. 2 and Table I (W_q = UQ(W, 8), no scale).
     """
-    names = [t.name for t in graph.tensors.values() if isinstance(t.format, Float32) and not t.is_constant]
-    fixed = {name: _FIXED[type(node.op)] for node in graph.nodes if type(node.op) in _FIXED for name in node.outputs}
-    group = {name: name for name in names}
-
-    def root(name: str) -> str:
-        while group[name] != name:
-            name = group[name]
-        return name
-
-    for node in graph.nodes:
-        members = [root(name) for name in (*node.inputs, *node.outputs) if name in group]
-        if isinstance(node.op, ops.Concat):
-            # An input of prescribed scale is rescaled by the concatenation itself.
-            members = [member for member in members if member not in fixed]
-        elif not isinstance(node.op, SHARES_SCALE):
-            continue
-        leader = next((member for member in members if member in fixed), members[0])
-        group.update(dict.fromkeys(members, leader))
-
-    spans: dict[str, Range] = {}
-    for name in names:
-        low, high = spans.get(root(name), ranges[name])
-        spans[root(name)] = min(low, ranges[name][0]), max(high, ranges[name][1])
-    params = {name: fixed.get(name) or affine_params(*span) for name, span in spans.items()}
-    return {name: params[root(name)] for name in names}
+    exponent = ceil_log2(float(np.abs(weights).max())) if shifted else 0
+    scale = _shifted(exponent, format)
+    if bias is not None:
+        least = float(np.abs(bias).max()) / (input_scale * (INT32.max >> 1))
+        scale = max(scale, math.ldexp(1.0, ceil_log2(least)) if least > 0 else 0.0)
+    return QuantParams.per_tensor(scale)

@@ -150,6 +150,13 @@ def _as_depthwise(draft: _Draft, norm: Node, affine: Affine | None) -> Node:
     return Node(norm.name, ops.Conv2D(groups=channels), inputs, norm.outputs)
 
 
+def fuse_activations(graph: Graph) -> Graph:
+    """Return the same function with ReLUs fused into what they follow, where nothing else reads that."""
+    draft = _Draft(graph, dict(graph.tensors), list(graph.nodes))
+    _fuse_activations(draft)
+    return draft.finish()
+
+
 def _fuse_activations(draft: _Draft) -> None:
     for node in [node for node in draft.nodes if type(node.op) in _FUSED]:
         writers, readers = draft.writers(), draft.readers()
@@ -164,4 +171,4 @@ def _fuse_activations(draft: _Draft) -> None:
 
 
 def _raw(op: ops.Op) -> bool:
-    return isinstance(op, ops.FullyConnected) and op.raw_accumulator
+    return isinstance(op, ops.Conv2D | ops.FullyConnected) and op.raw_accumulator

@@ -1,0 +1,95 @@
+"""`bittrue sweep`: evaluate a space of accelerators, and draw what is worth having."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bittrue.console import refusals, stderr, stdout
+from bittrue.progress import RunProgress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bittrue.sweeping.run import SweepResult
+
+_SHOWN = 20
+
+
+@refusals
+def sweep(
+    space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="What is varied (docs/sweeps.md).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results; repeat to go on.")
+    ],
+    engine: Annotated[
+        str, typer.Option("--engine", help="in-process, processes, processes:N or dask:ADDRESS.")
+    ] = "in-process",
+) -> None:
+    """Evaluate a space of accelerators; a repeated command goes on where it was stopped."""
+    from bittrue.sweeping.engines import engine_named
+    from bittrue.sweeping.run import sweep as run_sweep
+    from bittrue.sweeping.space import read_space
+    from reports.design_points import write_design_points
+
+    worker = engine_named(engine)
+    asked = read_space(space)
+    with RunProgress(stderr()) as progress:
+        progress.phase("sweep", asked.name)
+        found = run_sweep(asked, output, worker, progress.update)
+    fronts = {network: [p.figures or {} for p in found.front(network)] for network in found.networks}
+    written = write_design_points(output, asked.name, found.rows(), asked.objectives, fronts)
+    console = stdout()
+    for network in found.networks:
+        _print_front(console, found, network)
+    _print_counts(console, found)
+    console.print(f"wrote {', '.join(path.name for path in written)} to {output}")
+
+
+def _print_front(console: Console, found: SweepResult, network: str) -> None:
+    from bittrue.sweeping.metrics import bottleneck
+    from bittrue.tables import draw
+    from reports.figures_pareto import figure_text
+
+    front = found.front(network)
+    console.print(f"{network}: {len(front)} of {len(found.points)} points on the front")
+    headers = _short_keys(found.varied)
+    rows = []
+    for point in front[:_SHOWN]:
+        figures = point.figures or {}
+        cells = {header: _setting(key, point.changes.get(key)) for key, header in headers.items()}
+        cells |= {name: figure_text(name, figures[name]) for name in found.space.objectives}
+        rows.append(cells | {"bottleneck": bottleneck(figures)})
+    draw(console, rows)
+    if len(front) > _SHOWN:
+        console.print(f"({len(front) - _SHOWN} more in front.csv)")
+    console.print()
+
+
+def _short_keys(keys: Sequence[str]) -> dict[str, str]:
+    """Return, for each dotted key, its last parts: as many as tell it from the others."""
+    found = {}
+    for key in keys:
+        parts = key.split(".")
+        ends = [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+        found[key] = next(e for e in ends if sum(f".{other}".endswith(f".{e}") for other in keys) == 1)
+    return found
+
+
+def _setting(key: str, value: Any) -> str:
+    from reports.units import binary_bytes
+
+    return binary_bytes(value) if key.endswith(".size") and isinstance(value, int) else str(value)
+
+
+def _print_counts(console: Console, found: SweepResult) -> None:
+    console.print(
+        f"{len(found.evaluated)} of {len(found.points)} points evaluated, {len(found.quarantined)} quarantined; "
+        f"left out: {found.outside} accelerators outside constraints, {found.impossible} impossible"
+    )
+    for point in found.quarantined[:_SHOWN]:
+        changes = ", ".join(f"{key}={value}" for key, value in point.changes.items())
+        console.print(f"  quarantined: {point.network} {changes}: {point.error.splitlines()[0]}")

@@ -1,0 +1,1 @@
+"""Tune the timing constants of an accelerator to measured cycles."""

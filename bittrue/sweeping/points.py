@@ -1,0 +1,130 @@
+"""DesignPoint: one accelerator on one network. Enumerated or drawn from a space, always the same for the same space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from bittrue.sweeping.metrics import KNOWN_BEFORE, figures_before
+from bittrue.sweeping.space import Space
+from simulator.accelerator.spec import Accelerator
+from simulator.errors import SpecError
+from simulator.kernels._jit import source_hash
+from simulator.records.hashing import content_hash
+
+_LARGEST_GRID = 1_000_000
+
+
+@dataclass(frozen=True)
+class DesignPoint:
+    """One evaluation to be done: everything that decides its result, as plain data."""
+
+    key: str
+    """Hash of specification, network, version and kernel sources: the same point has the same key anywhere."""
+    accelerator: str
+    """Preset or file that is changed."""
+    changes: dict[str, Any]
+    """Changes of it by dotted key."""
+    network: str
+    """Built-in name or file."""
+    keywords: dict[str, Any]
+    """Keywords of a built-in network."""
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return ", ".join([self.network, *(f"{key}={value}" for key, value in self.changes.items())])
+
+
+@dataclass(frozen=True)
+class Points:
+    """All points of a space, and what was left out of it."""
+
+    points: tuple[DesignPoint, ...]
+    impossible: int
+    """Accelerators that the specification refuses (e.g. a controller that wants a square array)."""
+    outside: int
+    """Accelerators outside a constraint that is known before."""
+
+
+def design_points(space: Space) -> Points:
+    """Return the points of a space in their order.
+
+    Raises
+    ------
+    SpecError
+        More than a million points, none at all, or fewer than `points` to draw from.
+
+    """
+    base = space.base()
+    limits = {name: limit for name, limit in space.constraints.items() if name in KNOWN_BEFORE}
+    found, impossible, outside = [], 0, 0
+    for changes in _combinations(space):
+        merged = {**space.fixed, **changes}
+        try:
+            accelerator = base.evolve(changes)
+        except SpecError:
+            impossible += 1
+            continue
+        figures = figures_before(accelerator)
+        if not all(limit.allows(figures[name]) for name, limit in limits.items()):
+            outside += 1
+            continue
+        found += [_point(space, accelerator, merged, choice.network, choice.keywords) for choice in space.networks]
+    if not found:
+        left = f"{impossible} accelerators are impossible, {outside} outside constraints"
+        raise SpecError(f"{space.name}: the space has no point: {left}")
+    return Points(tuple({point.key: point for point in found}.values()), impossible, outside)
+
+
+def _point(
+    space: Space, accelerator: Accelerator, changes: dict[str, Any], network: str, keywords: dict[str, Any]
+) -> DesignPoint:
+    spec = accelerator.model_dump(mode="json", exclude_none=True)
+    key = content_hash(spec, network, keywords, source_hash())
+    return DesignPoint(key, space.accelerator, changes, network, keywords)
+
+
+def _combinations(space: Space) -> Iterator[dict[str, Any]]:
+    axes = space.axes()
+    size = prod(len(axis) for axis in axes)
+    if space.method == "grid":
+        if size > _LARGEST_GRID:
+            raise SpecError(f"{space.name}: {size:,} points are too many; draw some: method: random, points: 1000")
+        for combination in product(*axes):
+            yield _merge(combination)
+        return
+    assert space.points is not None
+    if space.points > size:
+        raise SpecError(f"{space.name}: {space.points} points to draw, the space has {size}; method: grid takes all")
+    for row in _draw(space.method, [len(axis) for axis in axes], space.points, space.seed):
+        yield _merge([axis[index] for axis, index in zip(axes, row, strict=True)])
+
+
+def _draw(method: str, sizes: list[int], count: int, seed: int) -> list[tuple[int, ...]]:
+    """Draw different combinations of indices.
+
+    A Latin hypercube has every value of an axis equally often, or nearly; where two of its rows are the same
+    combination, the second is replaced by a random one.
+    """
+    generator = np.random.default_rng(seed)
+    found: dict[tuple[int, ...], None] = {}
+    if method == "latin_hypercube":
+        columns = [generator.permutation(count) * size // count for size in sizes]
+        found |= dict.fromkeys(zip(*(column.tolist() for column in columns), strict=True))
+    while len(found) < count:
+        columns = [generator.integers(size, size=count - len(found)) for size in sizes]
+        found |= dict.fromkeys(zip(*(column.tolist() for column in columns), strict=True))
+    return list(found)
+
+
+def _merge(alternatives: Any) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for changes in alternatives:
+        merged |= changes
+    return merged

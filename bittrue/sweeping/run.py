@@ -1,0 +1,160 @@
+"""Run a sweep: evaluate what the store does not know yet, retry what failed, quarantine what fails again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bittrue.sweeping.engines import Engine, Evaluate, InProcess
+from bittrue.sweeping.evaluate import evaluate as evaluate_point
+from bittrue.sweeping.metrics import bottleneck
+from bittrue.sweeping.pareto import pareto_front
+from bittrue.sweeping.points import DesignPoint, Points, design_points
+from bittrue.sweeping.space import Space, read_space
+from bittrue.sweeping.store import MOST_ATTEMPTS, StoredPoint, SweepStore
+from simulator.records.hashing import content_hash
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep knows: all points, in the order of the space."""
+
+    space: Space
+    points: tuple[StoredPoint, ...]
+    impossible: int
+    """Accelerators that the specification refuses."""
+    outside: int
+    """Accelerators outside a constraint that is known before."""
+
+    @property
+    def evaluated(self) -> tuple[StoredPoint, ...]:
+        """Points with figures."""
+        return tuple(point for point in self.points if point.figures is not None)
+
+    @property
+    def quarantined(self) -> tuple[StoredPoint, ...]:
+        """Points that failed as often as they may."""
+        return tuple(point for point in self.points if point.quarantined)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Label of each network of the space."""
+        return tuple(dict.fromkeys(_network_label(point) for point in self.points))
+
+    def front(self, network: str) -> tuple[StoredPoint, ...]:
+        """Pareto front of the points of a network that keep the constraints, in order of the first objective."""
+        able = [p for p in self.evaluated if _network_label(p) == network and self._allowed(p)]
+        front = pareto_front([p.figures or {} for p in able], self.space.objectives)
+        return tuple(able[index] for index in front)
+
+    def _allowed(self, point: StoredPoint) -> bool:
+        figures = point.figures or {}
+        return all(limit.allows(figures[name]) for name, limit in self.space.constraints.items() if name in figures)
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Dotted keys that vary, in the order of the space."""
+        return tuple(dict.fromkeys(key for axis in self.space.axes() for changes in axis for key in changes))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat row a point: network, every varied key, figures, bottleneck, whether on the front, error."""
+        fronts = {point.key for network in self.networks for point in self.front(network)}
+        return [
+            {"network": _network_label(point)}
+            | {key: _cell(point.changes.get(key)) for key in self.varied}
+            | dict(point.figures or {})
+            | {"bottleneck": bottleneck(point.figures) if point.figures else ""}
+            | {"on_front": int(point.key in fronts), "error": point.error}
+            for point in self.points
+        ]
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
+
+
+def _network_label(point: StoredPoint) -> str:
+    words = [f"{key}={value}" for key, value in point.keywords.items()]
+    return " ".join([Path(point.network).name, *words])
+
+
+def sweep(
+    space: Space | str | Path,
+    folder: str | Path,
+    engine: Engine | None = None,
+    on_progress: Progress | None = None,
+    evaluate: Evaluate = evaluate_point,
+) -> SweepResult:
+    """Evaluate every point of a space, and keep the results in a folder.
+
+    Repeated with the same space and folder it goes on where it stopped: nothing is evaluated twice, nothing is lost. A
+    point that fails is tried once more at the end, alone, and then quarantined with its error.
+
+    Parameters
+    ----------
+    space
+        From `read_space`, or its YAML file.
+    folder
+        Of the store; made where it is not there.
+    engine
+        Who evaluates; None = this process.
+    on_progress
+        Called with (points done, points, label).
+    evaluate
+        What evaluates a point; another function is for tests and for figures of one's own.
+
+    Raises
+    ------
+    SpecError
+        A space that cannot be used.
+    StoreError
+        A folder that cannot be used, or a full disk; what was finished is kept.
+
+    """
+    found = space if isinstance(space, Space) else read_space(space)
+    worker = engine or InProcess()
+    chosen = design_points(found)
+    with SweepStore(folder) as store:
+        store.begin(content_hash(found.model_dump(mode="json", by_alias=True)), chosen.points)
+        _Sweep(store, worker, evaluate, chosen, on_progress).run()
+        return SweepResult(found, tuple(store.points()), chosen.impossible, chosen.outside)
+
+
+@dataclass
+class _Sweep:
+    store: SweepStore
+    engine: Engine
+    evaluate: Evaluate
+    chosen: Points
+    on_progress: Progress | None
+
+    def run(self) -> None:
+        """First everything not tried yet, then what failed, one by one."""
+        self._evaluate(self._left(lambda point: point.attempts == 0), alone=False)
+        while left := self._left(lambda point: point.attempts < MOST_ATTEMPTS):
+            self._evaluate(left, alone=True)
+
+    def _left(self, wanted: Callable[[StoredPoint], bool]) -> list[DesignPoint]:
+        asked = {point.key: point for point in self.chosen.points}
+        stored = self.store.points()
+        self._done = sum(point.figures is not None or point.quarantined for point in stored)
+        self._total = len(stored)
+        return [asked[p.key] for p in stored if p.figures is None and p.key in asked and wanted(p)]
+
+    def _evaluate(self, points: Sequence[DesignPoint], *, alone: bool) -> None:
+        labels = {point.key: point.label for point in points}
+        self._show("")
+        for outcome in self.engine.outcomes(points, self.evaluate, alone=alone):
+            # Beside others a death may be a neighbour's fault: it counts only for a point that was alone.
+            self.store.record(outcome, counts=alone or not outcome.lost)
+            self._done += not outcome.error
+            self._show(labels[outcome.key])
+
+    def _show(self, label: str) -> None:
+        if self.on_progress:
+            self.on_progress(self._done, self._total, f"sweep: {label}")

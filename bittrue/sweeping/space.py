@@ -1,0 +1,203 @@
+"""Space: what is varied, on which networks, within which limits, for which objectives. The YAML keys are the fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+
+from accel_models.load import load_accelerator
+from accel_models.yaml_document import read_document
+from bittrue.sweeping.metrics import LIMITABLE, OBJECTIVES
+from simulator.accelerator.base import Spec
+from simulator.accelerator.problems import nearest, problems
+from simulator.accelerator.spec import Accelerator
+from simulator.accelerator.units import parse_bytes
+from simulator.errors import SpecError
+
+Value = Any
+"""What a key of an accelerator takes: a number, a word, a quantity such as 64 KiB, or a mapping."""
+
+
+class Range(Spec):
+    """Values from one to another, by steps or by factors."""
+
+    first: int | float | str = Field(alias="from")
+    """First value; a quantity of bytes may have a unit."""
+    last: int | float | str = Field(alias="to")
+    """Greatest value."""
+    step: int | float | str | None = None
+    """Added from one value to the next."""
+    factor: int | float | None = Field(default=None, gt=1)
+    """Multiplies one value to the next."""
+
+    @model_validator(mode="after")
+    def _has_values(self) -> Self:
+        if (self.step is None) == (self.factor is None):
+            raise ValueError("give exactly one of step and factor")
+        low, high = _number(self.first), _number(self.last)
+        if low > high or (self.step is not None and _number(self.step) <= 0) or (self.factor is not None and low <= 0):
+            raise ValueError(f"from {self.first} to {self.last} there is nothing to step through")
+        return self
+
+    def values(self) -> list[int | float]:
+        """Return all values, rising; whole numbers stay whole."""
+        last, found = _number(self.last), [_number(self.first)]
+        while True:
+            following = found[-1] + _number(self.step) if self.step is not None else found[-1] * (self.factor or 1)
+            if following > last * (1 + 1e-9):
+                return found
+            whole = isinstance(following, float) and following.is_integer() and isinstance(found[0], int)
+            found.append(int(following) if whole else following)
+
+
+class Limit(Spec):
+    """Bounds of a figure."""
+
+    least: int | float | None = None
+    """Smallest value allowed."""
+    most: Annotated[int | float | None, BeforeValidator(lambda v: _number(v))] = None
+    """Greatest value allowed; a quantity of bytes may have a unit."""
+
+    def allows(self, value: float) -> bool:
+        """Whether `value` lies within."""
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+
+def _number(value: Any) -> Any:
+    return parse_bytes(value) if isinstance(value, str) else value
+
+
+def _as_network(value: Any) -> Any:
+    return {"network": value} if isinstance(value, str) else value
+
+
+def _one_of(known: tuple[str, ...]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(
+                f"{name!r} is no figure for this{nearest(name, list(known))}; there are {', '.join(known)}"
+            )
+        return name
+
+    return AfterValidator(check)
+
+
+class NetworkChoice(Spec, extra="allow"):
+    """A network by name or file, with the keywords of a built-in one beside it."""
+
+    network: str
+    """Built-in name or file."""
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Keywords for `load_network`."""
+        return {key: tuple(v) if isinstance(v, list) else v for key, v in (self.model_extra or {}).items()}
+
+
+class Space(Spec):
+    """A space of design points."""
+
+    name: str
+    """Short identifier."""
+    description: str = ""
+    """What is asked, in a sentence."""
+    accelerator: str
+    """Preset or YAML file (relative to the space's own file) that is varied."""
+    networks: tuple[Annotated[NetworkChoice, BeforeValidator(_as_network)], ...] = Field(min_length=1)
+    """Networks that every accelerator is timed on."""
+    fixed: dict[str, Value] = Field(default_factory=dict)
+    """Changes of the accelerator that hold for all points, by dotted key."""
+    vary: dict[str, Range | tuple[Value, ...]] = Field(default_factory=dict)
+    """Choices of a key: a list, or {from, to, step or factor}; every key with every other."""
+    together: tuple[dict[str, Value], ...] = ()
+    """Alternatives of several keys that change together; as one more thing that varies."""
+    constraints: dict[Annotated[str, _one_of(LIMITABLE)], Limit] = Field(default_factory=dict)
+    """Limits of figures; those known before an evaluation leave a point out, the others keep it off the front."""
+    objectives: tuple[Annotated[str, _one_of(OBJECTIVES)], ...] = ("total_time_s", "total_energy_pj")
+    """What the Pareto front weighs: two or three figures."""
+    method: Literal["grid", "random", "latin_hypercube"] = "grid"
+    """grid = all points; random and latin_hypercube draw `points` of them."""
+    points: int | None = Field(default=None, ge=1)
+    """Accelerators to draw, for methods other than grid."""
+    seed: int = Field(default=0, ge=0)
+    """Of the draw."""
+
+    @model_validator(mode="after")
+    def _is_a_space(self) -> Self:
+        if not self.vary and not self.together:
+            raise ValueError("nothing varies; give vary or together")
+        empty = [key for key, choices in self.vary.items() if not isinstance(choices, Range) and not choices]
+        if empty:
+            raise ValueError(f"vary.{empty[0]} has no values")
+        if (self.method == "grid") != (self.points is None):
+            raise ValueError("points is for the methods random and latin_hypercube, and needed there")
+        if not 2 <= len(set(self.objectives)) == len(self.objectives) <= 3:
+            raise ValueError("objectives are two or three different figures")
+        return self
+
+    def axes(self) -> list[list[dict[str, Value]]]:
+        """Return, for each thing that varies, its alternatives as changes of the accelerator."""
+        found = []
+        for key, choices in self.vary.items():
+            values = choices.values() if isinstance(choices, Range) else choices
+            found.append([{key: value} for value in values])
+        if self.together:
+            found.append([dict(alternative) for alternative in self.together])
+        return found
+
+    def base(self) -> Accelerator:
+        """Return the accelerator that is varied, with `fixed` applied."""
+        accelerator = load_accelerator(self.accelerator)
+        return accelerator.evolve(self.fixed) if self.fixed else accelerator
+
+
+def read_space(path: str | Path) -> Space:
+    """Read a space from a YAML file.
+
+    Raises
+    ------
+    SpecError
+        The file cannot be read, or what is in it is no space: every problem with its line; or a change that the
+        accelerator does not take.
+
+    """
+    document = read_document(Path(path))
+    try:
+        space = Space.model_validate(document.data)
+    except ValidationError as error:
+        lines = [f"{path}:{document.line(p.location)}: {p}" for p in problems(error, Space)]
+        raise SpecError("\n".join(lines)) from None
+    if document.problems:
+        raise SpecError("\n".join(f"{path}:{line}: {text}" for line, text in document.problems))
+    nearby = Path(path).parent / space.accelerator
+    if space.accelerator.endswith((".yaml", ".yml")) and nearby.is_file():
+        space = space.model_copy(update={"accelerator": str(nearby)})
+    check_changes(space)
+    return space
+
+
+def check_changes(space: Space) -> None:
+    """Try every alternative on the accelerator by itself; SpecError naming the key and value that it does not take."""
+    base = space.base()
+    for axis in space.axes():
+        for changes in axis:
+            try:
+                base.evolve(changes)
+            except SpecError as error:
+                if len(space.axes()) == 1 or _is_unknown_key(base, changes):
+                    raise SpecError(f"{space.name}: {error}") from None
+
+
+def _is_unknown_key(base: Accelerator, changes: Mapping[str, Value]) -> bool:
+    """Whether a key does not exist; a value may be refused alone and taken beside another change."""
+    known = base.model_dump()
+    for key in changes:
+        node: Any = known
+        for part in key.split("."):
+            if not isinstance(node, Mapping) or part not in node:
+                return True
+            node = node[part]
+    return False

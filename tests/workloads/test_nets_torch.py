@@ -1,0 +1,82 @@
+"""Built-in networks with torchvision's state dicts, held to the same networks in torch.nn, in float."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simulator.errors import NetworkError
+from workloads.load import load_network
+from workloads.quantization.float_execute import run_float
+
+torch = pytest.importorskip("torch", reason="needs torch: pip install 'bittrue[torch]'")
+pytestmark = pytest.mark.oracle
+nets = pytest.importorskip("support.torch_nets")
+
+CLASSES = 5
+NETWORKS = {
+    "resnet50": (lambda: nets.ResNet50(8, classes=CLASSES), {"size": (64, 49)}, ["fc"]),
+    "vgg16": (lambda: nets.Vgg16(8, 512, CLASSES), {"size": (32, 448)}, ["classifier.6"]),
+    "fcn_resnet50": (
+        lambda: nets.Segmentation(8, CLASSES, "fcn"),
+        {"size": (49, 65), "aux": True},
+        ["upsampled", "aux_upsampled"],
+    ),
+    "deeplabv3_resnet50": (
+        lambda: nets.Segmentation(8, CLASSES, "deeplab"),
+        {"size": (49, 65), "aux": True},
+        ["upsampled", "aux_upsampled"],
+    ),
+}
+
+
+def saved(model, folder, suffix):
+    path = folder / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save(model.state_dict(), path)
+    else:
+        arrays = {name: value.numpy() for name, value in model.state_dict().items()}
+        pytest.importorskip("safetensors.numpy").save_file(arrays, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scores_are_those_of_torch(name, suffix, tmp_path):
+    make, keywords, scores = NETWORKS[name]
+    model = nets.randomised(make(), seed=3)
+    path = saved(model, tmp_path, suffix)
+    network = load_network(name, classes=CLASSES, width=0.125, weights=path, **keywords)
+    shape = network.graph.tensors["image"].shape
+    image = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(image.transpose(0, 3, 1, 2).copy()))
+    expected = expected if isinstance(expected, list) else [expected]
+    found = {}
+
+    def keep(tensor, values):
+        if tensor in scores:
+            found[tensor] = values.copy()
+
+    run_float(network.graph, {"image": image}, on_tensor=keep)
+    for tensor, reference in zip(scores, expected, strict=True):
+        ours = found[tensor]
+        theirs = reference.numpy()
+        theirs = theirs.transpose(0, 2, 3, 1) if theirs.ndim == 4 else theirs
+        assert theirs.std() > 0.01  # a network whose scores vanished would agree with anything
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-3)
+
+
+def test_a_file_may_hold_a_head_that_was_not_asked_for_but_must_hold_the_rest(tmp_path):
+    model = nets.Segmentation(8, CLASSES, "fcn")
+    path = saved(model, tmp_path, ".pth")
+    load_network("fcn_resnet50", size=33, classes=CLASSES, width=0.125, weights=path)
+    with pytest.raises(NetworkError) as error:
+        load_network("fcn_resnet50", size=33, classes=CLASSES + 1, width=0.125, weights=path)
+    assert all(name in str(error.value) for name in ("classifier.4.weight", "classifier.4.bias"))
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    torch.save(nets.Vgg16(8, 16, 2), tmp_path / "model.pth")
+    with pytest.raises(NetworkError, match="not a state dict"):
+        load_network("vgg16", weights=tmp_path / "model.pth")
