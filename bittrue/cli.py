@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bittrue.commands.catalogue import accelerators, networks
+from bittrue.commands.check import check
 from bittrue.commands.compare import compare
 from bittrue.commands.explain import explain
 from bittrue.commands.fit import fit
@@ -13,6 +14,7 @@ from bittrue.commands.report import report
 from bittrue.commands.run import run
 from bittrue.commands.scalesim import scalesim
 from bittrue.commands.sweep import sweep
+from bittrue.commands.vectors import vectors
 from bittrue.commands.warmup import warmup
 from bittrue.console import tolerate_unprintable
 
@@ -25,7 +27,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 a comparison or check that failed, 2 bad input.",
 )
-for _command in (run, accelerators, networks, mapping, explain, report, compare, sweep, fit, scalesim, warmup):
+_COMMANDS = (
+    *(run, accelerators, networks, mapping, explain, report, compare, check, vectors, sweep, fit, scalesim, warmup),
+)
+for _command in _COMMANDS:
     app.command()(_command)
 
 
