@@ -90,7 +90,7 @@ def _ready(
     path, input_seed = source
     if path is not None:
         check_input_file(path)
-    network = load_named_network(name, options, seed)
+    network = load_named_network(name, options, None if path is None else seed)
     if path is None:
         return ReadyNetwork(network, random_inputs(network, input_seed or 0))
     return prepare_input(network, path, progress, choose_quantization(device, None, "minmax"))
