@@ -100,14 +100,24 @@ def _edited(document: Document, text: str, changes: Sequence[Change], block: boo
     spans = [(*document.spans[change.location], change.new) for change in changes]
     for begin, end, new in sorted(spans, key=lambda span: span[0], reverse=True):
         if isinstance(new, dict) and block:
-            line = text[text.rfind("\n", 0, begin) + 1 : begin]
-            indent = " " * (len(line) - len(line.lstrip()) + 2)
-            entries = "".join(f"\n{indent}{_scalar(key)}: {_scalar(value)}" for key, value in new.items())
-            text = text[:begin].rstrip(" ") + entries + text[end:]
+            text = _with_block(text, begin, end, new)
             continue
-        gap = " " if begin == end else ""
-        text = text[:begin] + gap + _scalar(new) + text[end:]
+        empty = begin == end
+        after = text[end + 1 :] if empty and text[end : end + 2] in (" ,", " }") else text[end:]
+        text = text[:begin] + (" " if empty else "") + _scalar(new) + after
     return text
+
+
+def _with_block(text: str, begin: int, end: int, entries: dict[str, Any]) -> str:
+    """Put `key: value` lines below the key whose value lies at `begin`; a comment stays beside the key."""
+    line = text[text.rfind("\n", 0, begin) + 1 : begin]
+    stop = text.find("\n", end)
+    stop = len(text) if stop < 0 else stop
+    newline = "\r\n" if text[:stop].endswith("\r") else "\n"
+    stop -= len(newline) - 1
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    lines = "".join(f"{newline}{indent}{_scalar(key)}: {_scalar(value)}" for key, value in entries.items())
+    return (text[:begin] + text[end:stop]).rstrip(" ") + lines + text[stop:]
 
 
 def _scalar(value: Any) -> str:
