@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from accel_models.load import load_accelerator
     from bittrue import networks
     from bittrue.api import PreparedRun, prepare, simulate
+    from bittrue.evaluation.evaluate import evaluate
     from bittrue.fitting.fit import fit
     from bittrue.golden.check import check
     from bittrue.run import Run
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from simulator.accelerator.spec import Accelerator
     from simulator.errors import BittrueError
     from simulator.graph.builder import GraphBuilder
+    from simulator.records.evaluation import EvaluationRecord
     from simulator.records.vectors.files import VectorFormat, read_vectors
+    from workloads.datasets.open import open_dataset
     from workloads.load import load_network
     from workloads.network import Network
 
@@ -44,6 +47,9 @@ _HOME = {
     "prepare": "bittrue.api",
     "PreparedRun": "bittrue.api",
     "Run": "bittrue.run",
+    "evaluate": "bittrue.evaluation.evaluate",
+    "open_dataset": "workloads.datasets.open",
+    "EvaluationRecord": "simulator.records.evaluation",
     "Network": "workloads.network",
     "Accelerator": "simulator.accelerator.spec",
     "GraphBuilder": "simulator.graph.builder",
@@ -53,17 +59,20 @@ _HOME = {
 __all__ = [
     "Accelerator",
     "BittrueError",
+    "EvaluationRecord",
     "GraphBuilder",
     "Network",
     "PreparedRun",
     "Run",
     "VectorFormat",
     "check",
+    "evaluate",
     "export_vectors",
     "fit",
     "load_accelerator",
     "load_network",
     "networks",
+    "open_dataset",
     "prepare",
     "read_vectors",
     "simulate",

@@ -29,7 +29,9 @@ def cli():
     return invoke
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["accelerators"], ["explain", "macs"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["eval", "--help"], ["accelerators"], ["explain", "macs"]]
+)
 def test_light_commands_load_nothing_heavy(arguments):
     code = (
         "import sys\nfrom bittrue.cli import app\n"
@@ -45,8 +47,11 @@ def test_help_lists_only_commands_that_work(cli):
     assert listed == {"run", "accelerators", "networks", "mapping", "explain", "report", "compare", "sweep", "fit"} | {
         "check",
         "vectors",
+        "train",
         "scalesim",
+        "export",
         "warmup",
+        "eval",
     }
     for name in listed:
         assert cli(name, "--help").exit_code == 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.ops import Op
+from workloads.exporters.files import whole_file
 from workloads.network import Network
 
 FORMAT = "bittrue graph"
@@ -23,7 +24,9 @@ HEADER = "header"
 
 
 def save_network(network: Network | Graph, path: str | Path) -> Path:
-    """Write a network to `path` (suffix .npz) and return the path; the same network gives the same bytes.
+    """Write a network to `path` (suffix .npz), whole or not at all, and return the path.
+
+    The same network gives the same bytes.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def save_network(network: Network | Graph, path: str | Path) -> Path:
     }
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     target = Path(path)
-    with target.open("wb") as file:
+    with whole_file(target) as file:
         members: dict[str, NDArray[Any]] = {HEADER: text, **arrays}
         np.savez(file, **members)  # type: ignore[arg-type]
     return target
