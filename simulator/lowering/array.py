@@ -63,7 +63,8 @@ def lower_array(
     weight_zero_points = _weight_zero_points(node, weights)
     if op.raw_accumulator:
         requantizer = None
-        if bias is not None or any(weight_zero_points) or not _holds_every_sum(x, weights, y):
+        is_product = isinstance(op, FullyConnected)
+        if is_product or bias is not None or any(weight_zero_points) or not _holds_every_sum(x, weights, y):
             y = replace(y, format=INT32 if accelerator.arithmetic.accumulator.bits <= 32 else INT64)
     else:
         limits = activation_range(op.activation, y, _output_format(node, y))

@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 
 from support import training_step_twin as t
+from support.training_step_loss import cross_entropy
 from support.training_step_twin import Q
 
 STATISTICS, GUARD = -12, 12
@@ -126,7 +127,7 @@ class Step:
     # ---- end of the step
 
     def loss(self, scores, labels):
-        return t.cross_entropy(scores, labels, 255, ())
+        return cross_entropy(scores, labels, 255, ())
 
     def updated(self, rate):
         new = dict(self.averages)

@@ -13,6 +13,8 @@ from simulator.numerics.formats import IntFormat
 from support.training_nets_twin import Step, deeplab_step, fcn_step
 from support.training_runs_of_steps import BATCH, RATE, SEED, batch_inputs, batches, begin, prepared
 from support.training_small_nets import CLASSES, DEEPLAB_SIZE, small_deeplab, small_fcn
+from workloads.exporters.npz import save_network
+from workloads.load import load_network
 from workloads.nets.layers import MEAN_ONLY, NetBuilder
 from workloads.nets.weights import SeededWeights
 from workloads.training.config import preset, presets
@@ -113,6 +115,16 @@ def test_the_evaluation_graph_labels_with_the_running_statistics_in_integers():
             moved[name] = moved[name] + (1 << 24)
     other = engine.run({"image": pixels[:1]}, state=moved)
     assert (other.outputs["labels"] != result.outputs["labels"]).any()
+
+
+def test_a_saved_step_is_the_same_step(tmp_path):
+    step, state = begin(small_deeplab(), preset("paper"))
+    saved = load_network(save_network(step.graph, tmp_path / "step.npz")).graph
+    assert saved.state == step.graph.state
+    assert [node.op for node in saved.nodes] == [node.op for node in step.graph.nodes]
+    batch = batch_inputs(*next(batches(step.size)), 0)
+    one, two = (prepared(graph).run(batch, state=state) for graph in (step.graph, saved))
+    assert {name for name in one.outputs if (one.outputs[name] != two.outputs[name]).any()} == set()
 
 
 def test_what_cannot_be_trained_is_refused_by_name():
