@@ -1,11 +1,12 @@
 """Rates of the forward sums of array layers beside those of their gradients: `python -m benchmarks.training_kernels`.
 
-    python -m benchmarks.training_kernels [--threads 1,2] [--repeats 9] [--statistic median] [--shapes 3x3] [--bits 8,16]
+    python -m benchmarks.training_kernels [--threads 1,2] [--repeats 9] [--statistic median] [--shapes 3x3]
+                                          [--bits 8,16]
 
-Batches of 8; activations and weights have 8 bits, errors 8 or 16. Every contender is `run` of a prepared network, values
-only, raw sums: the convolution; the gradient of its input and that of its filters as `workloads.training` emits them,
-transposes and packing included. `/ forward` is the rate over that of the forward sums, which takes 8 bits in both rows.
-Sums are checked against each other: dgrad and wgrad both give sum(e * y) with the operands that they turn around.
+Batches of 8; activations and weights have 8 bits, errors 8 or 16. Every contender is `run` of a prepared network,
+values only, raw sums: the convolution; the gradient of its input and that of its filters as `workloads.training` emits
+them, transposes and packing included. `/ forward` is the rate over that of the forward sums, which takes 8 bits in both
+rows. Sums are checked against each other: dgrad and wgrad both give sum(e * y) with the operands that they turn around.
 """
 
 from __future__ import annotations

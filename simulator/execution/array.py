@@ -94,7 +94,9 @@ def run_stepped(layer: Layer, operands: Operands, proof: Proof, context: Executi
             record = guarded_ledger(operands, order, proof, guarded)
             return _result(layer, guarded.values, guarded.saturations, record, context, proof)
     stepped = run_steps(layer.name, operands, order, proof.bounds(order), by_channel=context.channel_ledger)
-    return replace(_result(layer, stepped.accumulators, None, stepped.record, context, proof), channels=stepped.channels)
+    return replace(
+        _result(layer, stepped.accumulators, None, stepped.record, context, proof), channels=stepped.channels
+    )
 
 
 def run_eventless(layer: Layer, operands: Operands, proof: Proof, context: ExecutionContext) -> LayerResult:
@@ -189,8 +191,9 @@ def _check_format(layer: Layer, accumulators: NDArray[Any], proof: Proof) -> Non
     needed = needed_bits(low, high)
     if needed > y.format.bits:
         raise InputError(
-            f"layer {layer.name}: its raw sums reach from {low} to {high}, and {y.name} is {y.format}, which holds sums "
-            f"of operands within +-(2^(bits - 1) - 1) only; declare it int{needed}, or keep operands off their minimum"
+            f"layer {layer.name}: its raw sums reach from {low} to {high}, and {y.name} is {y.format}, which holds "
+            f"sums of operands within +-(2^(bits - 1) - 1) only; declare it int{needed}, or keep operands off "
+            f"their minimum"
         )
 
 

@@ -2,8 +2,9 @@
 
 A phase is a row and a column modulo the stride. Its outputs are those of a convolution of the input itself with every
 stride-th tap of the flipped filter; of a filter with dilation, every (stride / g)-th with dilation / g, g the greatest
-common divisor of both: a phase that no tap meets is left with the start value. Phases that begin at the same input pixel and have as many outputs are run as one
-convolution with as many times the filters, so there are a few for any stride.
+common divisor of both: a phase that no tap meets is left with the start value. Phases that begin at the same input
+pixel and have as many outputs are run as one convolution with as many times the filters, so there are a few for any
+stride.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ def transpose_conv2d(op, x, w, bias, shape):
     out = np.zeros(shape)
     for n, i, j, c in positions(x.shape):
         for f, a, b in positions(w.shape[:3]):
-            row = i * op.stride[0] - op.padding.top + a
-            column = j * op.stride[1] - op.padding.left + b
+            row = i * op.stride[0] - op.padding.top + a * op.dilation[0]
+            column = j * op.stride[1] - op.padding.left + b * op.dilation[1]
             if 0 <= row < shape[1] and 0 <= column < shape[2]:
                 out[n, row, column, f] += float(x[n, i, j, c]) * float(w[f, a, b, c])
     return out if bias is None else out + bias

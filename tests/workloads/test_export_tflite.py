@@ -96,7 +96,7 @@ def chain(format=INT8, scale=0.5, **changes) -> Network:
     b = GraphBuilder("refused")
     x = b.input("x", (1, 4, 4, 2), format, QuantParams.per_tensor(scale))
     w = b.constant("w", np.ones((2, 1, 1, 2), np.int8), INT8, QuantParams.per_tensor(0.5, changes.get("zero", 0)))
-    y = b.add(ops.Conv2D(), x, w, name="conv", quant=QuantParams.per_tensor(1.0))
+    y = b.add(changes.get("op", ops.Conv2D()), x, w, name="conv", quant=QuantParams.per_tensor(1.0))
     pool = ops.AveragePool2D((2, 2), (1, 1), ops.Padding(1, 1, 1, 1))
     return Network(b.build([b.add(pool, y, name="average") if changes.get("pool") else y]))
 
@@ -107,6 +107,9 @@ def chain(format=INT8, scale=0.5, **changes) -> Network:
         (chain(IntFormat(6)), "x is int6, for which TFLite has no type"),
         (chain(scale=0.1), "scale 0.1, which is no float32 number"),
         (chain(zero=3), "zero point other than 0"),
+        (chain(op=ops.Conv2D(raw_accumulator=True)), "the accumulator itself"),
+        (chain(op=ops.TransposeConv2D((1, 1), (4, 4), raw_accumulator=True)), "the accumulator itself"),
+        (chain(op=ops.TransposeConv2D((1, 1), (4, 4), dilation=(2, 1))), r"a dilation of \(2, 1\)"),
         (chain(pool=True), r"average \(AveragePool2D\): Padding.* neither TFLite's SAME nor VALID"),
     ],
 )

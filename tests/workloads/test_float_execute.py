@@ -56,10 +56,10 @@ def test_both_ways_to_convolve_cut_the_image_where_they_must(method, monkeypatch
 
 
 @settings(max_examples=25, deadline=None)
-@given(pairs, pairs, st.integers(0, 1), st.integers(0, 1), activations, st.tuples(st.integers(5, 9), st.integers(5, 9)))
-def test_transposed_convolution(stride, kernel, top, left, activation, size):
-    top, left = min(top, kernel[0] - 1), min(left, kernel[1] - 1)
-    op = ops.TransposeConv2D(stride, size, Padding(top, 0, left, 0), activation)
+@given(pairs, pairs, pairs, pairs, activations, st.tuples(st.integers(5, 9), st.integers(5, 9)))
+def test_transposed_convolution(stride, kernel, dilation, cropped, activation, size):
+    top, left = (min(cropped[i] - 1, (kernel[i] - 1) * dilation[i]) for i in (0, 1))
+    op = ops.TransposeConv2D(stride, size, Padding(top, 0, left, 0), activation, dilation)
     compare(op, (1, 3, 4, 2), (3, *kernel, 2), (3,))
 
 
