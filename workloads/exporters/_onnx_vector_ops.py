@@ -34,7 +34,7 @@ def _quantized(file: FileWriter, values: Sequence[str], tensors: Sequence[Tensor
 
 
 def _binary(code: str, file: FileWriter, node: Node) -> None:
-    """Write QLinearAdd or QLinearMul. Images of different shapes stand channels first: the order of adding follows it."""
+    """Write QLinearAdd or QLinearMul. Of different shapes images stand channels first: the order of adding follows."""
     tensors, y = inputs_of(file, node, 2), output_of(file, node)
     require_eight_bits(*tensors, y)
     differ = tensors[0].shape != tensors[1].shape
