@@ -160,7 +160,12 @@ class GraphBuilder:
         assert tensor is not None
         return tensor
 
-    def build(self, outputs: Iterable[str] | None = None, notes: Iterable[str] = ()) -> Graph:
+    def build(
+        self,
+        outputs: Iterable[str] | None = None,
+        notes: Iterable[str] = (),
+        state: Iterable[tuple[str, str]] = (),
+    ) -> Graph:
         """Return the graph.
 
         Parameters
@@ -169,6 +174,8 @@ class GraphBuilder:
             Names of the outputs; None = those marked with `output`, or else what the last node writes.
         notes
             What a user of the network should know.
+        state
+            (input, output) of what a run hands on to the next.
 
         Raises
         ------
@@ -179,9 +186,8 @@ class GraphBuilder:
         if not self._nodes:
             raise NetworkError(f"{self.name}: the network has no operator; add one")
         chosen = tuple(outputs) if outputs is not None else tuple(self._outputs) or self._nodes[-1].outputs
-        return Graph(
-            self.name, dict(self._tensors), tuple(self._nodes), tuple(self._inputs), chosen, notes=tuple(notes)
-        )
+        inputs, nodes = tuple(self._inputs), tuple(self._nodes)
+        return Graph(self.name, dict(self._tensors), nodes, inputs, chosen, tuple(notes), tuple(state))
 
     def _declare(self, tensor: Tensor) -> str:
         if not tensor.name or tensor.name in self._tensors:
@@ -205,7 +211,7 @@ class GraphBuilder:
     def _output_type(
         self, node: str, op: Op, first: Tensor | None, format: Format | None, quant: QuantParams | None
     ) -> tuple[Format, QuantParams | None]:
-        if isinstance(op, ops.ArgMax) or (isinstance(op, ops.Conv2D | ops.FullyConnected) and op.raw_accumulator):
+        if isinstance(op, ops.ArgMax) or getattr(op, "raw_accumulator", False):
             return format or INT32, quant
         if isinstance(op, ops.Dequantize):
             return FLOAT32, None

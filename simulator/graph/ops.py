@@ -55,6 +55,10 @@ class TransposeConv2D(Op):
     padding: Padding = Padding()
     """What is cropped from the full result: pad top = rows of the full result above the first output row."""
     activation: Activation = Activation.NONE
+    dilation: tuple[int, int] = (1, 1)
+    """Of the filter: y[i * stride - pad + k * dilation] += x[i] * w[k]."""
+    raw_accumulator: bool = False
+    """As in `Conv2D`."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ def save_network(network: Network | Graph, path: str | Path) -> Path:
         "inputs": graph.inputs,
         "outputs": graph.outputs,
         "notes": graph.notes,
+        **({"state": graph.state} if graph.state else {}),
         "tensors": [_tensor(index, tensor) for index, tensor in enumerate(graph.tensors.values())],
         "nodes": [_node(node) for node in graph.nodes],
         "network": {

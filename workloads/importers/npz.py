@@ -117,7 +117,8 @@ def _network(archive: zipfile.ZipFile, header: dict[str, Any]) -> Network:
     nodes = tuple(_node(entry) for entry in header["nodes"])
     by_name = {tensor.name: tensor for tensor in tensors}
     outputs, notes = _texts(header["outputs"]), _texts(header["notes"])
-    graph = Graph(_text(header["name"]), by_name, nodes, _texts(header["inputs"]), outputs, notes)
+    state = tuple((_text(source), _text(target)) for source, target in header.get("state", ()))
+    graph = Graph(_text(header["name"]), by_name, nodes, _texts(header["inputs"]), outputs, notes, state)
     for node in nodes:
         _check_shapes(graph, node)
     extra = header["network"]
