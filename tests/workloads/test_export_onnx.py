@@ -62,7 +62,9 @@ def test_drawn_networks(network, tmp_path_factory):
     [
         ("fcn_vgg16", {"size": 64, "variant": "8s", "layout": "paper"}),
         ("fcn_vgg16", {"size": 64, "variant": "16s", "layout": "caffe"}),
+        ("fcn_vgg16", {"size": 64, "layout": "compact"}),
         ("fcn_resnet50", {"size": 65}),
+        ("deeplabv3_resnet50", {"size": 65, "layout": "compact"}),
         ("deeplabv3_resnet50", {"size": 65, "layout": "paper"}),
         ("deeplabv3_resnet50", {"size": 65, "layout": "deeplab"}),
         ("deeplabv3_resnet50", {"size": 65, "layout": "torchvision"}),
