@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from simulator.accelerator.spec import Accelerator, Mapper
 from simulator.errors import InputError
 from simulator.lowering.layer import Engine, Layer
-from simulator.mapping.command_schedule import command_schedule, product_of
+from simulator.mapping.command_schedule import command_layer
 from simulator.mapping.fit import does_not_fit
 from simulator.mapping.fixed_rule import fixed_rule
 from simulator.mapping.schedule import LayerMapping, LayerSchedule, Schedule
@@ -63,9 +63,9 @@ class _Chooser:
     cycles: LayerCycles | None
 
     def schedule(self, name: str, work: ArrayWork) -> LayerSchedule:
-        product = product_of(work) if self.accelerator.controller is not None else None
-        if product is not None:
-            return command_schedule(name, product, self.accelerator)
+        commands = command_layer(name, work, self.accelerator) if self.accelerator.controller is not None else None
+        if commands is not None:
+            return commands
         mappings = self._mappings(work)
         if not mappings:
             raise does_not_fit(name, work, self.device)
