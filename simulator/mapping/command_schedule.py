@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isqrt
 from typing import Any
 
@@ -20,6 +21,7 @@ from simulator.mapping.convolution_commands import convolution_lists
 from simulator.mapping.convolution_tiles import (
     Convolution,
     ConvolutionTile,
+    Pool,
     convolution_loops,
     convolution_tile,
     keeps,
@@ -83,8 +85,17 @@ def convolution_of(work: ArrayWork) -> Convolution | None:
     )
 
 
-def command_layer(name: str, work: ArrayWork, accelerator: Accelerator) -> LayerSchedule | None:
+def can_pool(work: ArrayWork) -> bool:
+    """Whether the store of a layer can do a max pool: only a convolution's can."""
+    return convolution_of(work) is not None
+
+
+def command_layer(
+    name: str, work: ArrayWork, accelerator: Accelerator, pool: Pool | None = None
+) -> LayerSchedule | None:
     """Cut a layer by the device's fixed rule; None where neither a product nor a convolution describes it.
+
+    With a pool, a product too runs as a convolution.
 
     Raises
     ------
@@ -93,10 +104,12 @@ def command_layer(name: str, work: ArrayWork, accelerator: Accelerator) -> Layer
 
     """
     product = product_of(work)
-    if product is not None:
+    if product is not None and pool is None:
         return command_schedule(name, product, accelerator)
     convolution = convolution_of(work)
-    return None if convolution is None else convolution_schedule(name, convolution, accelerator)
+    if convolution is None:
+        return None
+    return convolution_schedule(name, replace(convolution, pool=pool), accelerator)
 
 
 def command_schedule(name: str, product: Product, accelerator: Accelerator) -> LayerSchedule:

@@ -173,6 +173,24 @@ def test_networks_run_their_convolutions_as_commands():
         assert 0 < ours.utilization < ours.mapping_utilization <= 1
 
 
+def test_a_max_pool_that_alone_reads_a_convolution_is_done_by_its_stores():
+    layers = bittrue.simulate(bittrue.networks.conv2d(20, 20, 8, 24, 3, padding=1, pool=(3, 2, 1)), GEMMINI).layers
+    conv = Convolution(1, 20, 20, 8, 20, 20, 24, 3, 1, 1, 1, 1, True, Pool(3, 2, 1))
+    schedule = convolution_schedule("layer", conv, GEMMINI)
+    assert layers[0].total_cycles == run_command_layer(schedule.commands, GEMMINI, 10)[0].end_cycle
+    assert layers[0].dram_write_bytes == layers[1].macs + 16 * schedule.commands.beats[:, at.STORES].sum()
+    assert (layers[1].total_cycles, layers[1].dram_read_bytes, layers[1].dram_write_bytes) == (0, 0, 0)
+    pointwise = bittrue.networks.conv2d(20, 20, 8, 24, 1, pool=(2, 2, 0))
+    assert bittrue.simulate(pointwise, GEMMINI).layers[1].total_cycles == 0
+
+
+@pytest.mark.parametrize("pool", [((3, 2), 2, 0), (2, (1, 2), 0), (5, 2, 2), (2, 4, 0), (3, 2, (1, 0))])
+def test_other_pools_are_layers_of_their_own(pool):
+    net = bittrue.networks.conv2d(20, 20, 8, 24, 3, padding=1, pool=pool)
+    assert bittrue.simulate(net, GEMMINI).layers[1].total_cycles > 0
+    assert bittrue.simulate(net, GEMMINI).layers[1].dram_write_bytes > 0
+
+
 def test_a_convolution_that_cannot_fit_is_refused_with_levers():
     tiny = GEMMINI.evolve({"memories.accumulator": {"size": 64}})
     with pytest.raises(DoesNotFit, match=r"memories.accumulator.size >= 128"):
