@@ -24,59 +24,79 @@ def written_bank(cycle: int, scalars: Table, windows: Table) -> int:
 
 
 @kernel(inline=True)
-def _loaded(cycle: int, command: int, constants: Table, done: Table) -> bool:
-    return bool(command < 0 or done[command] + constants[at.LOAD_DONE] <= cycle)
+def _loaded(cycle: int, loop: int, sequencer: int, load: int, loops: Table, constants: Table, done: Table) -> bool:
+    """Whether a load of a loop is complete, or its operand was left by a loop before."""
+    first = loops[loop, at.FIRST_COMMAND + sequencer]
+    if load < 0 or loops[loop + 1, at.FIRST_COMMAND + sequencer] == first:
+        return True
+    return bool(done[first + load] + constants[at.LOAD_DONE] <= cycle)
 
 
 @kernel(inline=True)
-def _preload_is_ready(cycle: int, pair: int, constants: Table, done: Table, executes: Table) -> bool:
-    if executes[pair, at.NEW_WEIGHTS] == 0 or not _loaded(cycle, executes[pair, at.WEIGHT_LOAD], constants, done):
+def _preload_is_ready(
+    cycle: int, loop: int, row: int, loops: Table, constants: Table, done: Table, executes: Table
+) -> bool:
+    if executes[row, at.NEW_WEIGHTS] == 0:
         return False
-    return _loaded(cycle, executes[pair, at.BIAS_LOAD], constants, done)
+    if not _loaded(cycle, loop, at.WEIGHTS, executes[row, at.WEIGHT_LOAD], loops, constants, done):
+        return False
+    return _loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done)
 
 
 @kernel(inline=True)
-def _choose_step(cycle: int, constants: Table, scalars: Table, done: Table, executes: Table) -> None:
+def _weight_bank(loop: int, row: int, loops: Table, constants: Table, executes: Table) -> int:
+    return int((loops[loop, at.WEIGHT_ORIGIN] + executes[row, at.WEIGHT_PLACE]) // constants[at.BANK_ROWS])
+
+
+@kernel(inline=True)
+def _choose_step(cycle: int, loops: Table, constants: Table, scalars: Table, done: Table, executes: Table) -> None:
     """Give the array something to do: a preload, a block, or a block and the next one's preload."""
     now = scalars[of.PAIR_NOW]
     if scalars[of.STEP] != of.NOTHING or now == scalars[of.PAIRS_ISSUED]:
         return
-    pair = now
-    scalars[of.INPUT_ROWS] = 0
-    scalars[of.WEIGHT_ROWS] = 0
-    if executes[pair, at.NEW_WEIGHTS] == 1 and scalars[of.WEIGHTS_READY] <= now:
-        if _preload_is_ready(cycle, pair, constants, done, executes):
+    loop = scalars[of.EXECUTE_LOOP]
+    row = loops[loop, at.SHAPE_COMMAND + at.EXECUTES] + now - loops[loop, at.FIRST_BLOCK]
+    if executes[row, at.NEW_WEIGHTS] == 1 and scalars[of.WEIGHTS_READY] <= now:
+        if _preload_is_ready(cycle, loop, row, loops, constants, done, executes):
             scalars[of.STEP], scalars[of.STEP_ROWS] = of.PRELOAD, constants[at.DIM]
+            scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = 0
+            scalars[of.STEP_WEIGHT_BANK] = _weight_bank(loop, row, loops, constants, executes)
         return
-    operands = _loaded(cycle, executes[pair, at.INPUT_LOAD], constants, done)
-    if not operands or not _loaded(cycle, executes[pair, at.BIAS_LOAD], constants, done):
+    if not _loaded(cycle, loop, at.ACTIVATIONS, executes[row, at.INPUT_LOAD], loops, constants, done):
         return
-    following = now + 1
-    if now + 1 < scalars[of.PAIRS_ISSUED] and _preload_is_ready(cycle, following, constants, done, executes):
-        scalars[of.STEP], scalars[of.STEP_ROWS] = of.BOTH, constants[at.DIM]
+    if not _loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done):
+        return
+    scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = 0
+    rows = scalars[of.STEP_INPUT_ROWS] = executes[row, at.EXECUTE_ROWS]
+    place = loops[loop, at.INPUT_ORIGIN] + executes[row, at.INPUT_PLACE]
+    scalars[of.STEP_INPUT_BANK] = place // constants[at.BANK_ROWS]
+    scalars[of.STEP_ADDS_TO] = executes[row, at.ADDS] * (loops[loop, at.ACCUMULATOR_HALF] + 1)
+    scalars[of.STEP], scalars[of.STEP_ROWS] = of.COMPUTE, max(rows, constants[at.MINIMUM_ROWS])
+    if now + 1 == scalars[of.PAIRS_ISSUED]:
+        return
+    if now + 1 == loops[loop + 1, at.FIRST_BLOCK]:
+        loop += 1
+        row = loops[loop, at.SHAPE_COMMAND + at.EXECUTES]
     else:
-        scalars[of.STEP], scalars[of.STEP_ROWS] = (
-            of.COMPUTE,
-            max(executes[pair, at.EXECUTE_ROWS], constants[at.MINIMUM_ROWS]),
-        )
+        row += 1
+    if _preload_is_ready(cycle, loop, row, loops, constants, done, executes):
+        scalars[of.STEP], scalars[of.STEP_ROWS] = of.BOTH, constants[at.DIM]
+        scalars[of.STEP_WEIGHT_BANK] = _weight_bank(loop, row, loops, constants, executes)
 
 
 @kernel(inline=True)
-def _feed(cycle: int, written: int, constants: Table, scalars: Table, executes: Table, adding: Table) -> bool:
+def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Table) -> bool:
     """Feed a row of activations, of weights, or of each, neither more than a row ahead; return whether one went in."""
-    now = scalars[of.PAIR_NOW]
-    pair = now
     takes_inputs, takes_weights = scalars[of.STEP] != of.PRELOAD, scalars[of.STEP] != of.COMPUTE
-    weight_bank = executes[pair, at.WEIGHT_BANK]
-    if scalars[of.STEP] == of.BOTH:
-        weight_bank = executes[(now + 1), at.WEIGHT_BANK]
+    input_bank, weight_bank = scalars[of.STEP_INPUT_BANK], scalars[of.STEP_WEIGHT_BANK]
     inputs, weights, rows = scalars[of.INPUT_ROWS], scalars[of.WEIGHT_ROWS], scalars[of.STEP_ROWS]
-    in_turns = scalars[of.STEP] == of.BOTH and executes[pair, at.INPUT_BANK] == weight_bank
-    input_blocked = written == executes[pair, at.INPUT_BANK] and inputs < executes[pair, at.EXECUTE_ROWS]
+    in_turns = scalars[of.STEP] == of.BOTH and input_bank == weight_bank
+    real = inputs < scalars[of.STEP_INPUT_ROWS]
+    input_blocked = written == input_bank and real
     fed = False
     if takes_inputs and inputs < rows and not input_blocked and (not takes_weights or inputs <= weights):
-        if inputs < executes[pair, at.EXECUTE_ROWS]:
-            adding[(cycle + constants[at.RESULT]) % of.RESULT_RING] = executes[pair, at.ADDS_TO]
+        if real:
+            adding[(cycle + constants[at.RESULT]) % of.RESULT_RING] = scalars[of.STEP_ADDS_TO]
         scalars[of.INPUT_ROWS] += 1
         fed = True
     waits = in_turns and weights == inputs
@@ -91,6 +111,7 @@ def _feed(cycle: int, written: int, constants: Table, scalars: Table, executes: 
 def execute(
     cycle: int,
     written: int,
+    loops: Table,
     constants: Table,
     scalars: Table,
     done: Table,
@@ -99,10 +120,10 @@ def execute(
     adding: Table,
 ) -> bool:
     """Array: return whether a row went in."""
-    _choose_step(cycle, constants, scalars, done, executes)
+    _choose_step(cycle, loops, constants, scalars, done, executes)
     if scalars[of.STEP] == of.NOTHING:
         return False
-    fed = _feed(cycle, written, constants, scalars, executes, adding)
+    fed = _feed(cycle, written, constants, scalars, adding)
     inputs_in = scalars[of.STEP] == of.PRELOAD or scalars[of.INPUT_ROWS] == scalars[of.STEP_ROWS]
     weights_in = scalars[of.STEP] == of.COMPUTE or scalars[of.WEIGHT_ROWS] == scalars[of.STEP_ROWS]
     if inputs_in and weights_in:
@@ -111,6 +132,8 @@ def execute(
         else:
             pair_done[scalars[of.PAIR_NOW]] = cycle + constants[at.RESULT] + 1
             scalars[of.PAIR_NOW] += 1
+            if scalars[of.PAIR_NOW] == loops[scalars[of.EXECUTE_LOOP] + 1, at.FIRST_BLOCK]:
+                scalars[of.EXECUTE_LOOP] += 1
             if scalars[of.STEP] == of.BOTH:
                 scalars[of.WEIGHTS_READY] = scalars[of.PAIR_NOW] + 1
         scalars[of.STEP] = of.NOTHING

@@ -36,7 +36,7 @@ def _store_is_ready(cycle: int, loops: Table, commands: Table, sequencers: Table
     loop = sequencers[at.STORES, of.LOOP]
     if sequencers[at.EXECUTES, of.LOOP] > loop:
         return True
-    command = loops[loop, at.FIRST_COMMAND + at.STORES] + sequencers[at.STORES, of.POSITION]
+    command = loops[loop, at.SHAPE_COMMAND + at.STORES] + sequencers[at.STORES, of.POSITION]
     i, last_j = commands[command, at.ROW_BLOCK], commands[command, at.COLUMN_BLOCK] + commands[command, at.BLOCKS] - 1
     next_i, next_j, next_k = _next_block(loops, sequencers)
     return bool(next_k == loops[loop, at.BLOCKS_K] - 1 and (next_j > last_j or (next_j == last_j and next_i > i)))
@@ -53,7 +53,7 @@ def _loads_are_ahead(loops: Table, commands: Table, sequencers: Table, i: int, j
     loaded_k = -1
     ahead = sequencers[at.ACTIVATIONS, of.LOOP] > loop
     if not ahead and sequencers[at.ACTIVATIONS, of.PHASE] == of.ACTIVE:
-        command = loops[loop, at.FIRST_COMMAND + at.ACTIVATIONS] + sequencers[at.ACTIVATIONS, of.POSITION]
+        command = loops[loop, at.SHAPE_COMMAND + at.ACTIVATIONS] + sequencers[at.ACTIVATIONS, of.POSITION]
         loaded_k = commands[command, at.COLUMN_BLOCK]
         ahead = loaded_k > k or (loaded_k == k and commands[command, at.ROW_BLOCK] > i)
     if not ahead or sequencers[at.BIASES, of.LOOP] <= loop:
@@ -62,7 +62,7 @@ def _loads_are_ahead(loops: Table, commands: Table, sequencers: Table, i: int, j
         return True
     if sequencers[at.WEIGHTS, of.PHASE] != of.ACTIVE:
         return False
-    command = loops[loop, at.FIRST_COMMAND + at.WEIGHTS] + sequencers[at.WEIGHTS, of.POSITION]
+    command = loops[loop, at.SHAPE_COMMAND + at.WEIGHTS] + sequencers[at.WEIGHTS, of.POSITION]
     return bool(commands[command, at.ROW_BLOCK] > k or (loaded_k == k and commands[command, at.COLUMN_BLOCK] > j))
 
 

@@ -16,11 +16,18 @@ BLOCKS_I, BLOCKS_J, BLOCKS_K, ACCUMULATOR_HALF, STORES_BEFORE, FIRST_BLOCK = ran
 """STORES_BEFORE: stores of the layer that must be complete before this loop's biases may be written."""
 FIRST_COMMAND = FIRST_BLOCK + 1
 """One column a sequencer: its first command. The next loop's is where its commands end."""
-LOOP_COLUMNS = FIRST_COMMAND + SEQUENCERS
+SHAPE_COMMAND = FIRST_COMMAND + SEQUENCERS
+"""One column a sequencer: where in `commands` its commands lie (executes: in `executes`); loops alike share them."""
+ADDRESS_OF = SHAPE_COMMAND + SEQUENCERS
+"""One column a sequencer: what is added to the ADDRESS of its commands."""
+INPUT_ORIGIN = ADDRESS_OF + SEQUENCERS
+WEIGHT_ORIGIN = INPUT_ORIGIN + 1
+"""Rows of the scratchpad from which those of activations and weights count."""
+LOOP_COLUMNS = WEIGHT_ORIGIN + 1
 
 # Columns of `commands`. Of a product: the first of its blocks in its matrix, how many side by side. Then the rows of
-# bytes it moves; STRIDE from row to row, LINE_STRIDE from line to line of LINE_ROWS rows (stores only). BANK: of the
-# scratchpad. REPEATS: rows on chip for each row moved. AFTER: execute that a store waits for.
+# bytes it moves; STRIDE from row to row, LINE_STRIDE from line to line of LINE_ROWS rows (stores only). PLACE: first
+# row of the scratchpad. REPEATS: rows on chip for each row moved. AFTER: execute of its loop that a store waits for.
 (
     ROW_BLOCK,
     COLUMN_BLOCK,
@@ -29,7 +36,7 @@ LOOP_COLUMNS = FIRST_COMMAND + SEQUENCERS
     ADDRESS,
     STRIDE,
     PATTERN,
-    BANK,
+    PLACE,
     REPEATS,
     KIND,
     AFTER,
@@ -41,9 +48,9 @@ COMMAND_COLUMNS = 13
 # Values of KIND: moves rows; sets registers of its controller, which takes a cycle; writes rows of zeros, from nowhere.
 MOVE, SETUP, ZEROS = range(3)
 
-# Columns of `executes`, in their order: rows, whether its weights are new, banks, half of the accumulators that it adds
-# to (from 1; 0 = it overwrites), load commands that it waits for (-1 = none).
-EXECUTE_ROWS, NEW_WEIGHTS, INPUT_BANK, WEIGHT_BANK, ADDS_TO, INPUT_LOAD, WEIGHT_LOAD, BIAS_LOAD = range(8)
+# Columns of `executes`, in their order: rows, whether its weights are new, rows of the scratchpad where its operands
+# begin, whether it adds to accumulators, loads of its loop that it waits for (-1 = none).
+EXECUTE_ROWS, NEW_WEIGHTS, INPUT_PLACE, WEIGHT_PLACE, ADDS, INPUT_LOAD, WEIGHT_LOAD, BIAS_LOAD = range(8)
 EXECUTE_COLUMNS = 8
 
 # How loops are unrolled: by the unroller of matrix products, or by that of convolutions.
@@ -56,6 +63,7 @@ REQUEST_COLUMNS = 4
 # Constants of the device, in the order of the array `constants`.
 (
     DIM,
+    BANK_ROWS,
     BURST_BYTES,
     BEAT_NUMERATOR,
     BEAT_DENOMINATOR,
@@ -83,8 +91,8 @@ REQUEST_COLUMNS = 4
     UNROLLER,
     UNROLL,
     ZERO,
-) = range(28)
-CONSTANTS = 28
+) = range(29)
+CONSTANTS = 29
 
 # Results of a run, cycles.
 CYCLES, COMPUTE_CYCLES, LAST_COMPUTE, LOAD_CYCLES, STORE_CYCLES = range(5)

@@ -61,13 +61,13 @@ def run_commands(
         int64 [loops, 6] of -1, written: begin and end of each loop's loads, executes and stores; -1 = none.
 
     """
-    state = new_state(loops, commands, constants)
+    state = new_state(loops, constants)
     # The functions of a cycle take arrays: Numba counts references for every field that is read off a tuple.
     scalars, sequencers, loop_times = state.scalars, state.sequencers, state.loop_times
     loads, done, entries, trackers = state.loads, state.done, state.entries, state.trackers
-    pair_done, store_loops, reads, windows = state.pair_done, state.store_loops, state.reads, state.windows
+    pair_done, store_loops, stored = state.pair_done, state.store_loops, state.stored
+    reads, windows = state.reads, state.windows
     writes, result_reads, adding = state.writes, state.result_reads, state.adding
-    loop = 0
     cycle = 0
     while True:
         configure(cycle, loops, constants, scalars, loop_times)
@@ -94,9 +94,9 @@ def run_commands(
             reads,
             windows,
         )
-        while scalars[of.PAIR_NOW] == loops[loop + 1, at.FIRST_BLOCK] and loop + 2 < len(loops):
-            loop += 1
-        if execute(cycle, written_bank(cycle, scalars, windows), constants, scalars, done, executes, pair_done, adding):
+        written = written_bank(cycle, scalars, windows)
+        loop = scalars[of.EXECUTE_LOOP]
+        if execute(cycle, written, loops, constants, scalars, done, executes, pair_done, adding):
             results[at.COMPUTE_CYCLES] += 1
             results[at.LAST_COMPUTE] = cycle + 1
             _extend(intervals, loop, EXECUTE_BEGIN, cycle)
@@ -109,7 +109,7 @@ def run_commands(
             requests,
             constants,
             scalars,
-            done,
+            stored,
             pair_done,
             store_loops,
             writes,

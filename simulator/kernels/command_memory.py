@@ -20,34 +20,36 @@ def _beat_cycles(beats: int, constants: Table) -> int:
 
 
 @kernel(inline=True)
-def _begin_load_row(command: int, commands: Table, pattern_start: Table, constants: Table, scalars: Table) -> None:
-    offset = commands[command, at.ADDRESS] + scalars[of.LOAD_ROW] * commands[command, at.STRIDE]
-    pattern = commands[command, at.PATTERN] + offset % constants[at.BURST_BYTES]
+def _begin_load_row(
+    row: int, address: int, commands: Table, pattern_start: Table, constants: Table, scalars: Table
+) -> None:
+    offset = address + commands[row, at.ADDRESS] + scalars[of.LOAD_ROW] * commands[row, at.STRIDE]
+    pattern = commands[row, at.PATTERN] + offset % constants[at.BURST_BYTES]
     scalars[of.LOAD_REQUEST], scalars[of.LOAD_REQUEST_END] = pattern_start[pattern], pattern_start[pattern + 1]
 
 
 @kernel(inline=True)
-def _complete_load(end: int, command: int, scalars: Table, loads: Table, done: Table, entries: Table) -> None:
+def _complete_load(end: int, scalars: Table, loads: Table, done: Table, entries: Table) -> None:
     """Note when the present load is complete. Its entry is then free; executes see loads complete in order."""
     scalars[of.ALL_LOADED] = max(scalars[of.ALL_LOADED], end)
-    done[command] = scalars[of.ALL_LOADED]
-    entries[loads[scalars[of.LOAD_NOW], of.ENTRY]] = end
+    load = loads[scalars[of.LOAD_NOW]]
+    done[load[of.COMMAND]] = scalars[of.ALL_LOADED]
+    entries[load[of.ENTRY]] = end
     scalars[of.LOAD_NOW] += 1
     scalars[of.LOAD_STARTED] = 0
 
 
 @kernel(inline=True)
-def _half_is_free(command: int, loop: int, loops: Table, scalars: Table) -> bool:
+def _half_is_free(sequencer: int, loop: int, loops: Table, scalars: Table) -> bool:
     """Whether what a load overwrites is used up: two loops before it, or stored, where it writes accumulators."""
     executed = loop < 2 or scalars[of.PAIR_NOW] >= loops[loop - 1, at.FIRST_BLOCK]
-    is_bias = command >= loops[0, at.FIRST_COMMAND + at.BIASES]
-    return bool(executed and (not is_bias or scalars[of.STORES_RETIRED] >= loops[loop, at.STORES_BEFORE]))
+    return bool(executed and (sequencer != at.BIASES or scalars[of.STORES_RETIRED] >= loops[loop, at.STORES_BEFORE]))
 
 
 @kernel(inline=True)
 def _start_load(
     cycle: int,
-    command: int,
+    address: int,
     loops: Table,
     commands: Table,
     pattern_start: Table,
@@ -59,39 +61,41 @@ def _start_load(
     trackers: Table,
 ) -> bool:
     """Begin with a load; return whether it has rows to move."""
-    kind = commands[command, at.KIND]
+    load = loads[scalars[of.LOAD_NOW]]
+    row = load[of.ROW]
+    kind = commands[row, at.KIND]
     if kind == at.SETUP:
         scalars[of.LOAD_FREE] = cycle + 1
-        _complete_load(cycle, command, scalars, loads, done, entries)
+        _complete_load(cycle, scalars, loads, done, entries)
         return False
     tracker = 0
     while tracker < len(trackers) and trackers[tracker] > cycle:
         tracker += 1
-    if tracker == len(trackers) or not _half_is_free(command, loads[scalars[of.LOAD_NOW], of.OF_LOOP], loops, scalars):
+    if tracker == len(trackers) or not _half_is_free(load[of.OF_SEQUENCER], load[of.OF_LOOP], loops, scalars):
         return False
     if kind == at.ZEROS:
-        rows = commands[command, at.ROWS] * commands[command, at.BLOCKS] * commands[command, at.REPEATS]
+        rows = commands[row, at.ROWS] * commands[row, at.BLOCKS] * commands[row, at.REPEATS]
         scalars[of.LOAD_FREE] = cycle + rows
         trackers[tracker] = cycle + rows + constants[at.ZERO]
-        _complete_load(trackers[tracker], command, scalars, loads, done, entries)
+        _complete_load(trackers[tracker], scalars, loads, done, entries)
         return False
     scalars[of.LOAD_STARTED] = 1
     scalars[of.LOAD_TRACKER] = tracker
     trackers[tracker] = of.NEVER
     scalars[of.LOAD_ROW] = 0
-    _begin_load_row(command, commands, pattern_start, constants, scalars)
+    _begin_load_row(row, address, commands, pattern_start, constants, scalars)
     return True
 
 
 @kernel(inline=True)
 def _send_read(
     cycle: int,
-    command: int,
     loops: Table,
     commands: Table,
     requests: Table,
     constants: Table,
     scalars: Table,
+    loads: Table,
     reads: Table,
     windows: Table,
 ) -> int:
@@ -99,6 +103,8 @@ def _send_read(
 
     A row that is repeated on chip holds up what comes after it: pixels, whatever follows; biases, other biases.
     """
+    load = loads[scalars[of.LOAD_NOW]]
+    row, loop = load[of.ROW], load[of.OF_LOOP]
     request = requests[scalars[of.LOAD_REQUEST]]
     scalars[of.REQUEST_CHANNEL_FREE] = cycle + 1
     begin = max(cycle + constants[at.READ] + constants[at.LATENCY], scalars[of.DATA_CHANNEL_FREE])
@@ -110,9 +116,9 @@ def _send_read(
     end = begin + request[at.LAST_WRITE] + late + 1
     free = begin + request[at.PERIOD] + late
     last_of_row = scalars[of.LOAD_REQUEST] + 1 == scalars[of.LOAD_REQUEST_END]
-    again = commands[command, at.REPEATS] - 1 if last_of_row else 0
-    if command >= loops[0, at.FIRST_COMMAND + at.BIASES]:
-        if commands[command, at.REPEATS] > 1:
+    again = commands[row, at.REPEATS] - 1 if last_of_row else 0
+    if load[of.OF_SEQUENCER] == at.BIASES:
+        if commands[row, at.REPEATS] > 1:
             wait = max(0, scalars[of.BIAS_WRITER_FREE] - first)
             end += wait + again
             free += wait
@@ -121,7 +127,9 @@ def _send_read(
         end += again
         free += again
         window = windows[scalars[of.WINDOWS_OPENED] % len(windows)]
-        window[0], window[1], window[2] = first, end, commands[command, at.BANK]
+        origin = loops[loop, at.INPUT_ORIGIN + load[of.OF_SEQUENCER]]
+        window[0], window[1] = first, end
+        window[2] = (origin + commands[row, at.PLACE]) // constants[at.BANK_ROWS]
         scalars[of.WINDOWS_OPENED] += 1
     scalars[of.DATA_CHANNEL_FREE] = free
     return int(end)
@@ -155,31 +163,34 @@ def load(
         loads[now, of.ISSUED_AT] + constants[at.ISSUE], scalars[of.LOAD_FREE]
     ):
         return
-    command = loads[now, of.COMMAND]
+    address = loops[loads[now, of.OF_LOOP], at.ADDRESS_OF + loads[now, of.OF_SEQUENCER]]
     if scalars[of.LOAD_STARTED] == 0 and not _start_load(
-        cycle, command, loops, commands, pattern_start, constants, scalars, loads, done, entries, trackers
+        cycle, address, loops, commands, pattern_start, constants, scalars, loads, done, entries, trackers
     ):
         return
     outstanding = scalars[of.READS_SENT] - scalars[of.READS_BACK]
     if outstanding >= constants[at.MAX_OUTSTANDING] or scalars[of.REQUEST_CHANNEL_FREE] > cycle:
         return
-    end = _send_read(cycle, command, loops, commands, requests, constants, scalars, reads, windows)
+    end = _send_read(cycle, loops, commands, requests, constants, scalars, loads, reads, windows)
     scalars[of.LOAD_REQUEST] += 1
     if scalars[of.LOAD_REQUEST] < scalars[of.LOAD_REQUEST_END]:
         return
     scalars[of.LOAD_ROW] += 1
-    if scalars[of.LOAD_ROW] < commands[command, at.ROWS]:
-        _begin_load_row(command, commands, pattern_start, constants, scalars)
+    row = loads[now, of.ROW]
+    if scalars[of.LOAD_ROW] < commands[row, at.ROWS]:
+        _begin_load_row(row, address, commands, pattern_start, constants, scalars)
         return
     trackers[scalars[of.LOAD_TRACKER]] = end + 1
-    _complete_load(end + 1, command, scalars, loads, done, entries)
+    _complete_load(end + 1, scalars, loads, done, entries)
 
 
 @kernel(inline=True)
-def _begin_store_row(command: int, commands: Table, pattern_start: Table, constants: Table, scalars: Table) -> None:
+def _begin_store_row(
+    command: int, address: int, commands: Table, pattern_start: Table, constants: Table, scalars: Table
+) -> None:
     row, rows = scalars[of.STORE_ROW], commands[command, at.LINE_ROWS]
     line = row // rows
-    offset = commands[command, at.ADDRESS] + line * commands[command, at.LINE_STRIDE]
+    offset = address + commands[command, at.ADDRESS] + line * commands[command, at.LINE_STRIDE]
     offset += (row - line * rows) * commands[command, at.STRIDE]
     pattern = commands[command, at.PATTERN] + offset % constants[at.BURST_BYTES]
     scalars[of.STORE_FIRST_REQUEST] = scalars[of.STORE_REQUEST] = pattern_start[pattern]
@@ -187,9 +198,9 @@ def _begin_store_row(command: int, commands: Table, pattern_start: Table, consta
 
 
 @kernel(inline=True)
-def _complete_store(cycle: int, command: int, scalars: Table, done: Table, end: int) -> None:
+def _complete_store(cycle: int, scalars: Table, stored: Table, end: int) -> None:
     scalars[of.LAST_DONE] = max(scalars[of.LAST_DONE], end)
-    done[command] = scalars[of.LAST_DONE]
+    stored[scalars[of.STORE_NOW]] = scalars[of.LAST_DONE]
     scalars[of.STORE_NOW] += 1
     scalars[of.STORE_STARTED] = 0
     scalars[of.NEXT_STORE] = cycle + 1
@@ -199,28 +210,29 @@ def _complete_store(cycle: int, command: int, scalars: Table, done: Table, end: 
 def _start_store(
     cycle: int,
     command: int,
+    loop: int,
+    loops: Table,
     commands: Table,
     pattern_start: Table,
     constants: Table,
     scalars: Table,
-    done: Table,
+    stored: Table,
     pair_done: Table,
 ) -> None:
     now = scalars[of.STORE_NOW]
-    if scalars[of.STORE_STARTED] == 1 or now == scalars[of.STORES_ISSUED] or cycle < scalars[of.NEXT_STORE]:
-        return
     if commands[command, at.KIND] == at.SETUP:
-        _complete_store(cycle, command, scalars, done, cycle)
+        _complete_store(cycle, scalars, stored, cycle)
         return
     limit = constants[at.STORES_IN_FLIGHT]
-    if now >= limit and done[command - limit] > cycle:
+    if now >= limit and stored[now - limit] > cycle:
         return
-    if pair_done[commands[command, at.AFTER]] > cycle:
+    if pair_done[loops[loop, at.FIRST_BLOCK] + commands[command, at.AFTER]] > cycle:
         return
     scalars[of.STORE_STARTED] = 1
     scalars[of.STORE_ROW] = 0
     scalars[of.ROW_BLOCKS_READ] = 0
-    _begin_store_row(command, commands, pattern_start, constants, scalars)
+    address = loops[loop, at.ADDRESS_OF + at.STORES]
+    _begin_store_row(command, address, commands, pattern_start, constants, scalars)
 
 
 @kernel(inline=True)
@@ -256,6 +268,7 @@ def _move_result(
     cycle: int,
     command: int,
     half: int,
+    address: int,
     commands: Table,
     pattern_start: Table,
     requests: Table,
@@ -286,7 +299,7 @@ def _move_result(
     scalars[of.STORE_ROW] += 1
     if scalars[of.STORE_ROW] == commands[command, at.ROWS]:
         return True
-    _begin_store_row(command, commands, pattern_start, constants, scalars)
+    _begin_store_row(command, address, commands, pattern_start, constants, scalars)
     return False
 
 
@@ -299,7 +312,7 @@ def store(
     requests: Table,
     constants: Table,
     scalars: Table,
-    done: Table,
+    stored: Table,
     pair_done: Table,
     store_loops: Table,
     writes: Table,
@@ -309,15 +322,30 @@ def store(
     """Store controller: commands in order; the blocks of a row are read one a cycle, then written."""
     while scalars[of.WRITES_BACK] < scalars[of.WRITES_SENT] and writes[scalars[of.WRITES_BACK] % len(writes)] <= cycle:
         scalars[of.WRITES_BACK] += 1
-    first = loops[0, at.FIRST_COMMAND + at.STORES]
-    command = first + scalars[of.STORE_NOW]
-    _start_store(cycle, command, commands, pattern_start, constants, scalars, done, pair_done)
-    if scalars[of.STORE_STARTED] == 1 and cycle >= scalars[of.WRITER_FREE]:
-        half = loops[store_loops[scalars[of.STORE_NOW]], at.ACCUMULATOR_HALF]
-        if _move_result(
-            cycle, command, half, commands, pattern_start, requests, constants, scalars, writes, result_reads, adding
-        ):
-            _complete_store(cycle, command, scalars, done, cycle + constants[at.STORE_DONE])
+    now = scalars[of.STORE_NOW]
+    if now < scalars[of.STORES_ISSUED]:
+        loop = store_loops[now]
+        first = loops[0, at.FIRST_COMMAND + at.STORES]
+        command = loops[loop, at.SHAPE_COMMAND + at.STORES] + first + now - loops[loop, at.FIRST_COMMAND + at.STORES]
+        if scalars[of.STORE_STARTED] == 0 and cycle >= scalars[of.NEXT_STORE]:
+            _start_store(cycle, command, loop, loops, commands, pattern_start, constants, scalars, stored, pair_done)
+        if scalars[of.STORE_STARTED] == 1 and cycle >= scalars[of.WRITER_FREE]:
+            half, address = loops[loop, at.ACCUMULATOR_HALF], loops[loop, at.ADDRESS_OF + at.STORES]
+            if _move_result(
+                cycle,
+                command,
+                half,
+                address,
+                commands,
+                pattern_start,
+                requests,
+                constants,
+                scalars,
+                writes,
+                result_reads,
+                adding,
+            ):
+                _complete_store(cycle, scalars, stored, cycle + constants[at.STORE_DONE])
     adding[cycle % of.RESULT_RING] = 0
-    while scalars[of.STORES_RETIRED] < scalars[of.STORE_NOW] and done[first + scalars[of.STORES_RETIRED]] <= cycle:
+    while scalars[of.STORES_RETIRED] < scalars[of.STORE_NOW] and stored[scalars[of.STORES_RETIRED]] <= cycle:
         scalars[of.STORES_RETIRED] += 1

@@ -148,6 +148,9 @@ def issue_load(
     """Put the next load of a sequencer into the queue."""
     load = loads[scalars[of.LOADS_ISSUED]]
     load[of.OF_LOOP], load[of.ISSUED_AT], load[of.ENTRY] = sequencers[sequencer, of.LOOP], cycle, entry
+    loop = sequencers[sequencer, of.LOOP]
+    load[of.OF_SEQUENCER] = sequencer
+    load[of.ROW] = loops[loop, at.SHAPE_COMMAND + sequencer] + sequencers[sequencer, of.POSITION]
     load[of.COMMAND] = advance(cycle, loops, sequencers, sequencer, loop_times)
     entries[entry] = of.NEVER
     scalars[of.LOADS_ISSUED] += 1

@@ -21,8 +21,9 @@ IDLE, ACTIVE, EMPTY = range(3)
 # Columns of `loop_times`: configured, all commands issued; last load issued, last execute issued.
 CONFIGURED, ISSUED, LOADED, EXECUTED = range(4)
 
-# Columns of `loads`, in the order of issue: command, loop, cycle of issue, entry of the queue.
-COMMAND, OF_LOOP, ISSUED_AT, ENTRY = range(4)
+# Columns of `loads`, in the order of issue: command (counted over all loops), its row in
+# `commands`, loop, sequencer, cycle of issue, entry of the queue.
+COMMAND, ROW, OF_LOOP, OF_SEQUENCER, ISSUED_AT, ENTRY = range(6)
 
 # Scalars.
 (
@@ -72,8 +73,13 @@ COMMAND, OF_LOOP, ISSUED_AT, ENTRY = range(4)
     WRITES_BACK,
     LAST_STORE,
     LAST_DONE,
-) = range(46)
-SCALARS = 46
+    EXECUTE_LOOP,
+    STEP_INPUT_ROWS,
+    STEP_INPUT_BANK,
+    STEP_WEIGHT_BANK,
+    STEP_ADDS_TO,
+) = range(51)
+SCALARS = 51
 
 # Values of the scalar STEP: what the array is fed with.
 NOTHING, PRELOAD, COMPUTE, BOTH = range(4)
@@ -90,7 +96,7 @@ class State(NamedTuple):
     loop_times: Table
     loads: Table
     done: Table
-    """[commands]: completion; of a load, and of all loads before it."""
+    """[loads]: completion of a load command and of all before it, in the order of `commands`."""
     entries: Table
     """[LOAD_ENTRIES]: cycle in which each entry for loads is free again."""
     trackers: Table
@@ -98,6 +104,8 @@ class State(NamedTuple):
     pair_done: Table
     store_loops: Table
     """[stores]: loop of each store issued."""
+    stored: Table
+    """[stores]: completion."""
     reads: Table
     """Ring: cycle in which each read in flight is back."""
     windows: Table
@@ -111,7 +119,7 @@ class State(NamedTuple):
 
 
 @kernel()
-def new_state(loops: Table, commands: Table, constants: Table) -> State:
+def new_state(loops: Table, constants: Table) -> State:
     """Return the machine before its first cycle."""
     last = len(loops) - 1
     pairs = loops[last, at.FIRST_BLOCK]
@@ -125,12 +133,13 @@ def new_state(loops: Table, commands: Table, constants: Table) -> State:
         scalars,
         np.zeros((at.SEQUENCERS, 4), np.int64),
         np.full((last, 4), NEVER, np.int64),
-        np.full((loads, 4), NEVER, np.int64),
-        np.full(len(commands), NEVER, np.int64),
+        np.full((loads, 6), NEVER, np.int64),
+        np.full(loops[last, at.FIRST_COMMAND + at.STORES], NEVER, np.int64),
         np.full(constants[at.LOAD_ENTRIES], -1, np.int64),
         np.full(constants[at.LOADS_IN_FLIGHT], -1, np.int64),
         np.full(pairs, NEVER, np.int64),
         np.zeros(stores, np.int64),
+        np.full(stores, NEVER, np.int64),
         np.zeros(ring, np.int64),
         np.zeros((ring + 16, 3), np.int64),
         np.zeros(ring, np.int64),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,30 +56,45 @@ class CommandLists:
     loops: Table
     """[loops + 1, LOOP_COLUMNS]; the last row only ends the one before."""
     commands: Table
-    """[commands, COMMAND_COLUMNS]: section by section, loop by loop."""
+    """[commands, COMMAND_COLUMNS]; loops alike share them."""
     executes: Table
-    """[executes, EXECUTE_COLUMNS], loop by loop."""
+    """[executes, EXECUTE_COLUMNS]; loops alike share them."""
     pattern_start: Table
     """[patterns + 1]: first request of a row, by its size and its offset in a burst."""
     requests: Table
     """[requests, REQUEST_COLUMNS]."""
     beats: Table
     """[loops, SEQUENCERS]: beats that each loop moves; 0 for executes."""
+    rows: Table
+    """[loops, SEQUENCERS]: rows of DRAM that these come in."""
     device: CommandDevice
     unroller: int = at.PRODUCTS
     """PRODUCTS or CONVOLUTIONS."""
 
 
-@dataclass(frozen=True)
-class LoopCommands:
-    """Commands of one loop; columns that point at commands or executes count from the loop's own first one."""
+@dataclass(frozen=True, eq=False)
+class LoopShape:
+    """Commands that loops alike share, counted from the loop's own first command, execute, address and row on chip."""
 
-    loop: tuple[int, int, int, int, int]
-    """BLOCKS_I .. STORES_BEFORE."""
     moves: tuple[Table, ...]
     """Per sequencer: [commands, COMMAND_COLUMNS]."""
     executes: Table
     """[executes, EXECUTE_COLUMNS]."""
+
+
+@dataclass(frozen=True)
+class PlacedLoop:
+    """One loop: a shape, and where it lies."""
+
+    shape: LoopShape
+    first: tuple[int, int, int, int, int]
+    """BLOCKS_I .. STORES_BEFORE."""
+    addresses: tuple[int, ...]
+    """Per sequencer: bytes of DRAM before its operand's part."""
+    origins: tuple[int, int]
+    """Rows of the scratchpad before its activations and weights."""
+    loads: tuple[bool, ...] = (True,) * at.SEQUENCERS
+    """Per sequencer: whether its commands are issued at all."""
 
 
 class Patterns:
@@ -119,43 +133,61 @@ def commands_table(count: int) -> Table:
     return table
 
 
-def join(loops: Sequence[LoopCommands], patterns: Patterns, device: CommandDevice, unroller: int) -> CommandLists:
-    """Lay the commands of all loops in one array and their executes in another."""
+def join(loops: Sequence[PlacedLoop], patterns: Patterns, device: CommandDevice, unroller: int) -> CommandLists:
+    """Lay the commands of all shapes in one array and their executes in another, and note the place of each loop."""
+    shapes = list({id(loop.shape): loop.shape for loop in loops}.values())
+    tables = [table for shape in shapes for table in shape.moves]
+    starts = np.cumsum([0, *(len(table) for table in tables)]).reshape(-1)[:-1].reshape(len(shapes), at.SEQUENCERS)
+    starts[:, at.EXECUTES] = np.cumsum([0, *(len(shape.executes) for shape in shapes)])[:-1]
+    counts = np.array([[len(table) for table in shape.moves] for shape in shapes], np.int64)
+    index = {id(shape): position for position, shape in enumerate(shapes)}
+    of_loop = np.array([index[id(loop.shape)] for loop in loops])
+    issued = np.array([loop.loads for loop in loops])
     rows = np.zeros((len(loops) + 1, at.LOOP_COLUMNS), np.int64)
-    rows[:-1, : at.FIRST_BLOCK] = [loop.loop for loop in loops]
-    rows[1:, at.FIRST_BLOCK] = np.cumsum([len(loop.executes) for loop in loops])
-    sections = [[loop.moves[sequencer] for loop in loops] for sequencer in range(at.SEQUENCERS)]
+    rows[:-1, : at.FIRST_BLOCK] = [loop.first for loop in loops]
+    rows[1:, at.FIRST_BLOCK] = np.cumsum(np.array([len(shape.executes) for shape in shapes])[of_loop])
     offset = 0
-    for sequencer, section in enumerate(sections):
-        rows[:, at.FIRST_COMMAND + sequencer] = np.cumsum([offset, *(len(table) for table in section)])
+    for sequencer in range(at.SEQUENCERS):
+        ends = np.cumsum(np.where(issued[:, sequencer], counts[of_loop, sequencer], 0))
+        rows[:, at.FIRST_COMMAND + sequencer] = offset
+        rows[1:, at.FIRST_COMMAND + sequencer] += ends
         offset = int(rows[-1, at.FIRST_COMMAND + sequencer])
-    for index, table in enumerate(sections[at.STORES]):
-        table[:, at.AFTER] += rows[index, at.FIRST_BLOCK]
-    needs = ((at.INPUT_LOAD, at.ACTIVATIONS), (at.WEIGHT_LOAD, at.WEIGHTS), (at.BIAS_LOAD, at.BIASES))
-    for index, loop in enumerate(loops):
-        for column, sequencer in needs:
-            wanted = loop.executes[:, column]
-            wanted[wanted >= 0] += rows[index, at.FIRST_COMMAND + sequencer]
+    rows[:-1, at.SHAPE_COMMAND : at.ADDRESS_OF] = starts[of_loop]
+    rows[:-1, at.ADDRESS_OF : at.INPUT_ORIGIN] = [loop.addresses for loop in loops]
+    rows[:, at.ADDRESS_OF : at.INPUT_ORIGIN] %= device.burst_bytes
+    rows[:-1, at.INPUT_ORIGIN :] = [loop.origins for loop in loops]
     start, requests, pattern_beats = patterns.tables()
-    beats = _beats(sections, pattern_beats, device)
-    commands = np.concatenate([table for section in sections for table in section])
-    executes = np.concatenate([loop.executes for loop in loops])
-    return CommandLists(rows, commands, executes, start, requests, beats, device, unroller)
+    moved, beats = _traffic(shapes, of_loop, rows[:-1, at.ADDRESS_OF : at.INPUT_ORIGIN], pattern_beats, device)
+    commands, executes = np.concatenate(tables), np.concatenate([shape.executes for shape in shapes])
+    return CommandLists(rows, commands, executes, start, requests, beats * issued, moved * issued, device, unroller)
 
 
-def _beats(sections: Sequence[Sequence[Table]], pattern_beats: Table, device: CommandDevice) -> Table:
-    """Beats that each loop moves, [loops, SEQUENCERS]."""
-    beats = np.zeros((len(sections[0]), at.SEQUENCERS), np.int64)
-    for sequencer, section in enumerate(sections):
-        moved = np.concatenate(section)
-        rows = np.where(moved[:, at.KIND] == at.MOVE, moved[:, at.ROWS], 0)
-        total = np.zeros(len(moved), np.int64)
-        for row in range(int(rows.max(initial=0))):
-            line, place = row // moved[:, at.LINE_ROWS], row % moved[:, at.LINE_ROWS]
-            offset = moved[:, at.ADDRESS] + line * moved[:, at.LINE_STRIDE] + place * moved[:, at.STRIDE]
-            each = pattern_beats[moved[:, at.PATTERN] + offset % device.burst_bytes]
-            total += np.where(row < rows, each, 0)
-        ends = np.cumsum([0, *(len(table) for table in section)])
-        sums = np.concatenate([[0], np.cumsum(total)])
-        beats[:, sequencer] = [sums[end] - sums[begin] for begin, end in pairwise(ends.tolist())]
-    return beats
+def _traffic(
+    shapes: Sequence[LoopShape], of_loop: Table, addresses: Table, pattern_beats: Table, device: CommandDevice
+) -> tuple[Table, Table]:
+    """Rows and beats that each loop would move, [loops, SEQUENCERS] each."""
+    rows = np.array([[_moved(table).sum() for table in shape.moves] for shape in shapes], np.int64)[of_loop]
+    beats = np.zeros_like(rows)
+    for sequencer in range(at.SEQUENCERS):
+        keys = of_loop * device.burst_bytes + addresses[:, sequencer]
+        for key in np.unique(keys).tolist():
+            shape, address = divmod(key, device.burst_bytes)
+            table = shapes[shape].moves[sequencer]
+            beats[keys == key, sequencer] = _beats(table, address, pattern_beats, device.burst_bytes)
+    return rows, beats
+
+
+def _moved(table: Table) -> Table:
+    """Rows of DRAM that each command moves."""
+    return np.where(table[:, at.KIND] == at.MOVE, table[:, at.ROWS], 0)
+
+
+def _beats(table: Table, address: int, pattern_beats: Table, burst_bytes: int) -> int:
+    """Beats of some commands, their operand's part at `address`."""
+    rows, total = _moved(table), 0
+    for row in range(int(rows.max(initial=0))):
+        line, place = row // table[:, at.LINE_ROWS], row % table[:, at.LINE_ROWS]
+        offset = address + table[:, at.ADDRESS] + line * table[:, at.LINE_STRIDE] + place * table[:, at.STRIDE]
+        each = pattern_beats[table[:, at.PATTERN] + offset % burst_bytes]
+        total += int(np.where(row < rows, each, 0).sum())
+    return total

@@ -176,15 +176,14 @@ def _convolution_ops(conv: Convolution, tile: ConvolutionTile, lists: CommandLis
         op["k_length"] = size.kernel_rows * size.kernel_cols * size.channels
     ops["groups"] = 1
     new_weights = np.concatenate([[0], np.cumsum(lists.executes[:, at.NEW_WEIGHTS])])
-    ops["folds"] = np.diff(new_weights[lists.loops[:, at.FIRST_BLOCK]])
+    begin = lists.loops[:-1, at.SHAPE_COMMAND + at.EXECUTES]
+    ops["folds"] = new_weights[begin + np.diff(lists.loops[:, at.FIRST_BLOCK])] - new_weights[begin]
     _count_traffic(ops, lists)
     return ops
 
 
 def _count_traffic(ops: NDArray[Any], lists: CommandLists) -> None:
     """Note bytes on the bus, what a request reads too much included, and rows of DRAM that they come in."""
-    moved = np.where(lists.commands[:, at.KIND] == at.MOVE, lists.commands[:, at.ROWS], 0)
-    rows = np.concatenate([[0], np.cumsum(moved)])
     for kind, sequencer in (
         ("input", at.ACTIVATIONS),
         ("weight", at.WEIGHTS),
@@ -192,8 +191,7 @@ def _count_traffic(ops: NDArray[Any], lists: CommandLists) -> None:
         ("store", at.STORES),
     ):
         ops[f"{kind}_bytes"] = lists.beats[:, sequencer] * lists.device.beat_bytes
-        begin = lists.loops[:, at.FIRST_COMMAND + sequencer]
-        ops[f"{kind}_segments"] = rows[begin[1:]] - rows[begin[:-1]]
+        ops[f"{kind}_segments"] = lists.rows[:, sequencer]
 
 
 def _mapping(product: Product, extent: Extent, tile: LoopTile, device: CommandDevice) -> LayerMapping:

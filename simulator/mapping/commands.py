@@ -17,8 +17,9 @@ from simulator.mapping.command_lists import (
     KEPT_TRIPS,
     CommandDevice,
     CommandLists,
-    LoopCommands,
+    LoopShape,
     Patterns,
+    PlacedLoop,
     Table,
     commands_table,
     join,
@@ -57,112 +58,131 @@ class _Matrix:
 def command_lists(product: Product, tile: LoopTile, device: CommandDevice) -> CommandLists:
     """Unroll `product`, cut into loops of `tile`, into commands."""
     extent = Extent.of(product.m, product.n, product.k, device.dim)
-    unroller = _Unroller(product, tile, extent, extent.trips(tile), device, Patterns(device))
-    loops = [unroller.loop(index, block) for index, block in enumerate(loop_blocks(extent, tile))]
-    return join(loops, unroller.patterns, device, at.PRODUCTS)
+    trips = extent.trips(tile)
+    patterns = Patterns(device)
+    known: dict[_Part, LoopShape] = {}
+    loops = []
+    for index, block in enumerate(loop_blocks(extent, tile)):
+        part = _Part.of(product, block, extent, device.dim)
+        if part not in known:
+            known[part] = _Unroller(product, part, device, patterns).shape()
+        loops.append(_placed(index, block, tile, trips, product, device, known[part]))
+    return join(loops, patterns, device, at.PRODUCTS)
+
+
+def _placed(
+    index: int,
+    block: LoopBlocks,
+    tile: LoopTile,
+    trips: LoopTile,
+    product: Product,
+    device: CommandDevice,
+    shape: LoopShape,
+) -> PlacedLoop:
+    """Return a loop, and where its operands lie in DRAM and on chip; kept ones are loaded once."""
+    m, n, k = (first * device.dim for first in (block.i0, block.j0, block.k0))
+    row = m if product.bias == "matrix" else 0
+    addresses = (
+        m * product.k + k,
+        k * product.n + n,
+        4 * (row * product.n + n),
+        0,
+        product.out_bytes * (m * product.n + n),
+    )
+    inputs_kept, weights_kept = trips.i * trips.k <= KEPT_TRIPS, trips.j * trips.k <= KEPT_TRIPS
+    i, j, step = block.i0 // tile.i, block.j0 // tile.j, block.k0 // tile.k
+    halves = (
+        (i * trips.k + step if inputs_kept else index) % 2,
+        (j * trips.k + step if weights_kept else index) % 2,
+    )
+    loads = (block.j0 == 0 or not inputs_kept, block.i0 == 0 or not weights_kept, True, True, True)
+    first = (block.i, block.j, block.k, index % 2, 0)
+    return PlacedLoop(shape, first, addresses, (halves[0] * device.half_rows, halves[1] * device.half_rows), loads)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What loops that unroll alike have in common: sizes in elements, and whether they begin or end a sum."""
+
+    m: int
+    n: int
+    k: int
+    begins: bool
+    ends: bool
+
+    @classmethod
+    def of(cls, product: Product, block: LoopBlocks, extent: Extent, dim: int) -> _Part:
+        return cls(
+            min(block.i * dim, product.m - block.i0 * dim),
+            min(block.j * dim, product.n - block.j0 * dim),
+            min(block.k * dim, product.k - block.k0 * dim),
+            block.k0 == 0,
+            block.k0 + block.k == extent.k,
+        )
 
 
 @dataclass(frozen=True)
 class _Unroller:
+    """Unrolls a part of a product that lies at the origin of its operands."""
+
     product: Product
-    tile: LoopTile
-    extent: Extent
-    trips: LoopTile
+    part: _Part
     device: CommandDevice
     patterns: Patterns
 
-    def loop(self, index: int, block: LoopBlocks) -> LoopCommands:
-        moves = self._moves(block)
-        self._place(index, block, moves)
-        return LoopCommands(
-            (block.i, block.j, block.k, index % 2, 0), tuple(moves), self._executes(index, block, moves)
-        )
+    @property
+    def _blocks(self) -> tuple[int, int, int]:
+        dim = self.device.dim
+        return -(-self.part.m // dim), -(-self.part.n // dim), -(-self.part.k // dim)
 
-    def _moves(self, block: LoopBlocks) -> list[Table]:
-        """Return commands of one loop, one table a sequencer."""
-        p, dim, device = self.product, self.device.dim, self.device
-        found = [commands_table(0)] * at.SEQUENCERS
-        rows, columns, depth = (block.i0, block.i), (block.j0, block.j), (block.k0, block.k)
-        if block.j0 == 0 or not self._inputs_kept:
-            x = _Matrix(p.m, p.k, 1, p.k, dim)
-            found[at.ACTIVATIONS] = self._section(x, rows, depth, device.load_blocks, True)
-        if block.i0 == 0 or not self._weights_kept:
-            w = _Matrix(p.k, p.n, 1, p.n, dim, whole_blocks=True)
-            found[at.WEIGHTS] = self._section(w, depth, columns, device.load_blocks, False)
-        if p.bias != "none" and block.k0 == 0:
-            bias = _Matrix(p.m, p.n, 4, 4 * p.n if p.bias == "matrix" else 0, 4 * dim)
-            found[at.BIASES] = self._section(bias, rows, columns, device.accumulator_blocks, True)
-        if block.k0 + block.k == self.extent.k:
+    def shape(self) -> LoopShape:
+        """Return commands, a table a sequencer, and executes."""
+        p, part, dim, device = self.product, self.part, self.device.dim, self.device
+        x = self._section(_Matrix(part.m, part.k, 1, p.k, dim), device.load_blocks, True)
+        w = self._section(_Matrix(part.k, part.n, 1, p.n, dim, whole_blocks=True), device.load_blocks, False)
+        bias = y = commands_table(0)
+        if p.bias != "none" and part.begins:
+            stride = 4 * p.n if p.bias == "matrix" else 0
+            bias = self._section(_Matrix(part.m, part.n, 4, stride, 4 * dim), device.accumulator_blocks, True)
+        if part.ends:
             step = device.load_blocks if p.out_bytes == 1 else 1
-            y = _Matrix(p.m, p.n, p.out_bytes, p.out_bytes * p.n, dim)
-            found[at.STORES] = self._section(y, rows, columns, step, True)
-        return found
-
-    @property
-    def _inputs_kept(self) -> bool:
-        return self.trips.i * self.trips.k <= KEPT_TRIPS
-
-    @property
-    def _weights_kept(self) -> bool:
-        return self.trips.j * self.trips.k <= KEPT_TRIPS
-
-    def _halves(self, index: int, block: LoopBlocks) -> tuple[int, int]:
-        """Halves of the scratchpad that hold a loop's activations and weights."""
-        i, j, k = block.i0 // self.tile.i, block.j0 // self.tile.j, block.k0 // self.tile.k
-        inputs = i * self.trips.k + k if self._inputs_kept else index
-        weights = j * self.trips.k + k if self._weights_kept else index
-        return inputs % 2, weights % 2
-
-    def _input_bank(self, index: int, block: LoopBlocks, i: Table, k: Table) -> Table:
-        """Banks of blocks of activations: they lie from the start of a half."""
-        row = self._halves(index, block)[0] * self.device.half_rows + (i * block.k + k) * self.device.dim
-        return row // self.device.bank_rows
-
-    def _weight_bank(self, index: int, block: LoopBlocks, k: Table, j: Table) -> Table:
-        """Banks of blocks of weights: they lie up to the last block of a half."""
-        end = (self._halves(index, block)[1] + 1) * self.device.half_rows - self.device.dim
-        row = end - block.k * block.j * self.device.dim + (k * block.j + j) * self.device.dim
-        return row // self.device.bank_rows
-
-    def _place(self, index: int, block: LoopBlocks, moves: list[Table]) -> None:
-        """Note where loads go and what stores wait for."""
-        x, w, y = moves[at.ACTIVATIONS], moves[at.WEIGHTS], moves[at.STORES]
-        x[:, at.BANK] = self._input_bank(index, block, x[:, at.ROW_BLOCK], x[:, at.COLUMN_BLOCK])
-        w[:, at.BANK] = self._weight_bank(index, block, w[:, at.ROW_BLOCK], w[:, at.COLUMN_BLOCK])
+            y = self._section(_Matrix(part.m, part.n, p.out_bytes, p.out_bytes * p.n, dim), step, True)
+        i, j, k = self._blocks
+        x[:, at.PLACE] = (x[:, at.ROW_BLOCK] * k + x[:, at.COLUMN_BLOCK]) * dim
+        w[:, at.PLACE] = self._weight_place(w[:, at.ROW_BLOCK], w[:, at.COLUMN_BLOCK])
         last_j = y[:, at.COLUMN_BLOCK] + y[:, at.BLOCKS] - 1
-        y[:, at.AFTER] = ((block.k - 1) * block.j + last_j) * block.i + y[:, at.ROW_BLOCK]
+        y[:, at.AFTER] = ((k - 1) * j + last_j) * i + y[:, at.ROW_BLOCK]
+        return LoopShape((x, w, bias, commands_table(0), y), self._executes(len(bias) > 0))
 
-    def _executes(self, index: int, block: LoopBlocks, moves: list[Table]) -> Table:
+    def _weight_place(self, k: Table, j: Table) -> Table:
+        """Rows of a half where blocks of weights begin: they lie up to its last block."""
+        _, width, depth = self._blocks
+        end = self.device.half_rows - self.device.dim
+        return end - depth * width * self.device.dim + (k * width + j) * self.device.dim
+
+    def _executes(self, has_bias: bool) -> Table:
         dim, device, nothing = self.device.dim, self.device, -1
-        k, j, i = (part.ravel() for part in np.indices((block.k, block.j, block.i)))
+        size_i, size_j, size_k = self._blocks
+        k, j, i = (part.ravel() for part in np.indices((size_k, size_j, size_i)))
         table = np.zeros((len(k), at.EXECUTE_COLUMNS), np.int64)
-        table[:, at.EXECUTE_ROWS] = np.minimum(dim, self.product.m - (block.i0 + i) * dim)
+        table[:, at.EXECUTE_ROWS] = np.minimum(dim, self.part.m - i * dim)
         table[:, at.NEW_WEIGHTS] = i == 0
-        table[:, at.INPUT_BANK] = self._input_bank(index, block, i, k)
-        table[:, at.WEIGHT_BANK] = self._weight_bank(index, block, k, j)
-        has_bias = len(moves[at.BIASES]) > 0
-        table[:, at.ADDS_TO] = np.where((k > 0) | has_bias, index % 2 + 1, 0)
+        table[:, at.INPUT_PLACE] = (i * size_k + k) * dim
+        table[:, at.WEIGHT_PLACE] = self._weight_place(k, j)
+        table[:, at.ADDS] = (k > 0) | has_bias
         per_load, per_bias = device.load_blocks, device.accumulator_blocks
-        x, w = k // per_load * block.i + i, k * -(-block.j // per_load) + j // per_load
-        table[:, at.INPUT_LOAD] = x if len(moves[at.ACTIVATIONS]) else nothing
-        table[:, at.WEIGHT_LOAD] = w if len(moves[at.WEIGHTS]) else nothing
-        table[:, at.BIAS_LOAD] = np.where((k == 0) & has_bias, j // per_bias * block.i + i, nothing)
+        table[:, at.INPUT_LOAD] = k // per_load * size_i + i
+        table[:, at.WEIGHT_LOAD] = k * -(-size_j // per_load) + j // per_load
+        table[:, at.BIAS_LOAD] = np.where((k == 0) & has_bias, j // per_bias * size_i + i, nothing)
         return table
 
-    def _section(
-        self,
-        matrix: _Matrix,
-        row_blocks: tuple[int, int],
-        column_blocks: tuple[int, int],
-        step: int,
-        columns_outside: bool,
-    ) -> Table:
-        """Return commands for (first, count) blocks of rows and columns, `step` blocks side by side in each."""
+    def _section(self, matrix: _Matrix, step: int, columns_outside: bool) -> Table:
+        """Return commands for all blocks of a matrix, `step` side by side in each."""
         dim, burst = self.device.dim, self.device.burst_bytes
-        r, c = np.arange(row_blocks[1]), np.arange(0, column_blocks[1], step)
+        r, c = np.arange(-(-matrix.rows // dim)), np.arange(0, -(-matrix.columns // dim), step)
         row, column = (part.ravel() for part in np.meshgrid(r, c, indexing="xy" if columns_outside else "ij"))
-        blocks = np.minimum(step, column_blocks[1] - column)
-        first_row, first_column = (row_blocks[0] + row) * dim, (column_blocks[0] + column) * dim
+        blocks = np.minimum(step, -(-matrix.columns // dim) - column)
+        first_row, first_column = row * dim, column * dim
         rows = np.full_like(row, dim) if matrix.whole_blocks else np.minimum(dim, matrix.rows - first_row)
         sizes = (np.minimum(first_column + blocks * dim, matrix.columns) - first_column) * matrix.element_bytes
         address = first_row * matrix.stride_bytes + first_column * matrix.element_bytes

@@ -17,8 +17,9 @@ from simulator.kernels import command_layout as at
 from simulator.mapping.command_lists import (
     CommandDevice,
     CommandLists,
-    LoopCommands,
+    LoopShape,
     Patterns,
+    PlacedLoop,
     Table,
     commands_table,
     join,
@@ -37,105 +38,58 @@ def convolution_lists(conv: Convolution, tile: ConvolutionTile, device: CommandD
     """Unroll `conv`, cut into loops of `tile`, into commands."""
     patterns = Patterns(device)
     inputs_kept, weights_kept = keeps(conv, tile)
-    known: dict[ConvolutionLoop, _Shape] = {}
-    loops: list[LoopCommands] = []
+    known: dict[ConvolutionLoop, LoopShape] = {}
+    loops: list[PlacedLoop] = []
     output_tiles = stores = 0
     stored = [0, 0]
     for index, loop in enumerate(convolution_loops(conv, tile)):
-        shape = known.get(shape_of(loop))
-        if shape is None:
-            shape = known[shape_of(loop)] = _Shape.of(conv, loop, device, patterns)
-        first = loop.first
-        halves = (index % 2, index % 2)
+        key = shape_of(loop)
+        if key not in known:
+            known[key] = _shape(conv, loop, device, patterns)
+        first, half = loop.first, output_tiles % 2
+        moved_on = any((first.batches, first.rows, first.cols))
+        halves = [index % 2, index % 2]
         if inputs_kept:
-            begins = not any((first.batches, first.rows, first.cols)) and loop.begins
-            halves = (0 if begins else 1, halves[1])
+            halves[0] = 1 if moved_on or not loop.begins else 0
         if weights_kept:
-            halves = (halves[0], 0 if loop.begins and first.filters == 0 else 1)
-        loads = (
-            not (inputs_kept and first.filters > 0),
-            not (weights_kept and any((first.batches, first.rows, first.cols))),
-        )
-        half = output_tiles % 2
-        placed = shape.at(loop, halves, loads, half, stored[half])
-        loops.append(placed)
-        stores += len(placed.moves[at.STORES])
+            halves[1] = 1 if first.filters > 0 or not loop.begins else 0
+        loads = (not (inputs_kept and first.filters > 0), not (weights_kept and moved_on), True, True, True)
+        origins = (halves[0] * device.half_rows, halves[1] * device.half_rows)
+        where = (0, 0, 0, half, stored[half])
+        loops.append(PlacedLoop(known[key], where, _addresses(conv, loop), origins, loads))
+        stores += len(known[key].moves[at.STORES])
         if loop.ends:
             stored[half] = stores
             output_tiles += 1
     return join(loops, patterns, device, at.CONVOLUTIONS)
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """Commands of loops that unroll alike, at the origin of DRAM; in place of banks, rows of half the scratchpad."""
+def _shape(conv: Convolution, loop: ConvolutionLoop, device: CommandDevice, patterns: Patterns) -> LoopShape:
+    unroller = _Unroller(conv, loop, device, patterns)
+    inputs, input_rows, input_ends = unroller.inputs()
+    weights, weight_rows, weight_ends = unroller.weights()
+    executes, spans = unroller.executes()
+    a, b = executes[:, at.INPUT_PLACE], executes[:, at.WEIGHT_PLACE]
+    executes[:, at.INPUT_LOAD] = _last_overlap(input_rows, input_ends, a, a + spans[0])
+    executes[:, at.WEIGHT_LOAD] = _last_overlap(weight_rows, weight_ends, b, b + spans[1])
+    moves = (inputs, weights, unroller.biases(), commands_table(0), unroller.stores(len(executes)))
+    return LoopShape(moves, executes)
 
-    conv: Convolution
-    device: CommandDevice
-    moves: tuple[Table, ...]
-    executes: Table
 
-    @classmethod
-    def of(cls, conv: Convolution, loop: ConvolutionLoop, device: CommandDevice, patterns: Patterns) -> _Shape:
-        unroller = _Unroller(conv, loop, device, patterns)
-        inputs, input_rows, input_ends = unroller.inputs()
-        weights, weight_rows, weight_ends = unroller.weights()
-        executes, spans = unroller.executes()
-        a, b = executes[:, at.INPUT_BANK].copy(), executes[:, at.WEIGHT_BANK].copy()
-        executes[:, at.INPUT_LOAD] = _last_overlap(input_rows, input_ends, a, a + spans[0])
-        executes[:, at.WEIGHT_LOAD] = _last_overlap(weight_rows, weight_ends, b, b + spans[1])
-        moves = (inputs, weights, unroller.biases(), commands_table(0), unroller.stores(len(executes)))
-        return cls(conv, device, moves, executes)
-
-    def at(
-        self, loop: ConvolutionLoop, halves: tuple[int, int], loads: tuple[bool, bool], half: int, stored: int
-    ) -> LoopCommands:
-        """Return the commands of a loop of this shape.
-
-        Parameters
-        ----------
-        halves
-            Halves of the scratchpad for activations and weights.
-        loads
-            Whether activations and weights are loaded, or still there.
-        half
-            Half of accumulator memory.
-        stored
-            Stores that must be complete before it is overwritten.
-
-        """
-        moves = [table.copy() for table in self.moves]
-        for sequencer, address in enumerate(self._addresses(loop)):
-            kept = moves[sequencer][:, at.KIND] == at.MOVE
-            moves[sequencer][kept, at.ADDRESS] += address
-            moves[sequencer][:, at.ADDRESS] %= self.device.burst_bytes
-        executes = self.executes.copy()
-        columns = ((moves[at.ACTIVATIONS], executes, at.INPUT_BANK), (moves[at.WEIGHTS], executes, at.WEIGHT_BANK))
-        for side, (loaded, used, column) in zip(halves, columns, strict=True):
-            origin, bank_rows = side * self.device.half_rows, self.device.bank_rows
-            loaded[:, at.BANK] = (origin + loaded[:, at.BANK]) // bank_rows
-            used[:, column] = (origin + used[:, column]) // bank_rows
-        executes[:, at.ADDS_TO] = half + 1
-        for sequencer, column in ((at.ACTIVATIONS, at.INPUT_LOAD), (at.WEIGHTS, at.WEIGHT_LOAD)):
-            if not loads[sequencer]:
-                moves[sequencer] = commands_table(0)
-                executes[:, column] = -1
-        return LoopCommands((0, 0, 0, half, stored), tuple(moves), executes)
-
-    def _addresses(self, loop: ConvolutionLoop) -> tuple[int, ...]:
-        """Bytes from the start of each operand in DRAM to where the loop begins, in the order of the sequencers."""
-        c, first = self.conv, loop.first
-        pixel = (first.batches * c.in_height + loop.in_row) * c.in_width + loop.in_col
-        tap = first.kernel_rows * c.kernel + first.kernel_cols
-        result = (first.batches * c.pooled_height + first.rows) * c.pooled_width + first.cols
-        weights = (tap * c.channels + first.channels) * c.filters + first.filters
-        return (
-            pixel * c.channels + first.channels,
-            weights,
-            4 * first.filters,
-            0,
-            result * c.filters + first.filters,
-        )
+def _addresses(c: Convolution, loop: ConvolutionLoop) -> tuple[int, ...]:
+    """Bytes from the start of each operand in DRAM to where the loop begins, in the order of the sequencers."""
+    first = loop.first
+    pixel = (first.batches * c.in_height + loop.in_row) * c.in_width + loop.in_col
+    tap = first.kernel_rows * c.kernel + first.kernel_cols
+    result = (first.batches * c.pooled_height + first.rows) * c.pooled_width + first.cols
+    weights = (tap * c.channels + first.channels) * c.filters + first.filters
+    return (
+        pixel * c.channels + first.channels,
+        weights,
+        4 * first.filters,
+        0,
+        result * c.filters + first.filters,
+    )
 
 
 def _last_overlap(first: Table, end: Table, a: Table, b: Table) -> Table:
@@ -225,7 +179,7 @@ class _Unroller:
         rows, cols = self._image
         first = group // dim * self._plane + b * rows * cols
         first += ((row + above) >> self._skip) * cols + ((col + left) >> self._skip)
-        table[:, at.BANK] = first
+        table[:, at.PLACE] = first
         end = first + (table[:, at.BLOCKS] - 1) * self._plane + table[:, at.ROWS]
         first = np.maximum(0, first - (self._pixels - 1))
         return self._setup(table), np.r_[-1, first], np.r_[-1, end]
@@ -248,7 +202,7 @@ class _Unroller:
         table[:, at.ADDRESS] = (tap * c.channels + channel) * c.filters + out
         table[:, at.STRIDE] = c.filters
         table[:, at.PATTERN] = self.patterns.of(filters, dim)
-        first = table[:, at.BANK] = self._weight_row(out, kernel_row, kernel_col, channel)
+        first = table[:, at.PLACE] = self._weight_row(out, kernel_row, kernel_col, channel)
         end = first + (table[:, at.BLOCKS] - 1) * self._filter_rows + table[:, at.ROWS]
         return self._setup(table), np.r_[-1, first], np.r_[-1, end]
 
@@ -347,6 +301,7 @@ class _Unroller:
         pixels = table[:, at.EXECUTE_ROWS] = np.minimum(dim, loop.out_cols - col)
         table[:, at.NEW_WEIGHTS] = (b == 0) & (row == 0) & (col == 0)
         table[:, at.BIAS_LOAD] = -1
+        table[:, at.ADDS] = 1
         if loop.begins:
             first = (kernel_row == 0) & (kernel_col == 0) & (channel == 0)
             piece = (b * loop.out_rows + row) * -(-loop.out_cols // dim) + col // dim
@@ -354,8 +309,8 @@ class _Unroller:
         rows, cols = self._image
         in_row, in_col = row * c.stride + kernel_row * c.dilation, col * c.stride + kernel_col * c.dilation
         pixel = (in_row >> self._skip) * cols + (in_col >> self._skip)
-        table[:, at.INPUT_BANK] = channel // dim * self._plane + b * rows * cols + pixel
-        table[:, at.WEIGHT_BANK] = self._weight_row(out, kernel_row, kernel_col, channel)
+        table[:, at.INPUT_PLACE] = channel // dim * self._plane + b * rows * cols + pixel
+        table[:, at.WEIGHT_PLACE] = self._weight_row(out, kernel_row, kernel_col, channel)
         taps = np.minimum(self._pixels, size.kernel_cols - kernel_col)
         depth = taps * np.minimum(dim, size.channels - channel)
         return table, (pixels * (c.stride >> self._skip), depth)

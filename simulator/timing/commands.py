@@ -23,6 +23,7 @@ def command_constants(accelerator: Accelerator, lists: CommandLists) -> NDArray[
     return np.array(
         [
             device.dim,
+            device.bank_rows,
             device.burst_bytes,
             beat.numerator,
             beat.denominator,
