@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from accel_models.load import load_accelerator
     from bittrue import networks
     from bittrue.api import PreparedRun, prepare, simulate
+    from bittrue.evaluation.evaluate import evaluate
     from bittrue.fitting.fit import fit
     from bittrue.run import Run
     from bittrue.sweeping.run import sweep
     from simulator.accelerator.spec import Accelerator
     from simulator.errors import BittrueError
     from simulator.graph.builder import GraphBuilder
+    from simulator.records.evaluation import EvaluationRecord
+    from workloads.datasets.open import open_dataset
     from workloads.load import load_network
     from workloads.network import Network
 
@@ -37,6 +40,9 @@ _HOME = {
     "prepare": "bittrue.api",
     "PreparedRun": "bittrue.api",
     "Run": "bittrue.run",
+    "evaluate": "bittrue.evaluation.evaluate",
+    "open_dataset": "workloads.datasets.open",
+    "EvaluationRecord": "simulator.records.evaluation",
     "Network": "workloads.network",
     "Accelerator": "simulator.accelerator.spec",
     "GraphBuilder": "simulator.graph.builder",
@@ -46,14 +52,17 @@ _HOME = {
 __all__ = [
     "Accelerator",
     "BittrueError",
+    "EvaluationRecord",
     "GraphBuilder",
     "Network",
     "PreparedRun",
     "Run",
+    "evaluate",
     "fit",
     "load_accelerator",
     "load_network",
     "networks",
+    "open_dataset",
     "prepare",
     "simulate",
     "sweep",

@@ -51,7 +51,8 @@ class PreparedRun:
             segmentation=self.network.segmentation,
             notes=(*self.network.notes, *result.record.notes),
         )
-        return Run(record, result.outputs, result.tensors, self.network, arrays, result.channels)
+        found = result.outputs, result.tensors, self.network, arrays, result.channels, result.sweep_outputs
+        return Run(record, *found)
 
 
 def name_inputs(graph: Graph, inputs: Inputs) -> dict[str, NDArray[Any]]:

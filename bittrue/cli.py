@@ -6,13 +6,16 @@ import typer
 
 from bittrue.commands.catalogue import accelerators, networks
 from bittrue.commands.compare import compare
+from bittrue.commands.eval import evaluate
 from bittrue.commands.explain import explain
+from bittrue.commands.export import export
 from bittrue.commands.fit import fit
 from bittrue.commands.mapping import mapping
 from bittrue.commands.report import report
 from bittrue.commands.run import run
 from bittrue.commands.scalesim import scalesim
 from bittrue.commands.sweep import sweep
+from bittrue.commands.train import train
 from bittrue.commands.warmup import warmup
 from bittrue.console import tolerate_unprintable
 
@@ -25,8 +28,24 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 done, 1 a comparison or check that failed, 2 bad input.",
 )
-for _command in (run, accelerators, networks, mapping, explain, report, compare, sweep, fit, scalesim, warmup):
+_COMMANDS = (
+    run,
+    accelerators,
+    networks,
+    mapping,
+    explain,
+    report,
+    compare,
+    sweep,
+    fit,
+    train,
+    scalesim,
+    export,
+    warmup,
+)
+for _command in _COMMANDS:
     app.command()(_command)
+app.command("eval")(evaluate)
 
 
 @app.callback(invoke_without_command=True)

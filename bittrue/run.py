@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ class Run:
     """The inputs it ran on; None for timing only."""
     channels: tuple[ChannelLedger | None, ...] = ()
     """The ledger of each layer's output channels with ledger="channels", None for layers off the array; else empty."""
+    sweep_outputs: Mapping[int, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
+    """Width of the accumulator sweep -> the network's outputs with registers of that width; empty without a sweep."""
 
     @property
     def layers(self) -> tuple[LayerRecord, ...]:

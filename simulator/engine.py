@@ -100,6 +100,10 @@ class EngineResult:
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
     channels: tuple[ChannelLedger | None, ...] = ()
     """One per layer of the record, None off the array; empty where not asked for."""
+    sweep_outputs: Mapping[int, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
+    """Width of an accumulator sweep -> the network's outputs with registers of that width."""
+    state: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """What the next run takes as `state`; empty for a graph without."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +123,11 @@ class Prepared:
     _timed: list[tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]] = field(default_factory=list, repr=False)
 
     def run(
-        self, inputs: Mapping[str, NDArray[Any]] | None = None, on_progress: Progress | None = None
+        self,
+        inputs: Mapping[str, NDArray[Any]] | None = None,
+        on_progress: Progress | None = None,
+        *,
+        state: Mapping[str, NDArray[Any]] | None = None,
     ) -> EngineResult:
         """Run once.
 
@@ -129,6 +137,9 @@ class Prepared:
             One array per input of the graph; not needed for timing alone.
         on_progress
             Called with (done, total, label) as layers finish.
+        state
+            The inputs of the graph that are state, as the last run returned them or as they begin; they may as well
+            stand among `inputs`.
 
         Raises
         ------
@@ -141,16 +152,18 @@ class Prepared:
         steps = _Steps(on_progress, len(self.layers), self.options)
         if not self.options.values:
             return EngineResult(self._record(*self._time(steps.timing)))
-        swept = self._execute(inputs, steps.values)
+        swept = self._execute(None if inputs is None else {**inputs, **(state or {})}, steps.values)
         execution = swept.execution
         records, events = self._time(steps.timing)
         records = tuple(changed(r, overflow=o) for r, o in zip(records, execution.overflow, strict=True))
         if execution.activity:
-            found = [priced_activity(activity, self.table) for activity in execution.activity]
-            records = tuple(changed(r, activity=a) for r, a in zip(records, found, strict=True))
+            priced = [priced_activity(activity, self.table) for activity in execution.activity]
+            records = tuple(changed(r, activity=a) for r, a in zip(records, priced, strict=True))
         record = self._record(records, events)
         record = replace(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
-        return EngineResult(record, execution.outputs, execution.tensors, execution.channels)
+        found = execution.outputs, execution.tensors, execution.channels
+        new_state = {source: execution.outputs[target] for source, target in self.graph.state}
+        return EngineResult(record, *found, swept.outputs, new_state)
 
     def _execute(self, inputs: Mapping[str, NDArray[Any]] | None, on_progress: Progress | None) -> SweepExecution:
         if inputs is None:

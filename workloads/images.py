@@ -64,11 +64,20 @@ def load_image(path: str | Path, size: tuple[int, int] | None = None, channels: 
 
 
 def takes_image(tensors: tuple[Tensor, ...]) -> bool:
-    """Whether the inputs are one [1, height, width, 1 or 3] that may be an image."""
-    if len(tensors) != 1 or len(tensors[0].shape) != 4:
-        return False
-    batch, _, _, channels = tensors[0].shape
-    return batch == 1 and channels in _MODES
+    """Whether the inputs are one [1, height, width, 1 or 3], or [1, 1 or 3, height, width], that may be an image."""
+    return image_channels(tensors) is not None
+
+
+def image_channels(tensors: tuple[Tensor, ...]) -> int | None:
+    """Return how many channels the only input has where it may be an image, else None."""
+    if len(tensors) != 1 or len(tensors[0].shape) != 4 or tensors[0].shape[0] != 1:
+        return None
+    return next((tensors[0].shape[axis] for axis in (3, 1) if tensors[0].shape[axis] in _MODES), None)
+
+
+def channels_first(tensor: Tensor) -> bool:
+    """Whether an image input is [1, channels, height, width]."""
+    return tensor.shape[3] not in _MODES
 
 
 def image_input(network: Network) -> tuple[Tensor, ImageInput]:
@@ -93,7 +102,7 @@ def prepare_image(network: Network, image: str | Path | NDArray[Any]) -> dict[st
 
     Returns
     -------
-    {input name: array [1, height, width, channels] in the input's dtype}.
+    {input name: array in the input's layout and dtype}.
 
     Raises
     ------
@@ -102,7 +111,7 @@ def prepare_image(network: Network, image: str | Path | NDArray[Any]) -> dict[st
 
     """
     tensor, how = image_input(network)
-    _, height, width, channels = tensor.shape
+    height, width, channels = _image_shape(tensor)
     if isinstance(image, str | Path):
         pixels = load_image(image, (height, width), channels)
     else:
@@ -111,7 +120,15 @@ def prepare_image(network: Network, image: str | Path | NDArray[Any]) -> dict[st
             wanted = [height, width, channels]
             raise InputError(f"{network.name} takes pixels uint8 {wanted}, not {pixels.dtype} {list(pixels.shape)}")
     table = _pixel_table(network.name, tensor, how)
-    return {tensor.name: np.take_along_axis(table, pixels.reshape(-1, channels), axis=0).reshape(tensor.shape)}
+    image = np.take_along_axis(table, pixels.reshape(-1, channels), axis=0).reshape(1, height, width, channels)
+    return {tensor.name: np.ascontiguousarray(image.transpose(0, 3, 1, 2)) if channels_first(tensor) else image}
+
+
+def _image_shape(tensor: Tensor) -> tuple[int, int, int]:
+    """(height, width, channels) of an image input."""
+    if channels_first(tensor):
+        return tensor.shape[2], tensor.shape[3], tensor.shape[1]
+    return tensor.shape[1], tensor.shape[2], tensor.shape[3]
 
 
 def input_preview(network: Network, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
@@ -120,6 +137,8 @@ def input_preview(network: Network, inputs: Mapping[str, NDArray[Any]]) -> NDArr
         return None
     tensor = network.graph.input_tensors[0]
     value = np.asarray(inputs[tensor.name])[0]
+    if channels_first(tensor):
+        value = value.transpose(1, 2, 0)
     if network.image.mean is not None and network.image.std is not None:
         real = value.astype(np.float64)
         if isinstance(tensor.format, IntFormat):
@@ -135,7 +154,7 @@ def input_preview(network: Network, inputs: Mapping[str, NDArray[Any]]) -> NDArr
 
 def _pixel_table(network: str, tensor: Tensor, how: ImageInput) -> NDArray[Any]:
     """Input value of every pixel value, [256, channels]: exact and the same on every machine."""
-    channels = tensor.shape[3]
+    channels = _image_shape(tensor)[2]
     pixels = np.repeat(np.arange(256, dtype=np.float64)[:, None], channels, axis=1)
     if how.mean is None or how.std is None:
         if not isinstance(tensor.format, IntFormat) or tensor.format.bits != 8:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -28,6 +28,8 @@ class Importer(Protocol):
     def load(self, path: Path) -> Graph | Network:
         """Read a file; a BittrueError on anything it cannot use."""
         ...
+
+    # An importer may also have image_input(path, graph) -> ImageInput | None: what the file says of pixels.
 
 
 def load_network(name_or_path: str | Path, **keywords: Any) -> Network:
@@ -56,11 +58,18 @@ def load_network(name_or_path: str | Path, **keywords: Any) -> Network:
         raise NetworkError(_not_found(str(name_or_path)))
     if keywords:
         raise NetworkError(f"{path}: a network file takes no keywords, not {', '.join(sorted(keywords))}")
-    loaded = _importer(path).load(path)
+    importer = _importer(path)
+    loaded = importer.load(path)
     if isinstance(loaded, Network):
         return loaded
-    image = ImageInput() if takes_image(loaded.input_tensors) else None
+    image = _image(importer, path, loaded) if takes_image(loaded.input_tensors) else None
     return Network(loaded, image=image, segmentation=recognise_segmentation(loaded))
+
+
+def _image(importer: Importer, path: Path, graph: Graph) -> ImageInput:
+    """How pixels become the input: as the file says, where its importer can tell; else as they are."""
+    stated: Callable[[Path, Graph], ImageInput | None] | None = getattr(importer, "image_input", None)
+    return (stated(path, graph) if stated else None) or ImageInput()
 
 
 def importer_suffixes() -> tuple[str, ...]:

@@ -172,6 +172,24 @@ class Network:
 
         return save_network(self, path)
 
+    def export(self, path: str | Path) -> Path:
+        """Write an integer network for other tools and return its path: .tflite, .onnx (QOperator), or .npz as `save`.
+
+        The file's own reference then gives the integers of our run: TFLite's reference kernels those of a device with
+        32-bit accumulators and requantizer ``fixed_point_double``, ONNX Runtime those with ``float32``.
+
+        Raises
+        ------
+        UnsupportedOp
+            Lists every node that the format cannot express with the same integers, with the reason.
+        NetworkError
+            A float or weightless network, another suffix, a folder that does not exist, a file that cannot be written.
+
+        """
+        from workloads.exporters.export import export
+
+        return export(self, path)
+
     def ready(self, for_values: bool) -> Network:
         """Return a network that can be lowered: this one, or for timing alone its integer outline.
 

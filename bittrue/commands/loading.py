@@ -16,10 +16,11 @@ def load_device(name: str, changes: Sequence[str]) -> Accelerator:
     from accel_models.load import load_accelerator
 
     accelerator = load_accelerator(name)
-    return accelerator.evolve(_assignments("--set", changes)) if changes else accelerator
+    return accelerator.evolve(assignments("--set", changes)) if changes else accelerator
 
 
-def _assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
+def assignments(option: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Read an option that is repeated with KEY=VALUE, values as YAML has them."""
     from accel_models.yaml_document import parse_value
     from simulator.errors import SpecError
 
@@ -40,8 +41,34 @@ def load_named_network(name: str, options: Sequence[str], seed: int | None) -> N
     from workloads.load import load_network
     from workloads.nets import registry
 
-    keywords = _assignments("--net", options)
+    keywords = assignments("--net", options)
     if seed is not None and name in registry.names() and not Path(name).is_file():
         known = registry.describe(name)[1]
         keywords = {k: v for k, v in (("weights", "seeded"), ("seed", seed)) if k in known} | keywords
     return load_network(name, **keywords)
+
+
+def text_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """Read an option that is repeated with KEY=VALUE, both plain text."""
+    from simulator.errors import InputError
+
+    pairs = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise InputError(f"{option} {text}: write NAME=NAME")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def register_widths(text: str) -> tuple[int, ...]:
+    """Read what --accumulator-sweep takes: whole numbers of bits with commas; empty for none."""
+    if not text:
+        return ()
+    from simulator.errors import InputError
+    from simulator.execution.sweep import sweep_widths
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"--accumulator-sweep {text}: write whole numbers of bits with commas, e.g. 16,20,24")
+    return sweep_widths([int(part) for part in parts])

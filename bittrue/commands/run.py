@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bittrue.commands.loading import load_device, load_named_network
+from bittrue.commands.loading import assignments, load_device, load_named_network, register_widths
 from bittrue.console import refusals, stderr, stdout
 
 if TYPE_CHECKING:
@@ -80,12 +80,30 @@ def run(
         int | None, typer.Option(min=1, help="Threads; all cores without it.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding and seeded weights.")] = 0,
+    train_step: Annotated[
+        bool, typer.Option("--train-step", help="One step of integer training instead of an inference.")
+    ] = False,
+    batch: Annotated[int, typer.Option(min=1, help="With --train-step: images of the step.")] = 8,
+    preset: Annotated[str, typer.Option(help="With --train-step: paper, e2_8, wageubn or niti.")] = "paper",
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="KIND:PATH", help="With --train-step: compute it on this data; without, time alone."),
+    ] = None,
 ) -> None:
     """Run a network on an accelerator: a table per layer, totals, and a folder of results."""
     from bittrue.progress import RunProgress
     from bittrue.quantization import choose_quantization
     from simulator.errors import InputError
 
+    if train_step:
+        asked = (input_file, timing_only, values_only, keep_tensors, activity, sweep, ledger != "fast")
+        if any(asked):
+            raise InputError(
+                "--train-step goes with -a, -o, --set, --net, --batch, --preset, --dataset, --threads, --seed"
+            )
+        step = (accelerator, changes or [], net or [], batch, preset, dataset, threads, seed)
+        _run_train_step(network, output, *step)
+        return
     _check_choices(timing_only, values_only, keep_tensors, input_file)
     for option, given in (("--activity", activity), ("--scheme", scheme), ("--calibration", calibration)):
         if given and (timing_only or input_file is None):
@@ -123,6 +141,35 @@ def run(
     stderr().print(f"wall time {time.perf_counter() - began:.1f} s")
 
 
+def _run_train_step(
+    network: str,
+    output: Path | None,
+    accelerator: str,
+    changes: list[str],
+    net: list[str],
+    batch: int,
+    preset_name: str,
+    dataset: str | None,
+    threads: int | None,
+    seed: int,
+) -> None:
+    from bittrue.training.plan import Request
+    from bittrue.training.step_report import computed_step, show_step, timed_step
+    from workloads.training.config import preset
+
+    keywords = assignments("--net", net)
+    size = keywords.pop("size", None) if dataset else None
+    sides = (size, size) if isinstance(size, int) else tuple(size) if size else None
+    device = load_device(accelerator, changes)
+    request = Request(
+        network, dataset or "", preset(preset_name), device, keywords, sides, batch, steps=1, seed=seed, threads=threads
+    )
+    found = computed_step(request) if dataset else timed_step(load_named_network(network, net, None), request)
+    show_step(stdout(), found)
+    if output is not None:
+        stdout().print(f"\n{found.run.save(output)}/")
+
+
 def _check_choices(timing_only: bool, values_only: bool, keep_tensors: bool, input_file: Path | None) -> None:
     from simulator.errors import InputError
 
@@ -136,16 +183,10 @@ def _check_choices(timing_only: bool, values_only: bool, keep_tensors: bool, inp
 
 def _widths(text: str, *, values: bool) -> tuple[int, ...]:
     from simulator.errors import InputError
-    from simulator.execution.sweep import sweep_widths
 
-    if not text:
-        return ()
-    if not values:
+    if text and not values:
         raise InputError("--accumulator-sweep needs values: give -i and leave --timing-only out")
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise InputError(f"--accumulator-sweep {text}: write whole numbers of bits with commas, e.g. 16,20,24")
-    return sweep_widths([int(part) for part in parts])
+    return register_widths(text)
 
 
 def _check_files(input_file: Path | None, output: Path | None) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.array_bytes import sums_by_bytes
 from simulator.execution.array_operands import Operands, geometry_vector
+from simulator.execution.array_parts import plan_parts, sum_parts
 from simulator.execution.array_phases import phase_operands, place_phases, plan_phases
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import choose_tiles, run_tiles
@@ -51,6 +53,12 @@ def _convolve(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums
     if tiles is not None:
         values, saturations = run_tiles(operands, tiles, fused)
         return WideSums(values, saturations if fused else None)
+    by_bytes = sums_by_bytes(operands)
+    if by_bytes is not None:
+        return WideSums(by_bytes, None)
+    parts = None if narrow else plan_parts(operands)
+    if parts is not None:
+        return WideSums(sum_parts(operands, parts, lambda part: _convolve(part, True, None).values), None)
     fill = operands.x_zero_point - operands.x_format.min
     least, greatest = operands.weights.range
     on_bytes = narrow and operands.x_format.bits <= 8 and 0 <= fill < 256 and least >= -(1 << 15) and greatest < 1 << 15

@@ -15,22 +15,24 @@ from simulator.execution.lookup import unsigned
 from simulator.execution.shifts import shifted_product, shifted_sum
 from simulator.graph.ops import Add, Maximum, Minimum, Mul, PRelu, Sub
 from simulator.kernels import elementwise as kernels
+from simulator.kernels import float_rescale
 from simulator.kernels.pairs import look_up_pairs
 from simulator.lowering.elementwise import AddConstants, ExtremumConstants, MulConstants, PReluConstants
+from simulator.lowering.float_rescale import FloatAddConstants, FloatMulConstants
 from simulator.lowering.layer import Layer
 from simulator.lowering.shifts import ShiftAddConstants, ShiftMulConstants
 
 Arrays = Sequence[NDArray[Any] | None]
-Kernel = Callable[
-    [NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[Any]], None
-]
+Kernel = Callable[[NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any]], None]
 """(flat a, flat b, rows, steps, constants, out), as in `simulator.kernels.elementwise`."""
 
 TABLE_PAYS = 1 << 17
 """Outputs from which filling a table of 65536 pairs costs less than computing each."""
 
 
-def _binary(layer: Layer, arrays: Arrays, kernel: Kernel, constants: tuple[int, ...]) -> LayerResult:
+def _binary(
+    layer: Layer, arrays: Arrays, kernel: Kernel, constants: tuple[int, ...] | tuple[float, ...]
+) -> LayerResult:
     a, b = arrays
     assert a is not None
     assert b is not None
@@ -41,19 +43,23 @@ def _binary(layer: Layer, arrays: Arrays, kernel: Kernel, constants: tuple[int, 
         table = pair_table(kernel, constants, a.dtype, b.dtype, result.dtype)
         look_up_pairs(unsigned(flat(a)), unsigned(flat(b)), rows, steps, table, unsigned(result))
     else:
-        kernel(flat(a), flat(b), rows, steps, np.array(constants, np.int64), result)
+        kernel(flat(a), flat(b), rows, steps, np.array(constants), result)
     return LayerResult((result.reshape(out.shape),))
 
 
 @lru_cache(maxsize=64)
 def pair_table(
-    kernel: Kernel, constants: tuple[int, ...], a: np.dtype[Any], b: np.dtype[Any], out: np.dtype[Any]
+    kernel: Kernel,
+    constants: tuple[int, ...] | tuple[float, ...],
+    a: np.dtype[Any],
+    b: np.dtype[Any],
+    out: np.dtype[Any],
 ) -> NDArray[np.uint8]:
     """Results of an operator on every pair of 8-bit operands, [256, 256] by their bit patterns, by its own kernel."""
     patterns = np.arange(256, dtype=np.uint8)
     rows, steps, shape = broadcast_rows((256, 1), (256,), (256, 256))
     table = np.empty(shape, out)
-    kernel(patterns.view(a), patterns.view(b), rows, steps, np.array(constants, np.int64), table)
+    kernel(patterns.view(a), patterns.view(b), rows, steps, np.array(constants), table)
     return unsigned(table)
 
 
@@ -64,6 +70,9 @@ def _add(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult
         assert a is not None
         assert b is not None
         return LayerResult((shifted_sum(c, a, b, layer.outputs[0], context),))
+    if isinstance(c, FloatAddConstants):
+        floats = (c.ratio_a, c.ratio_b, c.fixed, float(c.minimum), float(c.maximum), float(c.a_first))
+        return _binary(layer, arrays, float_rescale.add, floats)
     assert isinstance(c, AddConstants)
     values = (c.sign, c.left_shift, *c.zero_points, *c.multipliers, *c.exponents, c.minimum, c.maximum)
     return _binary(layer, arrays, kernels.add, values)
@@ -76,6 +85,10 @@ def _mul(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult
         assert a is not None
         assert b is not None
         return LayerResult((shifted_product(c, a, b, layer.outputs[0], context),))
+    if isinstance(c, FloatMulConstants):
+        zero_a, zero_b, zero_out = map(float, c.zero_points)
+        floats = (zero_a, zero_b, c.ratio, zero_out, float(c.minimum), float(c.maximum))
+        return _binary(layer, arrays, float_rescale.multiply, floats)
     assert isinstance(c, MulConstants)
     values = (*c.zero_points, c.multiplier, c.exponent, c.minimum, c.maximum)
     return _binary(layer, arrays, kernels.multiply, values)

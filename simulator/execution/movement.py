@@ -13,10 +13,13 @@ from simulator.execution.context import ExecutionContext, Executor, ExecutorTabl
 from simulator.graph import ops
 from simulator.graph.graph import Tensor
 from simulator.graph.ops import Op
+from simulator.kernels.swap_ends import swap_ends
 from simulator.lowering.layer import Layer
 
 Array = NDArray[Any]
 _Move = Callable[[Any, list[Array], Layer], Sequence[Array]]
+_WORTH_A_KERNEL = 1 << 12
+"""Elements from which a transposition of the ends is worth the call of a kernel."""
 
 
 def _pad(op: ops.Pad, arrays: list[Array], layer: Layer) -> Sequence[Array]:
@@ -46,7 +49,12 @@ def _tile(op: ops.Tile, arrays: list[Array], layer: Layer) -> Sequence[Array]:
 
 
 def _transpose(op: ops.Transpose, arrays: list[Array], layer: Layer) -> Sequence[Array]:
-    return [arrays[0].transpose(op.permutation)]
+    x, order = arrays[0], op.permutation
+    if x.ndim < 3 or order != (x.ndim - 1, *range(1, x.ndim - 1), 0) or x.size < _WORTH_A_KERNEL:
+        return [x.transpose(order)]
+    out = np.empty(layer.outputs[0].shape, x.dtype)
+    swap_ends(np.ascontiguousarray(x).reshape(len(x), -1, x.shape[-1]), out.reshape(len(out), -1, out.shape[-1]))
+    return [out]
 
 
 def _pack(op: ops.Pack, arrays: list[Array], layer: Layer) -> Sequence[Array]:

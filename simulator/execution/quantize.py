@@ -52,6 +52,22 @@ def quantize_real(x: NDArray[np.float32], quant: QuantParams, format: IntFormat)
     return result
 
 
+def quantize_half_even(x: NDArray[np.float32], quant: QuantParams, format: IntFormat) -> NDArray[Any]:
+    """Return rint(clamp(x / scale)) + zero_point, in float32, half to even; NaN gives the least value.
+
+    Source: MlasQuantizeLinear (mlas/lib/quantize.cpp of ONNX Runtime).
+    """
+    scale = _along(quant.scale, np.float32, quant, x.ndim)
+    zero_point = _along(quant.zero_point, np.int64, quant, x.ndim)
+    low, high = ((end - zero_point).astype(np.float32) for end in (format.min, format.max))
+    with np.errstate(over="ignore", invalid="ignore"):
+        quotient = x / scale
+    bounded = np.where(quotient > low, quotient, low)
+    whole = np.rint(np.where(bounded < high, bounded, high)).astype(np.int64)
+    result: NDArray[Any] = (whole + zero_point).astype(format.dtype)
+    return result
+
+
 def _quantize_per_tensor(x: NDArray[np.float32], quant: QuantParams, format: IntFormat) -> NDArray[Any]:
     result = np.empty(x.shape, format.dtype)
     with np.errstate(over="ignore", invalid="ignore"):  # interpreted, the kernel would warn of what it means to do
@@ -75,7 +91,8 @@ def _quantize(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerR
     assert x is not None
     assert isinstance(out.format, IntFormat)
     if isinstance(c, AffineConstants):
-        return LayerResult((quantize_real(x, c.quant, out.format),))
+        rounded = quantize_half_even if c.ties_even else quantize_real
+        return LayerResult((rounded(x, c.quant, out.format),))
     if isinstance(c, ShiftRescaleConstants):
         return LayerResult((rescaled(c, x, out, context),))
     if isinstance(c, LookupConstants):

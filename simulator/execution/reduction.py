@@ -15,6 +15,7 @@ from simulator.graph.ops import ArgMax, Mean, ReduceMax, Sum
 from simulator.kernels.argmax import arg_max, arg_max_last
 from simulator.kernels.reduction import ROWS, partial_sums
 from simulator.kernels.rescale import rescale
+from simulator.lowering.float_rescale import FloatMeanConstants
 from simulator.lowering.layer import Layer
 from simulator.lowering.reduction import AxesConstants, SumConstants
 
@@ -26,9 +27,14 @@ _INNER = 16
 
 def _sum(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult:
     c = layer.constants
-    assert isinstance(c, SumConstants)
     assert arrays[0] is not None
     out = layer.outputs[0]
+    if isinstance(c, FloatMeanConstants):
+        real = (_sums(arrays[0], c.axes) - c.zero_sum).astype(np.float32) * np.float32(c.scale)
+        bounded = np.clip(real, np.float32(c.minimum - c.zero_out), np.float32(c.maximum - c.zero_out))
+        mean = (np.rint(bounded).astype(np.int64) + c.zero_out).astype(out.format.dtype)
+        return LayerResult((mean.reshape(out.shape),))
+    assert isinstance(c, SumConstants)
     sums = flat(_sums(arrays[0], c.axes))
     result = np.empty(sums.size, out.format.dtype)
     values = [c.zero_sum, c.multiplier, c.exponent, c.zero_out, c.minimum, c.maximum]

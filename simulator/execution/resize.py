@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.graph.ops import ResizeBilinear, ResizeNearest
+from simulator.kernels import float_rescale
 from simulator.kernels import resize as kernels
+from simulator.lowering.float_rescale import FloatBilinearConstants
 from simulator.lowering.layer import Layer
 from simulator.lowering.resize import BilinearConstants, NearestConstants
 
@@ -19,10 +21,14 @@ Arrays = Sequence[NDArray[Any] | None]
 
 def _bilinear(layer: Layer, arrays: Arrays, context: ExecutionContext) -> LayerResult:
     c, out = layer.constants, layer.outputs[0]
-    assert isinstance(c, BilinearConstants)
     assert arrays[0] is not None
     result = np.empty(out.shape, out.format.dtype)
     image = np.ascontiguousarray(arrays[0])
+    if isinstance(c, FloatBilinearConstants):
+        sides = [(axis.lower, axis.upper, axis.weights) for axis in (c.rows, c.columns)]
+        float_rescale.bilinear(image, *sides[0], *sides[1], c.nearest, result)
+        return LayerResult((result,))
+    assert isinstance(c, BilinearConstants)
     batch, height, width, channels = image.shape
     across = (c.columns.lower, c.columns.upper, c.columns.fraction)
     if c.rows.fraction.dtype == np.float32:

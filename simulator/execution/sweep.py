@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -121,6 +121,8 @@ class SweepExecution:
     """One for each width asked for, as separate runs would give them."""
     notes: tuple[str, ...]
     """What the reader must know."""
+    outputs: Mapping[int, Values] = field(default_factory=dict)
+    """Width asked for -> the network's outputs with registers of that width; one array where widths agree."""
 
 
 def execute_sweep(
@@ -173,7 +175,9 @@ def execute_sweep(
     outputs = [{name: tensor_value(graph.tensors[name], held) for name in graph.outputs} for held in values]
     asked = tuple(channels) if context.channel_ledger else ()
     execution = Execution(outputs[0], values[0] if keep_tensors else {}, tuple(ledgers[0]), asked)
-    return SweepExecution(execution, _points(sweep, outputs, ledgers, label_output), _notes(sweep, ledgers))
+    points = _points(sweep, outputs, ledgers, label_output)
+    by_width = {width: outputs[sweep.widths[width]] for width in sweep.points}
+    return SweepExecution(execution, points, _notes(sweep, ledgers), by_width)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,20 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from simulator.execution import concat, elementwise, lookup, pooling, quantize, reduction, resize, softmax
+from simulator.execution import (
+    concat,
+    elementwise,
+    lookup,
+    pooling,
+    quantize,
+    reduction,
+    resize,
+    softmax,
+    training_loss,
+    training_norm,
+    training_quant,
+    training_windows,
+)
 from simulator.execution.context import ExecutionContext, Executor, ExecutorTable, LayerResult
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
@@ -38,6 +51,10 @@ _EXECUTORS: ExecutorTable = {
     **reduction.EXECUTORS,
     **resize.EXECUTORS,
     **softmax.EXECUTORS,
+    **training_loss.EXECUTORS,
+    **training_norm.EXECUTORS,
+    **training_quant.EXECUTORS,
+    **training_windows.EXECUTORS,
 }
 
 EXECUTORS: ExecutorTable = {op: _sized(executor) for op, executor in _EXECUTORS.items()}

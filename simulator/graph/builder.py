@@ -13,6 +13,8 @@ from simulator.graph import ops
 from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.ops import Op
 from simulator.graph.shapes import infer_shapes
+from simulator.graph.training_ops import TrainingOp
+from simulator.graph.training_shapes import training_formats
 from simulator.numerics.formats import FLOAT32, INT8, INT32, Format, IntFormat, parse_format
 from simulator.numerics.quant import QuantParams
 
@@ -101,7 +103,7 @@ class GraphBuilder:
             Name of the node and of its output; None = the operator's name and a number.
         format, quant
             Of the output; None = those of the first input, except where the operator decides (ArgMax and raw
-            accumulators are int32, Dequantize gives float32).
+            accumulators are int32, Dequantize gives float32, operators of training say theirs).
 
         Raises
         ------
@@ -130,10 +132,15 @@ class GraphBuilder:
         except NetworkError as error:
             raise NetworkError(f"{self.name}: node {node_name}: {error}") from None
         first = next((tensor for tensor in tensors if tensor is not None), None)
-        chosen = self._output_type(node_name, op, first, None if format is None else _format(format), quant)
+        wanted = None if format is None else _format(format)
+        if isinstance(op, TrainingOp):
+            formats = training_formats(op, [None if tensor is None else tensor.format for tensor in tensors], wanted)
+            chosen: list[tuple[Format, QuantParams | None]] = [(given, None) for given in formats]
+        else:
+            chosen = [self._output_type(node_name, op, first, wanted, quant)] * len(shapes)
         names = [node_name] if len(shapes) == 1 else [f"{node_name}:{index}" for index in range(len(shapes))]
-        for output, shape in zip(names, shapes, strict=True):
-            self._declare(Tensor(output, shape, *chosen))
+        for output, shape, kind in zip(names, shapes, chosen, strict=True):
+            self._declare(Tensor(output, shape, *kind))
         self._nodes.append(Node(node_name, op, tuple(given or "" for given in inputs), tuple(names)))
         return tuple(names)
 
@@ -153,7 +160,12 @@ class GraphBuilder:
         assert tensor is not None
         return tensor
 
-    def build(self, outputs: Iterable[str] | None = None, notes: Iterable[str] = ()) -> Graph:
+    def build(
+        self,
+        outputs: Iterable[str] | None = None,
+        notes: Iterable[str] = (),
+        state: Iterable[tuple[str, str]] = (),
+    ) -> Graph:
         """Return the graph.
 
         Parameters
@@ -162,6 +174,8 @@ class GraphBuilder:
             Names of the outputs; None = those marked with `output`, or else what the last node writes.
         notes
             What a user of the network should know.
+        state
+            (input, output) of what a run hands on to the next.
 
         Raises
         ------
@@ -172,9 +186,8 @@ class GraphBuilder:
         if not self._nodes:
             raise NetworkError(f"{self.name}: the network has no operator; add one")
         chosen = tuple(outputs) if outputs is not None else tuple(self._outputs) or self._nodes[-1].outputs
-        return Graph(
-            self.name, dict(self._tensors), tuple(self._nodes), tuple(self._inputs), chosen, notes=tuple(notes)
-        )
+        inputs, nodes = tuple(self._inputs), tuple(self._nodes)
+        return Graph(self.name, dict(self._tensors), nodes, inputs, chosen, tuple(notes), tuple(state))
 
     def _declare(self, tensor: Tensor) -> str:
         if not tensor.name or tensor.name in self._tensors:
@@ -198,7 +211,7 @@ class GraphBuilder:
     def _output_type(
         self, node: str, op: Op, first: Tensor | None, format: Format | None, quant: QuantParams | None
     ) -> tuple[Format, QuantParams | None]:
-        if isinstance(op, ops.ArgMax) or (isinstance(op, ops.FullyConnected) and op.raw_accumulator):
+        if isinstance(op, ops.ArgMax) or getattr(op, "raw_accumulator", False):
             return format or INT32, quant
         if isinstance(op, ops.Dequantize):
             return FLOAT32, None

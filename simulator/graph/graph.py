@@ -89,6 +89,8 @@ class Graph:
     """Names of the outputs, in the file's order."""
     notes: tuple[str, ...] = field(default=())
     """What an importer or quantizer wants the user to know, e.g. recognised space-to-batch groups."""
+    state: tuple[tuple[str, str], ...] = ()
+    """(input, output): on the next run the input takes the value that the output had, e.g. weights in training."""
 
     def __post_init__(self) -> None:
         known = set(self.inputs) | {t.name for t in self.tensors.values() if t.is_constant}
@@ -105,9 +107,21 @@ class Graph:
         missing = [name for name in self.outputs if name not in known]
         if missing:
             raise NetworkError(f"{self.name}: nothing writes output {missing[0]!r}")
+        self._check_state()
         absent = known - set(self.tensors)
         if absent:
             raise NetworkError(f"{self.name}: tensor {sorted(absent)[0]!r} is used but not declared")
+
+    def _check_state(self) -> None:
+        for source, target in self.state:
+            if source not in self.inputs or target not in self.outputs:
+                raise NetworkError(f"{self.name}: state {source!r} <- {target!r} is no pair of an input and an output")
+            before, after = self.tensors[source], self.tensors[target]
+            if (before.shape, before.format) != (after.shape, after.format):
+                raise NetworkError(
+                    f"{self.name}: state {source} is {before.format} {before.shape}, its new value {target} "
+                    f"{after.format} {after.shape}"
+                )
 
     def tensors_of(self, names: Iterable[str]) -> tuple[Tensor | None, ...]:
         """Tensors by name; None for an absent optional input ('')."""

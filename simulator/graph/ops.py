@@ -6,27 +6,11 @@ FullyConnected [n, k]. Every operator's arithmetic follows from its tensors' for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 
-
-class Activation(StrEnum):
-    """Clamp fused into an operator's output."""
-
-    NONE = "none"
-    RELU = "relu"
-    RELU6 = "relu6"
-    RELU_N1_TO_1 = "relu_n1_to_1"
-
-
-@dataclass(frozen=True)
-class Padding:
-    """Rows and columns of zeros (real value 0) around an image. A pool does not count them."""
-
-    top: int = 0
-    bottom: int = 0
-    left: int = 0
-    right: int = 0
+from simulator.graph.attributes import Activation as Activation
+from simulator.graph.attributes import Arithmetic as Arithmetic
+from simulator.graph.attributes import Padding as Padding
 
 
 @dataclass(frozen=True)
@@ -37,6 +21,13 @@ class Op:
     def kind(self) -> str:
         """Name of the operator, as reports show it."""
         return type(self).__name__
+
+
+@dataclass(frozen=True)
+class Rescaling(Op):
+    """Base of the operators of the vector unit that take values from one scale to another."""
+
+    arithmetic: Arithmetic = field(default=Arithmetic.FIXED_POINT, kw_only=True)
 
 
 # ---------------------------------------------------------------- array: x, weights, [bias] -> y
@@ -51,6 +42,8 @@ class Conv2D(Op):
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     activation: Activation = Activation.NONE
+    raw_accumulator: bool = False
+    """Give the accumulator itself, int32 (int64 where the register is wider), not requantized."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +55,10 @@ class TransposeConv2D(Op):
     padding: Padding = Padding()
     """What is cropped from the full result: pad top = rows of the full result above the first output row."""
     activation: Activation = Activation.NONE
+    dilation: tuple[int, int] = (1, 1)
+    """Of the filter: y[i * stride - pad + k * dilation] += x[i] * w[k]."""
+    raw_accumulator: bool = False
+    """As in `Conv2D`."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +88,21 @@ class BatchNorm(Op):
 
 
 @dataclass(frozen=True)
-class Add(Op):
+class Add(Rescaling):
     """a + b, broadcast."""
 
     activation: Activation = Activation.NONE
 
 
 @dataclass(frozen=True)
-class Sub(Op):
+class Sub(Rescaling):
     """a - b, broadcast."""
 
     activation: Activation = Activation.NONE
 
 
 @dataclass(frozen=True)
-class Mul(Op):
+class Mul(Rescaling):
     """a * b, broadcast."""
 
     activation: Activation = Activation.NONE
@@ -141,17 +138,17 @@ class Unary(Op):
 
 
 @dataclass(frozen=True)
-class Relu(Op):
+class Relu(Rescaling):
     """max(x, 0), with rescale to the output's scale."""
 
 
 @dataclass(frozen=True)
-class Relu6(Op):
+class Relu6(Rescaling):
     """min(max(x, 0), 6), with rescale to the output's scale."""
 
 
 @dataclass(frozen=True)
-class ReluN1To1(Op):
+class ReluN1To1(Rescaling):
     """min(max(x, -1), 1), with rescale to the output's scale."""
 
 
@@ -161,24 +158,24 @@ class PRelu(Op):
 
 
 @dataclass(frozen=True)
-class LeakyRelu(Op):
+class LeakyRelu(Rescaling):
     """x where x >= 0, else alpha * x."""
 
     alpha: float
 
 
 @dataclass(frozen=True)
-class Logistic(Op):
+class Logistic(Rescaling):
     """1 / (1 + exp(-x))."""
 
 
 @dataclass(frozen=True)
-class Tanh(Op):
+class Tanh(Rescaling):
     """Hyperbolic tangent."""
 
 
 @dataclass(frozen=True)
-class HardSwish(Op):
+class HardSwish(Rescaling):
     """x * min(max(x + 3, 0), 6) / 6."""
 
 
@@ -190,12 +187,12 @@ class Softmax(Op):
 
 
 @dataclass(frozen=True)
-class Quantize(Op):
+class Quantize(Rescaling):
     """float32 to integer, or integer to integer of another scale or format."""
 
 
 @dataclass(frozen=True)
-class Dequantize(Op):
+class Dequantize(Rescaling):
     """Integer to float32 (host)."""
 
 
@@ -218,17 +215,19 @@ class MaxPool2D(Op):
 
 
 @dataclass(frozen=True)
-class AveragePool2D(Op):
+class AveragePool2D(Rescaling):
     """Mean of each window over the positions inside the image."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: Padding = Padding()
     activation: Activation = Activation.NONE
+    count_padding: bool = False
+    """Divide by the whole window, padding included (float32 arithmetic only)."""
 
 
 @dataclass(frozen=True)
-class Mean(Op):
+class Mean(Rescaling):
     """Mean over `axes`."""
 
     axes: tuple[int, ...]
@@ -259,7 +258,7 @@ class ArgMax(Op):
 
 
 @dataclass(frozen=True)
-class ResizeBilinear(Op):
+class ResizeBilinear(Rescaling):
     """Bilinear interpolation to `size` (height, width)."""
 
     size: tuple[int, int]
@@ -280,7 +279,7 @@ class ResizeNearest(Op):
 
 
 @dataclass(frozen=True)
-class Concat(Op):
+class Concat(Rescaling):
     """Join along `axis`; inputs of another scale are rescaled."""
 
     axis: int

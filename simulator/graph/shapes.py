@@ -11,13 +11,11 @@ import numpy as np
 from simulator.errors import NetworkError
 from simulator.graph import ops
 from simulator.graph.ops import Op
+from simulator.graph.training_shapes import SHAPES as TRAINING_RULES
+from simulator.graph.training_shapes import ShapeMismatch as _Mismatch
 
 Shape = tuple[int, ...]
 Rule = Callable[[Any, Sequence[Shape | None]], tuple[Shape, ...]]
-
-
-class _Mismatch(Exception):
-    """Why shapes do not suit an operator; `infer_shapes` adds which operator and shapes."""
 
 
 def infer_shapes(op: Op, input_shapes: Sequence[Shape | None]) -> tuple[Shape, ...]:
@@ -82,7 +80,8 @@ def _window(size: int, kernel: int, stride: int, dilation: int, padding: int, wh
 
 def _windows(image: Shape, kernel: Shape, op: Any, dilation: Shape = (1, 1)) -> Shape:
     pad = op.padding
-    _need(min(pad.top, pad.bottom, pad.left, pad.right) >= 0, "padding is not negative")
+    least = min(pad.top, pad.left) if isinstance(op, ops.Conv2D) else min(pad.top, pad.bottom, pad.left, pad.right)
+    _need(least >= 0, "padding is not negative, but at the bottom and right of a convolution, where it crops")
     height = _window(image[1], kernel[0], op.stride[0], dilation[0], pad.top + pad.bottom, "height")
     return height, _window(image[2], kernel[1], op.stride[1], dilation[1], pad.left + pad.right, "width")
 
@@ -111,7 +110,7 @@ def _transpose_conv2d(op: ops.TransposeConv2D, shapes: Sequence[Shape | None]) -
     _image(x)
     _need(len(weights) == 4 and weights[3] == x[3], f"weights are [filters, kernel_h, kernel_w, {x[3]}]")
     for axis, start in enumerate((op.padding.top, op.padding.left)):
-        full = (x[axis + 1] - 1) * op.stride[axis] + weights[axis + 1]
+        full = (x[axis + 1] - 1) * op.stride[axis] + (weights[axis + 1] - 1) * op.dilation[axis] + 1
         _need(0 <= start < full, f"padding of {start} crops the whole result of {full}")
     _bias(present, [(weights[0],)])
     return ((x[0], *op.output_size, weights[0]),)
@@ -306,6 +305,7 @@ def _gather_nd(op: ops.GatherNd, shapes: Sequence[Shape | None]) -> tuple[Shape,
 
 
 _RULES: dict[type[Op], Rule] = {
+    **TRAINING_RULES,
     ops.Conv2D: _conv2d,
     ops.TransposeConv2D: _transpose_conv2d,
     ops.FullyConnected: _fully_connected,

@@ -11,6 +11,8 @@ from simulator.kernels._jit import kernel
 from simulator.kernels.tickets import take_ticket
 
 _TASK_BYTES = 1 << 16
+_BLOCK = 256
+"""Positions of K that are packed for all lanes in turn; a multiple of what a lane takes at once."""
 
 
 @kernel(inline=True)
@@ -63,6 +65,22 @@ def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, 
         task = take_ticket(counter.ctypes.data)
 
 
+@kernel(inline=True)
+def _pack_lane(row: Any, zero: Any, source: Any, begin: Any, end: Any, lane: Any, target: Any) -> None:
+    """Pack positions begin to end of one filter; whole groups of neighbours in K without looking each up."""
+    taken = target.shape[2]
+    for group in range(begin // taken, end // taken):
+        first = source[group * taken]
+        if first >= 0 and source[group * taken + taken - 1] == first + taken - 1:
+            for i in range(taken):
+                target[group, lane, i] = np.int64(row[first + i]) - zero
+        else:
+            for i in range(taken):
+                k = source[group * taken + i]
+                if k >= 0:
+                    target[group, lane, i] = np.int64(row[k]) - zero
+
+
 @kernel(parallel=True)
 def pack_weights(weights: Any, zero_points: Any, source: Any, panels: Any, out: Any) -> None:
     """Bring weights into the order in which a register tile reads them.
@@ -74,25 +92,25 @@ def pack_weights(weights: Any, zero_points: Any, source: Any, panels: Any, out: 
     zero_points
         int64 [groups, filters of a group], subtracted.
     source
-        int64 [positions]: the k that stands at each position of the packed K; -1 = filled up with 0.
+        int64 [positions]: the k that stands at each position of the packed K, rising within a group of `taken`; -1 =
+        filled up with 0.
     panels
         Panels of a group.
     out
         int8 or int16 [groups * panels, positions / taken, channels, taken], zeros, written; holds the differences.
 
     """
-    filters, channels, taken = weights.shape[1], out.shape[2], out.shape[3]
-    for index in numba.prange(out.shape[0] * channels):
+    filters, channels = weights.shape[1], out.shape[2]
+    positions = source.shape[0]
+    # A panel is packed block by block, all lanes of one before the next: what they write shares cache lines.
+    blocks = -(-positions // _BLOCK)
+    for index in numba.prange(out.shape[0] * blocks):
         task = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
-        panel = task // channels
-        lane = task - panel * channels
+        panel = task // blocks
+        begin = (task - panel * blocks) * _BLOCK
+        end = min(begin + _BLOCK, positions)
         group = panel // panels
-        number = (panel - group * panels) * channels + lane
-        if number >= filters:
-            continue
-        row, zero = weights[group, number], zero_points[group, number]
-        target = out[panel]
-        for position in range(source.shape[0]):
-            k = source[position]
-            if k >= 0:
-                target[position // taken, lane, position % taken] = np.int64(row[k]) - zero
+        first = (panel - group * panels) * channels
+        for lane in range(min(channels, filters - first)):
+            number = first + lane
+            _pack_lane(weights[group, number], zero_points[group, number], source, begin, end, lane, out[panel])

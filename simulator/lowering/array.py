@@ -61,9 +61,11 @@ def lower_array(
     _check_shapes(node, (x, weights, bias), y)
     filters = weights.shape[0]
     weight_zero_points = _weight_zero_points(node, weights)
-    if isinstance(op, FullyConnected) and op.raw_accumulator:
+    if op.raw_accumulator:
         requantizer = None
-        y = replace(y, format=INT32 if accelerator.arithmetic.accumulator.bits <= 32 else INT64)
+        is_product = isinstance(op, FullyConnected)
+        if is_product or bias is not None or any(weight_zero_points) or not _holds_every_sum(x, weights, y):
+            y = replace(y, format=INT32 if accelerator.arithmetic.accumulator.bits <= 32 else INT64)
     else:
         limits = activation_range(op.activation, y, _output_format(node, y))
         kind = accelerator.arithmetic.requantizer.requantizer
@@ -78,6 +80,13 @@ def lower_array(
         geometry=array_geometry(op, x.shape, weights.shape, y.shape),
         fold_order=fold_order(accelerator),
     )
+
+
+def _holds_every_sum(x: Tensor, weights: Tensor, y: Tensor) -> bool:
+    """Whether the declared format holds every sum of symmetric operands, +-(2^(bits - 1) - 1): it is then kept."""
+    assert isinstance(y.format, IntFormat)
+    reduction = prod(weights.shape[1:])
+    return x.zero_point == 0 and y.format.bits >= x.format.bits + weights.format.bits - 1 + (reduction - 1).bit_length()
 
 
 def fold_order(accelerator: Accelerator) -> FoldOrder:
@@ -108,6 +117,7 @@ def array_geometry(op: ArrayOp, x: tuple[int, ...], weights: tuple[int, ...], y:
             *(x[0], x[1], x[2], y[1], y[2], channels, filters),
             kernel=kernel,
             padding=_transposed_padding(op, x, kernel),
+            dilation=op.dilation,
             insertion=op.stride,
             transposed=True,
         )
@@ -128,9 +138,10 @@ def _transposed_padding(op: TransposeConv2D, x: tuple[int, ...], kernel: tuple[i
     begins, ends = [], []
     for axis, crop in enumerate((op.padding.top, op.padding.left)):
         inserted = (x[axis + 1] - 1) * op.stride[axis] + 1
-        begin = kernel[axis] - 1 - crop
+        span = (kernel[axis] - 1) * op.dilation[axis]
+        begin = span - crop
         begins.append(begin)
-        ends.append(op.output_size[axis] + kernel[axis] - 1 - inserted - begin)
+        ends.append(op.output_size[axis] + span - inserted - begin)
     return Padding(top=begins[0], bottom=ends[0], left=begins[1], right=ends[1])
 
 

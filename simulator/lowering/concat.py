@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from simulator.accelerator.spec import Accelerator
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import Activation, Concat
+from simulator.lowering.float_rescale import computes_in_float32, dequantized, float_table
 from simulator.lowering.layer import Engine, Layer
 from simulator.lowering.lookup import build_table
 from simulator.lowering.quantized import (
+    integer_format,
     is_vector_integer,
     lower_on_host,
     operands,
@@ -51,10 +53,13 @@ def _lower_concat(
     out = outputs[0]
     if rescales_by_shifts(accelerator, *parts, out):
         return _lower_shifted(node, parts, out, accelerator)
-    format = require_same_format(node, *parts, out)
+    format = integer_format(node, out)
+    if not all(part.format == format for part in parts) and not computes_in_float32(node.op, accelerator):
+        require_same_format(node, *parts, out)
     if node.op.activation is not Activation.NONE:
         refuse(node, f"fused activation {node.op.activation}; the reference kernel takes none")
-    tables = tuple(None if _same(part, out) else _table(node, part, out, format) for part in parts)
+    single = computes_in_float32(node.op, accelerator)
+    tables = tuple(None if _same(part, out) else _table(node, part, out, format, single) for part in parts)
     rescaled = sum(part.elements for part, table in zip(parts, tables, strict=True) if table is not None)
     layer = vector_layer(node, inputs, outputs, ConcatConstants(node.op.axis % len(out.shape), tables), rescaled)
     return layer if rescaled else replace(layer, engine=Engine.DMA)
@@ -76,13 +81,18 @@ def _lower_shifted(node: Node, parts: list[Tensor], out: Tensor, accelerator: Ac
 
 
 def _same(part: Tensor, out: Tensor) -> bool:
+    if part.format != out.format:
+        return False
     if part.quant is None or out.quant is None:
         return part.quant is None and out.quant is None
     return part.quant.zero_point == out.quant.zero_point and part.quant.scale == out.quant.scale
 
 
-def _table(node: Node, part: Tensor, out: Tensor, format: IntFormat) -> NDArray[Any]:
-    """Rescale in float32, as the kernel does for each element."""
+def _table(node: Node, part: Tensor, out: Tensor, format: IntFormat, single: bool) -> NDArray[Any]:
+    """Rescale in float32, as the kernel does for each element; `single`: as ONNX Runtime's QLinearConcat."""
+    if single:
+        require_quantized(node, part, out)
+        return float_table(node, dequantized(part), out, (format.min, format.max))
     if format != UINT8:
         refuse(node, f"{part.name} has {part.quant}, {out.name} has {out.quant}; only uint8 is rescaled while joining")
     require_quantized(node, part, out)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from simulator.accelerator.spec import Accelerator
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import Add, Maximum, Minimum, Mul, PRelu, Sub
+from simulator.lowering.float_rescale import add_constants, computes_in_float32, mul_constants
 from simulator.lowering.layer import Layer
 from simulator.lowering.quantized import (
     activation_range,
@@ -95,6 +96,10 @@ def _lower_add(
         shifts = shift_add(node, a, b, out, sign, limits, accelerator)
         return vector_layer(node, inputs, outputs, shifts, 3 * out.elements)
     require_quantized(node, a, b, out)
+    if computes_in_float32(node.op, accelerator):
+        limits = activation_range(node.op.activation, out, integer_format(node, out))
+        sign = -1 if isinstance(node.op, Sub) else 1
+        return vector_layer(node, inputs, outputs, add_constants(a, b, out, sign, limits), 3 * out.elements)
     format = require_same_format(node, a, b, out)
     if format.bits > 8 and all(_is_power_of_two(tensor.scale) for tensor in (a, b, out)):
         refuse(
@@ -145,6 +150,9 @@ def _lower_mul(
         shifts = shift_multiply(node, a, b, out, limits, accelerator)
         return vector_layer(node, inputs, outputs, shifts, 2 * out.elements)
     require_quantized(node, a, b, out)
+    if computes_in_float32(node.op, accelerator):
+        limits = activation_range(node.op.activation, out, integer_format(node, out))
+        return vector_layer(node, inputs, outputs, mul_constants(a, b, out, limits), 2 * out.elements)
     format = require_same_format(node, a, b, out)
     if format.bits > 8 and any(tensor.zero_point for tensor in (a, b, out)):
         refuse(node, "operands of more than 8 bits need zero point 0: their product would not fit 32 bits")

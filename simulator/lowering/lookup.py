@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from simulator.accelerator.spec import Accelerator
 from simulator.graph.graph import Node, Tensor
-from simulator.graph.ops import HardSwish, LeakyRelu, Logistic, Relu, Relu6, ReluN1To1, Tanh
+from simulator.graph.ops import HardSwish, LeakyRelu, Logistic, Op, Relu, Relu6, ReluN1To1, Tanh
+from simulator.lowering.float_functions import evaluate
+from simulator.lowering.float_rescale import computes_in_float32, dequantized, float_table
 from simulator.lowering.hard_swish import hard_swish_function
 from simulator.lowering.layer import Layer
 from simulator.lowering.quantized import (
+    integer_format,
     is_quantized,
     lower_on_host,
     multiplier,
@@ -30,7 +33,7 @@ from simulator.lowering.quantized import (
     scale32,
     vector_layer,
 )
-from simulator.lowering.table import LowererTable
+from simulator.lowering.table import Lowerer, LowererTable
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.scalar import multiply_by_quantized_multiplier
 
@@ -77,7 +80,8 @@ def _lower_relu(
     out = outputs[0]
     require_quantized(node, x, out)
     format = require_same_format(node, x, out)
-    least, greatest = {Relu: (0.0, None), Relu6: (0.0, 6.0), ReluN1To1: (-1.0, 1.0)}[type(node.op)]
+    ranges: dict[type[Op], tuple[float, float | None]] = {Relu: (0, None), Relu6: (0, 6), ReluN1To1: (-1, 1)}
+    least, greatest = ranges[type(node.op)]
     low = max(format.min, _quantize(least, out))
     high = format.max if greatest is None else min(format.max, _quantize(greatest, out))
     mantissa, exponent = multiplier(node, float(scale32(x) / scale32(out)))
@@ -164,10 +168,28 @@ def _lower_hard_swish(
     return _layer(node, x, out, hard_swish_function(node, x, out))
 
 
+def _in_float32(fixed_point: Lowerer) -> Lowerer:
+    """Tabulate the function as ONNX Runtime does where float32 arithmetic is asked for, else as `fixed_point` does."""
+
+    def lower(
+        node: Node, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...], accelerator: Accelerator
+    ) -> Layer:
+        if not is_quantized(inputs[0]) or not computes_in_float32(node.op, accelerator):
+            return fixed_point(node, inputs, outputs, accelerator)
+        (x,) = operands(node, inputs, 1)
+        out = outputs[0]
+        require_quantized(node, x, out)
+        format = integer_format(node, out)
+        table = float_table(node, evaluate(node.op, dequantized(x)), out, (format.min, format.max))
+        return vector_layer(node, (x,), (out,), LookupConstants(table), out.elements)
+
+    return lower
+
+
 LOWERERS: LowererTable = {
-    **dict.fromkeys((Relu, Relu6, ReluN1To1), _lower_relu),
-    LeakyRelu: _lower_leaky_relu,
-    Logistic: _lower_real_function,
-    Tanh: _lower_real_function,
-    HardSwish: _lower_hard_swish,
+    **dict.fromkeys((Relu, Relu6, ReluN1To1), _in_float32(_lower_relu)),
+    LeakyRelu: _in_float32(_lower_leaky_relu),
+    Logistic: _in_float32(_lower_real_function),
+    Tanh: _in_float32(_lower_real_function),
+    HardSwish: _in_float32(_lower_hard_swish),
 }

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from simulator.accelerator.spec import Accelerator
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import AveragePool2D, MaxPool2D
+from simulator.lowering.float_rescale import FloatPoolConstants, computes_in_float32, pool_constants
 from simulator.lowering.layer import Layer
 from simulator.lowering.quantized import (
     activation_range,
+    integer_format,
     is_vector_integer,
     lower_on_host,
     operands,
@@ -34,6 +36,8 @@ class PoolConstants:
     """Rows and columns of padding above and to the left."""
     minimum: int
     maximum: int
+    real: FloatPoolConstants | None = None
+    """Scales of an average in float32 arithmetic, which need not be the same on both sides."""
 
 
 def _lower_pool(
@@ -46,8 +50,13 @@ def _lower_pool(
         return lower_on_host(node, inputs, outputs, accelerator)
     (x,) = operands(node, inputs, 1)
     out = outputs[0]
-    format = require_same_format(node, x, out)
-    require_same_quantization(node, x, out, tolerance=SCALE_TOLERANCE)
+    format = integer_format(node, out)
+    single = isinstance(op, AveragePool2D) and computes_in_float32(op, accelerator) and x.quant is not None
+    if not single:
+        require_same_format(node, x, out)
+        require_same_quantization(node, x, out, tolerance=SCALE_TOLERANCE)
+        if isinstance(op, AveragePool2D) and op.count_padding:
+            refuse(node, "count_padding; the reference kernel counts positions inside the image")
     padding = op.padding
     sides = (
         ("rows", x.shape[1], op.kernel[0], op.stride[0], padding.top, out.shape[1]),
@@ -59,7 +68,8 @@ def _lower_pool(
                 node, f"a window lies wholly in the padding ({name}: size {size}, kernel {kernel}, padding {before})"
             )
     low, high = activation_range(op.activation, out, format)
-    constants = PoolConstants(op.kernel, op.stride, (padding.top, padding.left), low, high)
+    real = pool_constants(x, out, (low, high)) if single else None
+    constants = PoolConstants(op.kernel, op.stride, (padding.top, padding.left), low, high, real)
     return vector_layer(node, inputs, outputs, constants, out.elements * op.kernel[0] * op.kernel[1])
 
 

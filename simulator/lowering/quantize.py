@@ -8,6 +8,7 @@ from simulator.accelerator.spec import Accelerator
 from simulator.errors import NetworkError
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import Dequantize, Quantize
+from simulator.lowering.float_rescale import computes_in_float32, dequantized, float_table
 from simulator.lowering.layer import Engine, Layer
 from simulator.lowering.lookup import LookupConstants, build_table
 from simulator.lowering.quantized import (
@@ -43,6 +44,8 @@ class AffineConstants:
     """Scales and zero points that the host's float arithmetic uses; the arithmetic is float32, as TFLite's."""
 
     quant: QuantParams
+    ties_even: bool = False
+    """Round half to even and clamp before the zero point is added, as ONNX Runtime's QuantizeLinear."""
 
 
 def _lower_quantize(
@@ -58,7 +61,8 @@ def _lower_quantize(
     if x.format == FLOAT32:
         if not is_vector_integer(out):
             refuse(node, f"float32 to {format}; the reference kernel gives at most 16 bits")
-        return replace(layer, engine=Engine.HOST, constants=AffineConstants(out.quant))
+        single = computes_in_float32(node.op, accelerator)
+        return replace(layer, engine=Engine.HOST, constants=AffineConstants(out.quant, single))
     source = integer_format(node, x)
     if (source.bits > 16 and source != INT32) or (format.bits > 16 and format != INT32) or x.quant is None:
         refuse(node, f"{source} to {format}; rescaling takes quantized integers of at most 16 bits, or int32")
@@ -67,6 +71,9 @@ def _lower_quantize(
     for tensor in (x, out):
         if tensor.format != INT32:
             require_quantized(node, tensor)
+    if computes_in_float32(node.op, accelerator) and source.bits <= 16:
+        table = float_table(node, dequantized(x), out, (format.min, format.max))
+        return replace(layer, constants=LookupConstants(table))
     mantissa, exponent = multiplier(node, x.scale / out.scale)
     constants = RescaleConstants(x.zero_point, mantissa, exponent, out.zero_point, format.min, format.max)
     if source.bits > 8:

@@ -11,8 +11,10 @@ from math import prod
 from simulator.accelerator.spec import Accelerator
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import ArgMax, Mean, ReduceMax, Sum
+from simulator.lowering.float_rescale import computes_in_float32, mean_constants
 from simulator.lowering.layer import Layer
 from simulator.lowering.quantized import (
+    integer_format,
     is_quantized,
     is_vector_integer,
     lower_on_host,
@@ -70,6 +72,11 @@ def _lower_sum(
     (x,) = operands(node, inputs, 1)
     out = outputs[0]
     require_quantized(node, x, out)
+    if isinstance(op, Mean) and computes_in_float32(op, accelerator):
+        axes, limits = _axes(node, op.axes, len(x.shape)), integer_format(node, out)
+        count = prod(x.shape[axis] for axis in axes)
+        real = mean_constants(x, out, axes, count, (limits.min, limits.max))
+        return vector_layer(node, inputs, outputs, real, x.elements + out.elements)
     format = require_same_format(node, x, out)
     if format.bits > 8 and (x.zero_point or out.zero_point):
         refuse(node, "operands of more than 8 bits need zero point 0")

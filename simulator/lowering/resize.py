@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from simulator.accelerator.spec import Accelerator
 from simulator.graph.graph import Node, Tensor
-from simulator.graph.ops import ResizeBilinear, ResizeNearest
+from simulator.graph.ops import Arithmetic, ResizeBilinear, ResizeNearest
+from simulator.lowering.float_rescale import FloatBilinearConstants, bilinear_axis, computes_in_float32
 from simulator.lowering.layer import Layer
 from simulator.lowering.quantized import (
     is_vector_integer,
@@ -118,6 +119,12 @@ def _lower_bilinear(
     x = _image(node, inputs, out)
     if op.align_corners and op.half_pixel_centers:
         refuse(node, "align_corners and half_pixel_centers exclude each other")
+    if computes_in_float32(op, accelerator):
+        down, across = (
+            bilinear_axis(x.shape[i], out.shape[i], op.align_corners, op.half_pixel_centers) for i in (1, 2)
+        )
+        single = FloatBilinearConstants(down, across, nearest=op.arithmetic is Arithmetic.FLOAT32)
+        return vector_layer(node, inputs, outputs, single, 4 * out.elements)
     axis = float_axis if x.format == UINT8 else integer_axis
     rows, columns = (axis(x.shape[i], out.shape[i], op.align_corners, op.half_pixel_centers) for i in (1, 2))
     return vector_layer(node, inputs, outputs, BilinearConstants(rows, columns), 4 * out.elements)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.lowering import concat, elementwise, lookup, pooling, quantize, reduction, resize, softmax
+from simulator.lowering import concat, elementwise, lookup, pooling, quantize, reduction, resize, softmax, training
 from simulator.lowering.table import LowererTable
 
 LOWERERS: LowererTable = {
@@ -14,4 +14,5 @@ LOWERERS: LowererTable = {
     **reduction.LOWERERS,
     **resize.LOWERERS,
     **softmax.LOWERERS,
+    **training.LOWERERS,
 }

@@ -11,7 +11,7 @@ from functools import cache
 from types import ModuleType
 
 from simulator.errors import SpecError
-from simulator.records import accumulator_sweep, activity, layer, overflow, run
+from simulator.records import accumulator_sweep, activity, evaluation, layer, overflow, run
 
 _PLACES = {
     "LayerRecord": (layer, "layers[i]."),
@@ -24,8 +24,12 @@ _PLACES = {
     "TraceEvent": (run, "events[i]."),
     "SweepPoint": (accumulator_sweep, "accumulator_sweep[i]."),
     "OutputError": (accumulator_sweep, "accumulator_sweep[i].outputs[i]."),
+    "EvaluationRecord": (evaluation, "evaluation."),
+    "EvaluationRow": (evaluation, "evaluation.rows[i]."),
+    "UnusableSample": (evaluation, "evaluation.unusable[i]."),
 }
-"""Module of each record class, and how a field of it is reached from a RunRecord."""
+"""Module of each record class, and how a field of it is reached from a RunRecord (``evaluation``: from what `evaluate`
+returns)."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ def cli():
     return invoke
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["accelerators"], ["explain", "macs"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["eval", "--help"], ["accelerators"], ["explain", "macs"]]
+)
 def test_light_commands_load_nothing_heavy(arguments):
     code = (
         "import sys\nfrom bittrue.cli import app\n"
@@ -43,8 +45,11 @@ def test_light_commands_load_nothing_heavy(arguments):
 def test_help_lists_only_commands_that_work(cli):
     listed = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert listed == {"run", "accelerators", "networks", "mapping", "explain", "report", "compare", "sweep", "fit"} | {
+        "train",
         "scalesim",
+        "export",
         "warmup",
+        "eval",
     }
     for name in listed:
         assert cli(name, "--help").exit_code == 0

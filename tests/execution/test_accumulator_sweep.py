@@ -104,6 +104,10 @@ def test_a_sweep_is_separate_runs_in_one(network, image, dataflow, mode, bits, p
     runs = {w: bittrue.simulate(network, at_width(accelerator, w), [image], values_only=True) for w in WIDTHS}
     points = [expected_point(w, runs[w], runs[32], dataflow == "weight_stationary") for w in WIDTHS]
     assert [plain(point) for point in swept.record.accumulator_sweep] == points
+    assert list(swept.sweep_outputs) == WIDTHS
+    for width, run in runs.items():
+        for name, value in run.outputs.items():
+            np.testing.assert_array_equal(swept.sweep_outputs[width][name], value)
     assert points[0]["events"] > points[3]["events"] > 0 == points[-1]["events"]
     assert any(point["label_disagreement"] > 0 for point in points)
 

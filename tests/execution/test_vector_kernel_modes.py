@@ -19,6 +19,7 @@ from simulator.kernels.threads import thread_count
 from support.accelerators import device
 from support.litert_ops import Spec, lower_one
 
+FLOAT32 = ops.Arithmetic.FLOAT32
 IMAGE = Spec((2, 7, 6, 5), scale=0.1, zero_point=-5)
 BYTES = Spec((2, 7, 6, 5), "uint8", 0.1, 200)
 WIDE = Spec((2, 7, 6, 5), "int16", 0.01)
@@ -47,6 +48,9 @@ CASES: list[tuple[ops.Op, list[Spec], Spec]] = [
     (ops.AveragePool2D((6, 5), (2, 1)), [WIDE], Spec((2, 1, 2, 5), "int16", 0.01)),
     (ops.ResizeBilinear((9, 13), half_pixel_centers=True), [WIDE], Spec((2, 9, 13, 5), "int16", 0.01)),
     (ops.Concat(3), [BYTES, Spec((2, 7, 6, 3), "uint8", 0.3)], Spec((2, 7, 6, 8), "uint8", 0.1, 200)),
+    (ops.Add(arithmetic=FLOAT32), [IMAGE, Spec((5,), scale=0.03)], Spec((2, 7, 6, 5), scale=0.2)),
+    (ops.Mul(arithmetic=FLOAT32), [IMAGE, IMAGE], IMAGE),
+    (ops.ResizeBilinear((9, 13), arithmetic=FLOAT32), [IMAGE], Spec((2, 9, 13, 5), scale=0.1, zero_point=-5)),
 ]
 
 HALF = Spec((2, 7, 6, 5), scale=0.5, zero_point=-5)

@@ -8,12 +8,16 @@ import pytest
 
 from simulator.errors import SpecError
 from simulator.records.accumulator_sweep import OutputError, SweepPoint
+from simulator.records.evaluation import EvaluationRecord, EvaluationRow, UnusableSample
 from simulator.records.explain import explain, explanations
 from simulator.records.layer import EnergyRecord, LayerRecord
 from simulator.records.overflow import FirstEvent, OverflowRecord
 from simulator.records.run import RunRecord, Segmentation, TraceEvent
 
-RECORDS = (LayerRecord, EnergyRecord, OverflowRecord, RunRecord, Segmentation, TraceEvent, SweepPoint, OutputError)
+RECORDS = (
+    *(LayerRecord, EnergyRecord, OverflowRecord, RunRecord, Segmentation, TraceEvent, SweepPoint, OutputError),
+    *(EvaluationRecord, EvaluationRow, UnusableSample),
+)
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import bittrue
+from bittrue.cli import app
 from support.accelerators import device
-from workloads.images import demo_photo, load_image
+from workloads.images import demo_photo, load_image, prepare_image
 from workloads.load import load_network
 from workloads.quantization.float_execute import run_float
 
@@ -58,3 +60,37 @@ def test_a_trained_network_keeps_its_labels_when_quantized(assets):
 def test_segmentation_networks_are_recognised(assets, name, classes):
     found = load_network(assets / f"{name}.tflite").segmentation
     assert (found and len(found.class_names)) == classes
+
+
+def test_metadata_tell_how_a_pixel_becomes_the_input(assets):
+    network = load_network(assets / "deeplabv3.tflite")
+    assert network.image.mean == network.image.std == (127.5, 127.5, 127.5)
+    (value,) = prepare_image(network, demo_photo()).values()
+    np.testing.assert_allclose(value, normalised(network), atol=1e-6)
+
+
+def test_run_calibrates_on_the_image_and_says_so(assets, tmp_path):
+    arguments = ["run", assets / "deeplabv3.tflite", "-a", "edge_32x32", "-i", demo_photo(), "--values-only"]
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    assert "calibrated on 1 image" in done.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", ["deeplabv3", "pretrainedResnet"])
+def test_damaged_metadata_is_no_metadata(assets, tmp_path, name):
+    content = bytearray((assets / f"{name}.tflite").read_bytes())
+    at = content.find(b"M001")
+    if at > 0:
+        content[at + 8 : at + 60] = b"\xff" * 52
+    (tmp_path / "damaged.tflite").write_bytes(content)
+    network = load_network(tmp_path / "damaged.tflite")
+    assert network.image is None or network.image.mean is None
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_float_executor_gives_the_golden(assets, number):
+    network = load_network(assets / "pretrainedResnet.tflite")
+    golden = np.load(assets / "golden" / "pretrainedResnet.tflite.npz")
+    (output,) = run_float(network.graph, {network.graph.inputs[0]: golden[f"in{number}"]}).outputs.values()
+    expected = golden[f"out{number}_0"]
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from simulator.errors import NetworkError
-from simulator.graph import ops
+from simulator.graph import ops, training_ops
 from simulator.graph.builder import GraphBuilder
 from simulator.graph.identity import network_hash
 from simulator.graph.ops import Activation, Padding
 from simulator.numerics.formats import INT8, INT32
+from simulator.numerics.modes import RoundingMode
 from simulator.numerics.quant import QuantParams
+from simulator.numerics.training_scale import ScaleRule
 from workloads.exporters.npz import save_network
 from workloads.load import load_network
 from workloads.network import ImageInput, Network
@@ -65,6 +67,17 @@ def test_round_trip(tmp_path):
             assert getattr(loaded, field.name) == getattr(net, field.name)
     assert save_network(loaded, tmp_path / "again.npz").read_bytes() == path.read_bytes()
     assert set(np.load(path, allow_pickle=False).files) >= {"header"}
+
+
+def test_operators_of_training_come_back(tmp_path):
+    builder = GraphBuilder("step")
+    x, s = builder.input("x", (1, 4, 4, 3), INT32), builder.input("s", (2,), "int64")
+    rule = {"scale": ScaleRule.MAX, "rounding": RoundingMode.STOCHASTIC}
+    q, sq = builder.add_many(training_ops.ScaleQuantize(8, **rule), x, s)
+    pool = training_ops.MaxPoolIndexed((2, 2), (2, 2), Padding(1, 1))
+    graph = builder.build([sq, *builder.add_many(pool, q)])
+    loaded = load_network(save_network(Network(graph), tmp_path / "step.npz"))
+    assert loaded.graph.nodes == graph.nodes
 
 
 def rewritten(tmp_path, change=None, members=None):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.ops import Op
+from workloads.exporters.files import whole_file
 from workloads.network import Network
 
 FORMAT = "bittrue graph"
@@ -23,7 +24,9 @@ HEADER = "header"
 
 
 def save_network(network: Network | Graph, path: str | Path) -> Path:
-    """Write a network to `path` (suffix .npz) and return the path; the same network gives the same bytes.
+    """Write a network to `path` (suffix .npz), whole or not at all, and return the path.
+
+    The same network gives the same bytes.
 
     Raises
     ------
@@ -41,6 +44,7 @@ def save_network(network: Network | Graph, path: str | Path) -> Path:
         "inputs": graph.inputs,
         "outputs": graph.outputs,
         "notes": graph.notes,
+        **({"state": graph.state} if graph.state else {}),
         "tensors": [_tensor(index, tensor) for index, tensor in enumerate(graph.tensors.values())],
         "nodes": [_node(node) for node in graph.nodes],
         "network": {
@@ -53,7 +57,7 @@ def save_network(network: Network | Graph, path: str | Path) -> Path:
     }
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     target = Path(path)
-    with target.open("wb") as file:
+    with whole_file(target) as file:
         members: dict[str, NDArray[Any]] = {HEADER: text, **arrays}
         np.savez(file, **members)  # type: ignore[arg-type]
     return target

@@ -1,4 +1,4 @@
-"""Networks saved by `workloads.exporters.npz`."""
+"""Networks saved by `workloads.exporters.npz`, and tensors of a MAX78000 network (`max78000.py`) by their names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from simulator.errors import BittrueError, NetworkError
-from simulator.graph import ops
+from simulator.graph import ops, training_ops
 from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.ops import Op
 from simulator.graph.shapes import infer_shapes
@@ -24,12 +24,17 @@ from simulator.numerics.formats import IntFormat, parse_format
 from simulator.numerics.quant import QuantParams
 from simulator.records.run import Segmentation
 from workloads.exporters.npz import FORMAT, HEADER, VERSION
+from workloads.importers import max78000
 from workloads.network import ImageInput, Network
 
 _OPS: dict[str, type[Op]] = {
-    name: kind for name, kind in vars(ops).items() if isinstance(kind, type) and issubclass(kind, Op) and kind is not Op
+    name: kind
+    for name, kind in (*vars(ops).items(), *vars(training_ops).items())
+    if isinstance(kind, type) and issubclass(kind, Op) and kind not in (Op, training_ops.TrainingOp)
 }
 _LONGEST_HEADER_BYTES = 64 << 20
+_LARGEST_TENSORS_BYTES = 8 << 20
+"""Of a MAX78000 network, whose weights fit 432 KiB."""
 
 
 class NpzImporter:
@@ -48,6 +53,8 @@ class NpzImporter:
         """
         try:
             with zipfile.ZipFile(path) as archive:
+                if max78000.recognises(name.removesuffix(".npy") for name in archive.namelist()):
+                    return Network(max78000.build_unet(path.stem, _plain_arrays(archive)))
                 header = _header(archive)
                 return _network(archive, header)
         except BittrueError as error:
@@ -58,6 +65,18 @@ class NpzImporter:
             raise NetworkError(f"{path}: not a saved network, or damaged ({error})") from None
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise NetworkError(f"{path}: the saved network is damaged ({type(error).__name__}: {error})") from None
+
+
+def _plain_arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+    """Read every array of a file that is not ours, compressed or not, within a bound on its size."""
+    size = sum(member.file_size for member in archive.infolist())
+    if size > _LARGEST_TENSORS_BYTES:
+        raise NetworkError(f"{size} bytes of arrays where {_LARGEST_TENSORS_BYTES} are the most such a network has")
+    arrays = {}
+    for member in archive.infolist():
+        with archive.open(member) as file:
+            arrays[member.filename.removesuffix(".npy")] = npy.read_array(file, allow_pickle=False)
+    return arrays
 
 
 def _header(archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -98,7 +117,8 @@ def _network(archive: zipfile.ZipFile, header: dict[str, Any]) -> Network:
     nodes = tuple(_node(entry) for entry in header["nodes"])
     by_name = {tensor.name: tensor for tensor in tensors}
     outputs, notes = _texts(header["outputs"]), _texts(header["notes"])
-    graph = Graph(_text(header["name"]), by_name, nodes, _texts(header["inputs"]), outputs, notes)
+    state = tuple((_text(source), _text(target)) for source, target in header.get("state", ()))
+    graph = Graph(_text(header["name"]), by_name, nodes, _texts(header["inputs"]), outputs, notes, state)
     for node in nodes:
         _check_shapes(graph, node)
     extra = header["network"]

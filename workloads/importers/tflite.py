@@ -13,12 +13,15 @@ import numpy as np
 from simulator.errors import NetworkError, Unsupported, UnsupportedOp
 from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.shapes import infer_shapes
+from simulator.numerics.formats import FLOAT32
 from workloads.importers import _tflite_array_ops, _tflite_movement_ops, _tflite_vector_ops
 from workloads.importers._tflite_dilation import merge_dilated
 from workloads.importers._tflite_folding import fold
+from workloads.importers._tflite_metadata import stated_normalization
 from workloads.importers._tflite_node import Converted, Converter, NodeView, Refused
 from workloads.importers._tflite_reader import RawModel, RawNode, guarded, read_model
 from workloads.importers._tflite_tensors import TensorTable
+from workloads.network import ImageInput
 
 CONVERTERS: Mapping[str, Converter] = {
     **_tflite_array_ops.CONVERTERS,
@@ -59,6 +62,11 @@ class TfliteImporter:
         model = read_model(path)
         with guarded(path), _named(path):
             return merge_dilated(_Import(path, model).graph())
+
+    def image_input(self, path: Path, graph: Graph) -> ImageInput | None:
+        """Return how a pixel becomes the file's float input by the file's metadata; None where it does not say."""
+        tensor = graph.input_tensors[0]
+        return stated_normalization(Path(path), tensor.shape[3]) if tensor.format == FLOAT32 else None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""DeepLabv3 with a ResNet-50 backbone, in the three layouts that are in use."""
+"""DeepLabv3 with a ResNet-50 backbone, in the three layouts that are in use, and one small enough to be trained."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from simulator.graph import ops
 from workloads.nets.fcn_resnet import auxiliary_head
 from workloads.nets.layers import (
     IMAGENET,
+    MEAN_ONLY,
     SYMMETRIC,
     NetBuilder,
     Size,
@@ -19,11 +20,11 @@ from workloads.nets.layers import (
     scaled,
 )
 from workloads.nets.preactivation import preactivation_backbone
-from workloads.nets.resnet import resnet50_backbone
+from workloads.nets.resnet import compact_backbone, resnet50_backbone
 from workloads.nets.weights import weight_source
 from workloads.network import Network
 
-_LAYOUTS = ("torchvision", "deeplab", "paper")
+_LAYOUTS = ("torchvision", "deeplab", "paper", "compact")
 
 
 def deeplabv3_resnet50(
@@ -44,7 +45,9 @@ def deeplabv3_resnet50(
         ``"torchvision"``: torchvision's model: output stride 8, rates 12, 24, 36, a 3x3
         convolution before the scores. ``"deeplab"``: Chen et al., "Rethinking atrous convolution" (2017): multi-grid
         1, 2, 4, rates 6, 12, 18 (doubled at output stride 8). ``"paper"``: the integer training paper's: pre-activation
-        ResNet v2 without dilation, output stride 16, rates 6, 12, 18, no ReLU in the head, no bias.
+        ResNet v2 without dilation, output stride 16, rates 6, 12, 18, no ReLU in the head, no bias. ``"compact"``: to
+        be trained on few images: ResNet v1 as first published (stride in the first 1x1 convolution), its last stage
+        left out, rates 6, 12, 18, a head of 96 channels.
     size
         Side of the square image, or (height, width).
     classes
@@ -52,7 +55,7 @@ def deeplabv3_resnet50(
     width
         Multiplies every channel count but that of the classes.
     output_stride
-        Of the backbone; 16 (default) or 8, a choice in layout "deeplab" only.
+        Of the backbone; 16 (default) or 8, a choice in layouts "deeplab" and "compact" only.
     aux
         Layout "torchvision" only: the auxiliary head too, its label map as the output ``aux_labels``. `macs` and
         `parameters` then count it.
@@ -69,7 +72,7 @@ def deeplabv3_resnet50(
     """
     name = "deeplabv3_resnet50"
     check_choice(name, "layout", layout, _LAYOUTS)
-    strides = {"torchvision": (8,), "deeplab": (16, 8), "paper": (16,)}[layout]
+    strides = {"torchvision": (8,), "deeplab": (16, 8), "paper": (16,), "compact": (16, 8)}[layout]
     stride = output_stride or strides[0]
     check_choice(f"{name} layout {layout}", "output_stride", stride, strides)
     check_classes(name, classes)
@@ -80,15 +83,18 @@ def deeplabv3_resnet50(
     if layout == "paper":
         features = preactivation_backbone(net, width)
         scores = _paper_head(net, features, head, classes)
+    elif layout == "compact":
+        features = compact_backbone(net, width, stride)
+        scores = _head(net, features, scaled(name, 96, width), classes, (6, 12, 18), torchvision=False)
     else:
         middle, features = resnet50_backbone(net, width, stride, torchvision=layout == "torchvision")
         rates = (12, 24, 36) if stride == 8 else (6, 12, 18)
         scores = _head(net, features, head, classes, rates, torchvision=layout == "torchvision")
-    half_pixel, align_corners = layout == "torchvision", layout == "deeplab"
+    half_pixel, align_corners = layout in ("torchvision", "compact"), layout == "deeplab"
     net.labels(net.resize(scores, "upsampled", net.size(net.image), align_corners, half_pixel))
     if aux:
         auxiliary_head(net, middle, width, classes)
-    return net.network(SYMMETRIC if layout == "paper" else IMAGENET, classes)
+    return net.network({"paper": SYMMETRIC, "compact": MEAN_ONLY}.get(layout, IMAGENET), classes)
 
 
 def _head(net: NetBuilder, x: str, filters: int, classes: int, rates: Sequence[int], *, torchvision: bool) -> str:

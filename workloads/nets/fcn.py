@@ -34,7 +34,8 @@ def fcn_vgg16(
     layout
         ``"paper"``: the integer training paper's: SAME padding, no biases, trained transposed convolutions to the sizes
         of the skipped scores and the image. ``"caffe"``: the reference by Shelhamer, Long and Darrell: first
-        convolution padded by 100, biases, scores cropped, fixed bilinear transposed convolutions.
+        convolution padded by 100, biases, scores cropped, fixed bilinear transposed convolutions. ``"compact"``: to be
+        trained on few images: as "paper", VGG16 with its biases, fc6 3x3 and fc7 of 512 channels.
     size
         Side of the square image, or (height, width).
     classes
@@ -54,27 +55,27 @@ def fcn_vgg16(
     """
     name = "fcn_vgg16"
     check_choice(name, "variant", variant, tuple(_CAFFE_CROP))
-    check_choice(name, "layout", layout, ("paper", "caffe"))
+    check_choice(name, "layout", layout, ("paper", "caffe", "compact"))
     check_classes(name, classes)
     net = NetBuilder(name, image_size(name, size), weight_source(weights, seed))
-    scores = (_paper if layout == "paper" else _caffe)(net, variant, classes, width)
+    if layout == "caffe":
+        scores = _caffe(net, variant, classes, width)
+    else:
+        scores = _paper(net, variant, classes, width, compact=layout == "compact")
     net.labels(scores)
     return net.network(MEAN_ONLY, classes)
 
 
-def _vgg16(net: NetBuilder, width: float, first_pad: int | None) -> dict[int, str]:
-    """Add the convolutions and pools; return the pooled features of each stage, counted from 1.
-
-    first_pad None = SAME and no biases, else the first convolution's padding, with biases.
-    """
+def _vgg16(net: NetBuilder, width: float, first_pad: int = 1, *, bias: bool) -> dict[int, str]:
+    """Add the convolutions and pools; return the pooled features of each stage, counted from 1."""
     x = net.image
     pools = {}
     for stage, (repeats, channels) in enumerate(_VGG16, 1):
         for index in range(1, repeats + 1):
-            pad = 1 if first_pad is None or (stage, index) != (1, 1) else first_pad
+            pad = first_pad if (stage, index) == (1, 1) else 1
             border = Padding(pad, pad, pad, pad)
             filters = scaled(net.name, channels, width)
-            x = net.relu(net.conv(x, f"conv{stage}_{index}", filters, 3, padding=border, bias=first_pad is not None))
+            x = net.relu(net.conv(x, f"conv{stage}_{index}", filters, 3, padding=border, bias=bias))
         # Caffe rounds the size of a pool up, which for 2x2 windows at stride 2 is what SAME does.
         x = pools[stage] = net.max_pool(x, f"pool{stage}", 2, 2)
     return pools
@@ -87,9 +88,14 @@ def _classifier(net: NetBuilder, x: str, classes: int, width: float, padding: Pa
     return net.conv(x, "score_fr", classes, 1, bias=bias, role="score")
 
 
-def _paper(net: NetBuilder, variant: str, classes: int, width: float) -> str:
-    pools = _vgg16(net, width, None)
-    x = _classifier(net, pools[5], classes, width, None, bias=False)
+def _paper(net: NetBuilder, variant: str, classes: int, width: float, *, compact: bool) -> str:
+    pools = _vgg16(net, width, bias=compact)
+    if compact:
+        filters = scaled(net.name, 512, width)
+        x = net.relu(net.conv(pools[5], "fc6", filters, 3))
+        x = net.conv(net.relu(net.conv(x, "fc7", filters, 1)), "score_fr", classes, 1, role="score")
+    else:
+        x = _classifier(net, pools[5], classes, width, None, bias=False)
     stride = 32
     for stage, name in ((4, "upscore2"), (3, "upscore4")):
         if stride == int(variant[:-1]):
@@ -102,7 +108,7 @@ def _paper(net: NetBuilder, variant: str, classes: int, width: float) -> str:
 
 
 def _caffe(net: NetBuilder, variant: str, classes: int, width: float) -> str:
-    pools = _vgg16(net, width, 100)
+    pools = _vgg16(net, width, 100, bias=True)
     x = _classifier(net, pools[5], classes, width, Padding(), bias=True)
     stride = 32
     for stage, name, offset in ((4, "upscore2", 5), (3, "upscore_pool4", 9)):

@@ -80,10 +80,33 @@ def resnet50_backbone(
     return stages[2], stages[3]
 
 
-def _bottleneck(net: NetBuilder, x: str, name: str, inner: int, outer: int, stride: int, rate: int) -> str:
-    y = net.unit(x, f"{name}.conv1", f"{name}.bn1", inner)
+def compact_backbone(net: NetBuilder, width: float, output_stride: int) -> str:
+    """Add three stages with the stride in the first 1x1 convolution, as first published; return their features.
+
+    The stem has its 64 channels at width 1/2. Output stride 8 turns the third stage's stride into dilation.
+    """
+    border = Padding(3, 3, 3, 3)
+    stem = net.conv(net.image, "backbone.conv1", scaled(net.name, 64, width * 2), 7, stride=2, padding=border)
+    x = net.relu(net.norm(stem, "backbone.bn1"))
+    x = net.max_pool(x, "backbone.maxpool", 3, 2, Padding(1, 1, 1, 1))
+    for stage, blocks in enumerate(_BLOCKS[:3]):
+        dilated = 4 << stage > output_stride
+        for block in range(blocks):
+            stride = 2 if stage and block == 0 and not dilated else 1
+            inner, outer = scaled(net.name, 64 << stage, width), scaled(net.name, 256 << stage, width)
+            name = f"backbone.layer{stage + 1}.{block}"
+            x = _bottleneck(net, x, name, inner, outer, stride, 2 if dilated else 1, stride_first=True)
+    return x
+
+
+def _bottleneck(
+    net: NetBuilder, x: str, name: str, inner: int, outer: int, stride: int, rate: int, *, stride_first: bool = False
+) -> str:
+    first, second = (stride, 1) if stride_first else (1, stride)
+    y = net.conv(x, f"{name}.conv1", inner, 1, stride=first, padding=Padding())
+    y = net.relu(net.norm(y, f"{name}.bn1"))
     border = Padding(rate, rate, rate, rate)
-    y = net.conv(y, f"{name}.conv2", inner, 3, stride=stride, dilation=rate, padding=border)
+    y = net.conv(y, f"{name}.conv2", inner, 3, stride=second, dilation=rate, padding=border)
     y = net.relu(net.norm(y, f"{name}.bn2"))
     y = net.norm(net.conv(y, f"{name}.conv3", outer, 1), f"{name}.bn3", "branch_gamma")
     if name.endswith(".0"):

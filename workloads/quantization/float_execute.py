@@ -121,7 +121,8 @@ def _compute(graph: Graph, node: Node, arrays: list[NDArray[Any] | None]) -> lis
     if isinstance(node.op, ops.Split):
         assert arrays[0] is not None
         return np.split(arrays[0], np.cumsum(node.op.sizes)[:-1], node.op.axis)
-    return [FUNCTIONS[type(node.op)](node.op, arrays, graph.tensors[node.outputs[0]].shape)]
+    output = graph.tensors[node.outputs[0]]
+    return [FUNCTIONS[type(node.op)](node.op, arrays, output.shape).astype(output.format.dtype, copy=False)]
 
 
 def _measure(x: NDArray[Any] | None) -> list[NDArray[np.float32]]:

@@ -103,7 +103,8 @@ def _max_pool(op: ops.MaxPool2D, inputs: Sequence[Any], shape: Shape) -> Array:
 
 def _average_pool(op: ops.AveragePool2D, inputs: Sequence[Any], shape: Shape) -> Array:
     inside = _windows(op, np.ones((1, *inputs[0].shape[1:3], 1), np.float32), 0).sum((-2, -1))
-    return activate(_windows(op, inputs[0], 0).sum((-2, -1)) / inside, op.activation)
+    count = np.float32(op.kernel[0] * op.kernel[1]) if op.count_padding else inside
+    return activate(_windows(op, inputs[0], 0).sum((-2, -1)) / count, op.activation)
 
 
 def _reduction(function: Callable[..., Any]) -> Function:
@@ -147,6 +148,29 @@ def source_positions(op: ops.ResizeBilinear | ops.ResizeNearest, size_in: int, s
     return index * size_in / size
 
 
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "neg": np.negative,
+    "round": np.rint,
+    **{name: getattr(np, name) for name in ("sqrt", "exp", "log", "abs", "floor", "ceil", "square", "sin", "cos")},
+}
+
+
+def _function(op: ops.Unary, inputs: Sequence[Any], shape: Shape) -> Array:
+    return np.asarray(_FUNCTIONS[op.function](inputs[0]))
+
+
+def _depth_to_space(op: ops.DepthToSpace, inputs: Sequence[Any], shape: Shape) -> Array:
+    batch, height, width, channels = inputs[0].shape
+    split = inputs[0].reshape(batch, height, width, op.block, op.block, channels // op.block**2)
+    return np.asarray(split.transpose(0, 1, 3, 2, 4, 5).reshape(shape))
+
+
+def _space_to_depth(op: ops.SpaceToDepth, inputs: Sequence[Any], shape: Shape) -> Array:
+    split = inputs[0].reshape(shape[0], shape[1], op.block, shape[2], op.block, shape[3] // op.block**2)
+    return np.asarray(split.transpose(0, 1, 3, 2, 4, 5).reshape(shape))
+
+
 def _concat(op: ops.Concat, inputs: Sequence[Any], shape: Shape) -> Array:
     return activate(np.concatenate(inputs, op.axis), op.activation)
 
@@ -168,6 +192,8 @@ FUNCTIONS: dict[type[Op], Function] = {
     ops.Add: _binary(np.add),
     ops.Sub: _binary(np.subtract),
     ops.Mul: _binary(np.multiply),
+    ops.Div: _binary(np.divide),
+    ops.Unary: _function,
     ops.Maximum: _binary(np.maximum),
     ops.Minimum: _binary(np.minimum),
     ops.PRelu: _binary(lambda x, alpha: np.where(x >= 0, x, alpha * x)),
@@ -194,6 +220,9 @@ FUNCTIONS: dict[type[Op], Function] = {
     ops.Slice: _slice,
     ops.Tile: lambda op, inputs, shape: np.tile(inputs[0], op.multiples),
     ops.Transpose: lambda op, inputs, shape: np.ascontiguousarray(np.transpose(inputs[0], op.permutation)),
+    ops.Gather: lambda op, inputs, shape: np.take(inputs[0], inputs[1], op.axis).reshape(shape),
+    ops.DepthToSpace: _depth_to_space,
+    ops.SpaceToDepth: _space_to_depth,
     ops.Pack: lambda op, inputs, shape: np.stack(inputs, op.axis),
 }
 """Operators with one output that the float executor knows."""

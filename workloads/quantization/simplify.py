@@ -171,4 +171,4 @@ def _fuse_activations(draft: _Draft) -> None:
 
 
 def _raw(op: ops.Op) -> bool:
-    return isinstance(op, ops.FullyConnected) and op.raw_accumulator
+    return isinstance(op, ops.Conv2D | ops.FullyConnected) and op.raw_accumulator

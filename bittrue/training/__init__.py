@@ -1,0 +1,1 @@
+"""`bittrue train`: a run of integer training in a folder."""

@@ -1,0 +1,61 @@
+"""An integer network as .tflite: TFLite's reference kernels give the integers of our run (`fixed_point_double`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from simulator.errors import Unsupported, UnsupportedOp
+from simulator.graph.graph import Graph
+from simulator.graph.ops import Op
+from workloads.exporters import _tflite_array_ops, _tflite_other_ops
+from workloads.exporters._tflite_context import Context, Refused, Writer, checked
+from workloads.exporters._tflite_file import FileWriter, schema
+
+WRITERS: Mapping[type[Op], Writer] = {**_tflite_array_ops.WRITERS, **_tflite_other_ops.WRITERS}
+"""Operator -> how to write it."""
+
+
+def tflite_bytes(graph: Graph, path: Path) -> bytes:
+    """Return the .tflite file of an integer network.
+
+    Parameters
+    ----------
+    graph
+        With values. Tensors keep their names; padding that TFLite cannot state becomes PAD operators, a transposed
+        convolution with crops of its own is followed by a SLICE, a product that rounds twice
+        is written as a 1 x 1 convolution.
+    path
+        Of the file to be, for messages.
+
+    Raises
+    ------
+    UnsupportedOp
+        Lists every node that cannot be written, with the reason.
+    NetworkError
+        The extra ``bittrue[tflite]`` is missing, or more than 2 GiB.
+
+    """
+    schema()
+    context = Context(graph, FileWriter(), set(graph.tensors))
+    problems = []
+    try:
+        inputs = [context.writer.tensor(checked(tensor)) for tensor in graph.input_tensors]
+    except Refused as reason:
+        raise UnsupportedOp([Unsupported("the network", "INPUT", str(reason))], f"{path}: {graph.name}") from None
+    for node in graph.nodes:
+        writer = WRITERS.get(type(node.op))
+        try:
+            if writer is None:
+                raise Refused("TFLite has no such operator")
+            if getattr(node.op, "arithmetic", "") == "float32":
+                raise Refused(
+                    "it rescales in float32, as ONNX Runtime does; TFLite's kernel has a multiplier and a shift"
+                )
+            writer(context, node)
+        except Refused as reason:
+            problems.append(Unsupported(node.name, node.op.kind, str(reason)))
+    if problems:
+        raise UnsupportedOp(problems, f"{path}: {graph.name}")
+    outputs = [context.writer.tensor(tensor) for tensor in graph.output_tensors]
+    return context.writer.packed(graph.name, inputs, outputs)
