@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import isqrt
 from typing import Any
@@ -20,6 +21,7 @@ from simulator.mapping.commands import Product, command_lists
 from simulator.mapping.convolution_commands import convolution_lists
 from simulator.mapping.convolution_tiles import (
     Convolution,
+    ConvolutionLoop,
     ConvolutionTile,
     Pool,
     convolution_loops,
@@ -144,8 +146,9 @@ def convolution_schedule(name: str, conv: Convolution, accelerator: Accelerator)
     tile = convolution_tile(conv, device.scratchpad_rows, device.accumulator_rows, device.dim)
     if tile is None:
         raise _convolution_does_not_fit(name, conv, accelerator, device)
-    lists = convolution_lists(conv, tile, device)
-    return LayerSchedule(Engine.ARRAY, _convolution_ops(conv, tile, lists), _convolution_mapping(conv, tile), lists)
+    cut = tuple(convolution_loops(conv, tile))
+    lists = convolution_lists(conv, tile, cut, device)
+    return LayerSchedule(Engine.ARRAY, _convolution_ops(conv, cut, lists), _convolution_mapping(conv, tile), lists)
 
 
 def _loop_ops(product: Product, extent: Extent, tile: LoopTile, lists: CommandLists) -> NDArray[Any]:
@@ -164,16 +167,17 @@ def _loop_ops(product: Product, extent: Extent, tile: LoopTile, lists: CommandLi
     return ops
 
 
-def _convolution_ops(conv: Convolution, tile: ConvolutionTile, lists: CommandLists) -> NDArray[Any]:
+def _convolution_ops(conv: Convolution, cut: Sequence[ConvolutionLoop], lists: CommandLists) -> NDArray[Any]:
     """Return one tile operation a loop; `k` is the first tap, `k_length` the taps times input channels."""
     ops = np.zeros(len(lists.loops) - 1, TILE_OP)
-    for op, loop in zip(ops, convolution_loops(conv, tile), strict=True):
-        first, size = loop.first, loop.size
-        op["batch"], op["row"], op["rows"] = first.batches, loop.out_row, loop.out_rows * size.batches
-        op["col"], op["cols"] = loop.out_col, loop.out_cols
-        op["channel"], op["channels"] = first.filters, size.filters
-        op["k"] = (first.kernel_rows * conv.kernel + first.kernel_cols) * conv.channels + first.channels
-        op["k_length"] = size.kernel_rows * size.kernel_cols * size.channels
+    corners, sizes = np.array([loop.first for loop in cut]), np.array([loop.size for loop in cut])
+    first, size = ConvolutionTile(*corners.T), ConvolutionTile(*sizes.T)
+    ops["batch"], ops["channel"], ops["channels"] = first.batches, first.filters, size.filters
+    ops["row"], ops["rows"] = [loop.out_row for loop in cut], [loop.out_rows for loop in cut]
+    ops["rows"] *= size.batches
+    ops["col"], ops["cols"] = [loop.out_col for loop in cut], [loop.out_cols for loop in cut]
+    ops["k"] = (first.kernel_rows * conv.kernel + first.kernel_cols) * conv.channels + first.channels
+    ops["k_length"] = size.kernel_rows * size.kernel_cols * size.channels
     ops["groups"] = 1
     new_weights = np.concatenate([[0], np.cumsum(lists.executes[:, at.NEW_WEIGHTS])])
     begin = lists.loops[:-1, at.SHAPE_COMMAND + at.EXECUTES]

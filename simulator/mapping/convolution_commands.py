@@ -9,6 +9,7 @@ its own, as ReservationStation.scala finds them: a load of several blocks is one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,21 +29,22 @@ from simulator.mapping.convolution_tiles import (
     Convolution,
     ConvolutionLoop,
     ConvolutionTile,
-    convolution_loops,
     keeps,
     shape_of,
 )
 
 
-def convolution_lists(conv: Convolution, tile: ConvolutionTile, device: CommandDevice) -> CommandLists:
+def convolution_lists(
+    conv: Convolution, tile: ConvolutionTile, cut: Sequence[ConvolutionLoop], device: CommandDevice
+) -> CommandLists:
     """Unroll `conv`, cut into loops of `tile`, into commands."""
     patterns = Patterns(device)
     inputs_kept, weights_kept = keeps(conv, tile)
-    known: dict[ConvolutionLoop, LoopShape] = {}
+    known: dict[tuple[object, ...], LoopShape] = {}
     loops: list[PlacedLoop] = []
     output_tiles = stores = 0
     stored = [0, 0]
-    for index, loop in enumerate(convolution_loops(conv, tile)):
+    for index, loop in enumerate(cut):
         key = shape_of(loop)
         if key not in known:
             known[key] = _shape(conv, loop, device, patterns)

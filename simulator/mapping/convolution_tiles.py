@@ -7,8 +7,10 @@ loop has half of the scratchpad and half of accumulator memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import product
+from typing import NamedTuple
 
 from simulator.mapping.command_lists import KEPT_TRIPS
 
@@ -42,22 +44,22 @@ class Convolution:
     """A bias for each output channel. Without one the device writes zeros."""
     pool: Pool | None = None
 
-    @property
+    @cached_property
     def window(self) -> Pool:
         """The pool, or one that does nothing."""
         return self.pool or Pool()
 
-    @property
+    @cached_property
     def pooled_height(self) -> int:
         """Rows stored."""
         return (self.out_height + 2 * self.window.padding - self.window.size) // self.window.stride + 1
 
-    @property
+    @cached_property
     def pooled_width(self) -> int:
         """Columns stored."""
         return (self.out_width + 2 * self.window.padding - self.window.size) // self.window.stride + 1
 
-    @property
+    @cached_property
     def halves_input(self) -> bool:
         """Whether a 1x1 filter of stride 2 loads every other pixel only (`downsample`)."""
         plain = self.kernel == 1 and self.stride == 2 and self.pool is None and self.pad_top == self.pad_left == 0
@@ -70,8 +72,7 @@ class Convolution:
         return min(dim // channels, kernel_cols)
 
 
-@dataclass(frozen=True)
-class ConvolutionTile:
+class ConvolutionTile(NamedTuple):
     """Size of a loop: images, pooled rows and columns, output channels, filter rows and columns, input channels."""
 
     batches: int
@@ -83,8 +84,7 @@ class ConvolutionTile:
     channels: int
 
 
-@dataclass(frozen=True)
-class ConvolutionLoop:
+class ConvolutionLoop(NamedTuple):
     """One loop: where it begins, its size, and what follows from both."""
 
     first: ConvolutionTile
@@ -141,7 +141,7 @@ def convolution_tile(
         Rows of `dim` elements in the whole memories.
 
     """
-    limit = list(astuple(whole(conv)))
+    limit = list(whole(conv))
     sizes = list(limit)
 
     def fits(sizes: list[int]) -> bool:
@@ -175,7 +175,7 @@ def convolution_tile(
 
 def trips(conv: Convolution, tile: ConvolutionTile) -> ConvolutionTile:
     """Loops along each dimension."""
-    return ConvolutionTile(*(-(-n // size) for n, size in zip(astuple(whole(conv)), astuple(tile), strict=True)))
+    return ConvolutionTile(*(-(-n // size) for n, size in zip(whole(conv), tile, strict=True)))
 
 
 def keeps(conv: Convolution, tile: ConvolutionTile) -> tuple[bool, bool]:
@@ -187,55 +187,74 @@ def keeps(conv: Convolution, tile: ConvolutionTile) -> tuple[bool, bool]:
 
 def convolution_loops(conv: Convolution, tile: ConvolutionTile) -> Iterator[ConvolutionLoop]:
     """Loops in their order: images, rows, columns, output channels, and inside the reduction."""
-    steps = astuple(tile)
-    total = astuple(whole(conv))
-    for corner in product(*(range(0, n, step) for n, step in zip(total, steps, strict=True))):
-        size = (min(step, n - at) for at, n, step in zip(corner, total, steps, strict=True))
-        yield _loop(conv, tile, ConvolutionTile(*corner), ConvolutionTile(*size))
+    total = whole(conv)
+    steps = ([(at, min(step, n - at)) for at in range(0, n, step)] for n, step in zip(total, tile, strict=True))
+    for parts in product(*steps):
+        corner, sizes = zip(*parts, strict=True)
+        yield _loop(conv, total, ConvolutionTile(*corner), ConvolutionTile(*sizes))
 
 
-def _span(first: int, count: int, pool: Pool, out: int) -> tuple[int, int]:
-    """First output and number of outputs of `count` pooled ones, those beyond the border left out."""
-    begin = first * pool.stride - pool.padding
-    length = count * pool.stride + pool.size - 1
-    before, after = max(0, -begin), max(0, begin + length - out)
-    return max(0, begin), length - before - after
+class _Side(NamedTuple):
+    """Rows (or columns) of a loop."""
+
+    out: int
+    outs: int
+    first_in: int
+    before: int
+    beyond: int
+    length: int
 
 
-def _padding(first: int, count: int, size: int) -> tuple[int, int]:
-    """Rows (or columns) before and beyond an image of `size`, of `count` from `first`."""
-    before = min(max(0, -first), count)
-    return before, min(max(0, first + count - size), count - before)
+@lru_cache(maxsize=1 << 14)
+def _side(pooled: tuple[int, int], kernel: tuple[int, int], conv: tuple[int, int, int, int, int], pool: Pool) -> _Side:
+    """Follow (first, count) pooled rows and filter rows to the rows of outputs and inputs they need.
+
+    conv: rows of outputs and of inputs, stride, dilation, padding above.
+    """
+    outs_in_all, ins_in_all, stride, dilation, padding = conv
+    begin = pooled[0] * pool.stride - pool.padding
+    count = pooled[1] * pool.stride + pool.size - 1
+    outs = count - max(0, -begin) - max(0, begin + count - outs_in_all)
+    out = max(0, begin)
+    first = out * stride + kernel[0] * dilation - padding
+    length = outs * stride + dilation * (kernel[1] - 1)
+    before = min(max(0, -first), length)
+    beyond = min(max(0, first + length - ins_in_all), length - before)
+    return _Side(out, outs, first + before, before, beyond, length)
 
 
-def _loop(conv: Convolution, tile: ConvolutionTile, first: ConvolutionTile, size: ConvolutionTile) -> ConvolutionLoop:
-    out_row, out_rows = _span(first.rows, size.rows, conv.window, conv.out_height)
-    out_col, out_cols = _span(first.cols, size.cols, conv.window, conv.out_width)
-    in_row = out_row * conv.stride + first.kernel_rows * conv.dilation - conv.pad_top
-    in_col = out_col * conv.stride + first.kernel_cols * conv.dilation - conv.pad_left
-    height = out_rows * conv.stride + conv.dilation * (size.kernel_rows - 1)
-    width = out_cols * conv.stride + conv.dilation * (size.kernel_cols - 1)
-    above, below = _padding(in_row, height, conv.in_height)
-    left, right = _padding(in_col, width, conv.in_width)
-    reduction = ("kernel_rows", "kernel_cols", "channels")
-    totals = whole(conv)
+def _loop(conv: Convolution, total: ConvolutionTile, first: ConvolutionTile, size: ConvolutionTile) -> ConvolutionLoop:
+    rule = conv.stride, conv.dilation
+    rows = _side(
+        (first.rows, size.rows),
+        (first.kernel_rows, size.kernel_rows),
+        (conv.out_height, conv.in_height, *rule, conv.pad_top),
+        conv.window,
+    )
+    cols = _side(
+        (first.cols, size.cols),
+        (first.kernel_cols, size.kernel_cols),
+        (conv.out_width, conv.in_width, *rule, conv.pad_left),
+        conv.window,
+    )
     return ConvolutionLoop(
         first,
         size,
-        out_row,
-        out_rows,
-        out_col,
-        out_cols,
-        in_row + above,
-        in_col + left,
-        (above, below, left, right),
-        (height, width),
-        begins=all(getattr(first, name) == 0 for name in reduction),
-        ends=all(getattr(first, name) + getattr(tile, name) >= getattr(totals, name) for name in reduction),
+        rows.out,
+        rows.outs,
+        cols.out,
+        cols.outs,
+        rows.first_in,
+        cols.first_in,
+        (rows.before, rows.beyond, cols.before, cols.beyond),
+        (rows.length, cols.length),
+        begins=first.kernel_rows == first.kernel_cols == first.channels == 0,
+        ends=first.kernel_rows + size.kernel_rows == total.kernel_rows
+        and first.kernel_cols + size.kernel_cols == total.kernel_cols
+        and first.channels + size.channels == total.channels,
     )
 
 
-def shape_of(loop: ConvolutionLoop) -> ConvolutionLoop:
+def shape_of(loop: ConvolutionLoop) -> tuple[object, ...]:
     """Return what two loops that unroll alike have in common: all but where they lie."""
-    nowhere = ConvolutionTile(0, 0, 0, 0, 0, 0, 0)
-    return replace(loop, first=nowhere, out_row=0, out_col=0, in_row=0, in_col=0)
+    return loop.size, loop.out_rows, loop.out_cols, loop.pad, loop.image, loop.begins, loop.ends

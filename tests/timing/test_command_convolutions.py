@@ -152,7 +152,7 @@ def test_tiles_fit_and_cannot_grow(seed):
             inputs + blocks * kernel_rows * kernel_cols * channels <= 8192 and batches * height * width * blocks <= 512
         )
 
-    sides = [getattr(tile, name) for name in tile.__dataclass_fields__]
+    sides = list(tile)
     assert fits(*sides)
     for index, limit in enumerate(whole):
         longer = [*sides[:index], sides[index] + 1, *sides[index + 1 :]]
