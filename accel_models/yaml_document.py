@@ -49,6 +49,8 @@ class Document:
     """Mappings, lists, text, numbers, truth values, None."""
     lines: Mapping[Location, int]
     """Line, from 1, of the key at each location."""
+    spans: Mapping[Location, tuple[int, int]]
+    """Where in the text the value at each location begins and ends, in characters."""
     problems: tuple[tuple[int, str], ...]
     """(line, text) of what the YAML itself allows but a specification does not: duplicate keys and the like."""
 
@@ -87,7 +89,7 @@ def parse_document(text: str, name: str) -> Document:
         raise SpecError(f"{name}:{line}: a specification is a list of `key: value` lines, not {_describe(root)}")
     builder = _Builder(name)
     data = builder.mapping(root, ())
-    return Document(name, data, builder.lines, tuple(builder.problems))
+    return Document(name, data, builder.lines, builder.spans, tuple(builder.problems))
 
 
 def parse_value(text: str) -> Any:
@@ -138,6 +140,7 @@ class _Builder:
     def __init__(self, name: str) -> None:
         self.name = name
         self.lines: dict[Location, int] = {}
+        self.spans: dict[Location, tuple[int, int]] = {}
         self.problems: list[tuple[int, str]] = []
         self._nodes = 0
 
@@ -160,6 +163,7 @@ class _Builder:
 
     def _value(self, node: Node, location: Location) -> Any:
         self._nodes += 1
+        self.spans[location] = (node.start_mark.index, node.end_mark.index)
         # An alias may stand inside its own anchor, and a few lines of aliases of aliases mean billions of values.
         if self._nodes > _MOST_NODES or len(location) > 20:
             raise SpecError(

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from bittrue.api import PreparedRun, prepare, simulate
     from bittrue.evaluation.evaluate import evaluate
     from bittrue.fitting.fit import fit
+    from bittrue.golden.check import check
     from bittrue.run import Run
     from bittrue.sweeping.run import sweep
+    from bittrue.vectors import export_vectors
     from simulator.accelerator.spec import Accelerator
     from simulator.errors import BittrueError
     from simulator.graph.builder import GraphBuilder
     from simulator.records.evaluation import EvaluationRecord
+    from simulator.records.vectors.files import VectorFormat, read_vectors
     from workloads.datasets.open import open_dataset
     from workloads.load import load_network
     from workloads.network import Network
@@ -35,6 +38,10 @@ _HOME = {
     "load_network": "workloads.load",
     "load_accelerator": "accel_models.load",
     "fit": "bittrue.fitting.fit",
+    "check": "bittrue.golden.check",
+    "export_vectors": "bittrue.vectors",
+    "read_vectors": "simulator.records.vectors.files",
+    "VectorFormat": "simulator.records.vectors.files",
     "sweep": "bittrue.sweeping.run",
     "simulate": "bittrue.api",
     "prepare": "bittrue.api",
@@ -57,13 +64,17 @@ __all__ = [
     "Network",
     "PreparedRun",
     "Run",
+    "VectorFormat",
+    "check",
     "evaluate",
+    "export_vectors",
     "fit",
     "load_accelerator",
     "load_network",
     "networks",
     "open_dataset",
     "prepare",
+    "read_vectors",
     "simulate",
     "sweep",
 ]

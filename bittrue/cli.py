@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bittrue.commands.catalogue import accelerators, networks
+from bittrue.commands.check import check
 from bittrue.commands.compare import compare
 from bittrue.commands.eval import evaluate
 from bittrue.commands.explain import explain
@@ -16,6 +17,7 @@ from bittrue.commands.run import run
 from bittrue.commands.scalesim import scalesim
 from bittrue.commands.sweep import sweep
 from bittrue.commands.train import train
+from bittrue.commands.vectors import vectors
 from bittrue.commands.warmup import warmup
 from bittrue.console import tolerate_unprintable
 
@@ -36,6 +38,8 @@ _COMMANDS = (
     explain,
     report,
     compare,
+    check,
+    vectors,
     sweep,
     fit,
     train,

@@ -1,4 +1,4 @@
-"""What `bittrue run -i` takes: an image, a .npy array or a .npz of arrays."""
+"""What `bittrue run -i` takes: an image, a .npy array, a .npz of arrays, or vectors by their manifest."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from bittrue.quantization import Quantization
 from simulator.errors import InputError
 from simulator.numerics.formats import IntFormat
 from simulator.records.arrays import read_arrays
+from simulator.records.vectors.files import read_vectors
 from workloads.images import prepare_image
 from workloads.network import Network
 
 Arrays = dict[str, NDArray[Any]]
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-_ARRAYS = (".npy", ".npz")
+_ARRAYS = (".npy", ".npz", ".json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,9 @@ def check_input_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"input {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
     if path.suffix.lower() not in (*_IMAGES, *_ARRAYS):
-        raise InputError(f"input {path}: give an image ({', '.join(_IMAGES)}), a .npy or a .npz file")
+        raise InputError(
+            f"input {path}: give an image ({', '.join(_IMAGES)}), a .npy or a .npz file, or vectors' .json"
+        )
 
 
 def prepare_input(network: Network, path: Path, progress: RunProgress, quantization: Quantization) -> ReadyNetwork:
@@ -63,7 +66,9 @@ def prepare_input(network: Network, path: Path, progress: RunProgress, quantizat
 
 
 def read_input_arrays(path: Path) -> Arrays:
-    """Read a .npy (named '') or .npz file; InputError where it holds no plain arrays."""
+    """Read a .npy (named '') or .npz file, or the stimuli of a manifest; InputError where it holds no plain arrays."""
+    if path.suffix.lower() == ".json":
+        return read_vectors(path, roles=("stimulus",))
     try:
         return read_arrays(path)
     except ValueError as error:
@@ -111,3 +116,29 @@ def _quantized(network: Network, name: str, value: NDArray[Any]) -> NDArray[Any]
     stored = np.rint(value / tensor.scale) + tensor.zero_point
     quantized: NDArray[Any] = np.clip(stored, tensor.format.min, tensor.format.max).astype(tensor.format.dtype)
     return quantized
+
+
+def random_inputs(network: Network, seed: int) -> Arrays:
+    """Draw every input uniformly from all integers of its format, the same ones on any machine and NumPy.
+
+    The n-th input takes, element by element, the upper bits of the raw 64-bit output of PCG64 seeded by
+    SeedSequence([seed, n]); both streams are frozen by NumPy's compatibility policy (NEP 19).
+
+    Raises
+    ------
+    InputError
+        An input that does not take integers.
+
+    """
+    found = {}
+    for index, tensor in enumerate(network.graph.input_tensors):
+        format = tensor.format
+        if not isinstance(format, IntFormat):
+            raise InputError(
+                f"{network.name} takes {tensor.name} as {format}; random integers are for integer inputs: give a file"
+            )
+        raw = np.random.PCG64(np.random.SeedSequence([seed, index])).random_raw(tensor.elements)
+        top = np.asarray(raw, np.uint64) >> np.uint64(64 - format.bits)
+        offset = np.uint64(format.min % 2**64)  # modulo 2^64, so that 64-bit formats come out right too
+        found[tensor.name] = (top + offset).view(np.int64).astype(format.dtype).reshape(tensor.shape)
+    return found

@@ -15,6 +15,7 @@ from simulator.records.arrays import read_arrays
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord
 from simulator.records.store import read_run
+from simulator.records.vectors.files import read_vectors
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -89,7 +90,8 @@ def compare_runs(first: Path, second: Path, tolerance: float = 0) -> Comparison:
     Parameters
     ----------
     first, second
-        Run folders; the second may be a .npz of arrays by tensor name.
+        Run folders; the second may be a .npz of arrays by tensor name, or the manifest.json of vectors. Or the
+        manifest.json of vectors, and a folder with what a test bench wrote under the same file names.
     tolerance
         Absolute difference of values that counts as equal.
 
@@ -97,10 +99,15 @@ def compare_runs(first: Path, second: Path, tolerance: float = 0) -> Comparison:
     ------
     RunFolderError
         A folder or file that cannot be read, or two runs that have nothing in common to compare.
+    InputError
+        Vectors that cannot be read.
 
     """
+    if first.suffix == ".json" and not first.is_dir():
+        found = _with_results(first, second, tolerance)
+        return Comparison("expected vectors", len(found), tuple(d for d in found if d is not None), (), {})
     record = read_run(first).record
-    if second.suffix == ".npz" and second.is_file():
+    if second.suffix in (".npz", ".json") and second.is_file():
         found, what = _with_reference(first, second, tolerance)
         return Comparison(what, len(found), tuple(d for d in found if d is not None), (), {})
     other = read_run(second).record
@@ -122,20 +129,42 @@ def _values(first: Path, second: Path, tolerance: float) -> tuple[list[TensorDif
         if all(path.is_file() for path in paths):
             a, b = (_read(path) for path in paths)
             names = list(dict.fromkeys((*a, *b)))
-            return [_tensor(name, a.get(name), b.get(name), tolerance) for name in names], what
+            return [compare_tensor(name, a.get(name), b.get(name), tolerance) for name in names], what
     return [], "nothing"
 
 
 def _with_reference(first: Path, reference: Path, tolerance: float) -> tuple[list[TensorDifference | None], str]:
     """Hold a run to reference arrays: only what the file has is compared."""
-    wanted = _read(reference)
+    wanted = read_reference(reference)
     known: dict[str, NDArray[Any]] = {}
     for file in ("outputs.npz", "tensors.npz"):
         if (first / file).is_file():
             known |= _read(first / file)
     if not known:
         raise RunFolderError(f"{first} holds no values: it was run for timing only")
-    return [_tensor(name, known.get(name), value, tolerance) for name, value in wanted.items()], "reference arrays"
+    found = [compare_tensor(name, known.get(name), value, tolerance) for name, value in wanted.items()]
+    return found, "reference arrays"
+
+
+def _with_results(manifest: Path, results: Path, tolerance: float) -> list[TensorDifference | None]:
+    """Hold what a test bench wrote to the expected tensors of a manifest."""
+    expected = read_vectors(manifest)
+    if not results.is_dir():
+        raise RunFolderError(f"{results}: to {manifest} belongs a folder with files of the same names")
+    written = read_vectors(manifest, folder=results)
+    return [compare_tensor(name, value, written[name], tolerance) for name, value in expected.items()]
+
+
+def read_reference(path: Path) -> Arrays:
+    """Read reference outputs by tensor name: a .npz, or the expected tensors of a manifest.json.
+
+    Raises
+    ------
+    RunFolderError, InputError
+        A file that is missing or damaged.
+
+    """
+    return read_vectors(path) if path.suffix == ".json" else _read(path)
 
 
 def _read(path: Path) -> Arrays:
@@ -145,7 +174,10 @@ def _read(path: Path) -> Arrays:
         raise RunFolderError(f"{path}: damaged ({error})") from None
 
 
-def _tensor(name: str, a: NDArray[Any] | None, b: NDArray[Any] | None, tolerance: float) -> TensorDifference | None:
+def compare_tensor(
+    name: str, a: NDArray[Any] | None, b: NDArray[Any] | None, tolerance: float
+) -> TensorDifference | None:
+    """Return how two tensors differ by more than `tolerance`; None where they do not. Integers are held by value."""
     if a is None or b is None:
         return TensorDifference(name, f"missing in the {'first' if a is None else 'second'}")
     if a.shape != b.shape:

@@ -21,13 +21,13 @@ from reports.figures_style import (
 )
 from simulator.records.evaluation import REGISTERS, EvaluationRecord, EvaluationRow
 
-_HEIGHT_IN = 3.2
+_HEIGHT_IN = 3.6
 _COLOURS = (BLUE, VERMILION, GREEN, OCHRE, PINK)
 _LEAST_WIDTHS = 2
 
 
 def miou_by_width(records: Sequence[EvaluationRecord]) -> Drawing | None:
-    """Draw one line a record, its float score dashed; None where no record has two widths.
+    """Draw one line a record, its float score dashed; None where no record has two widths. Widths are evenly spaced.
 
     Records are named by their network, and by what else tells them apart. Those past the fifth are left out, which the
     caption says.
@@ -36,14 +36,12 @@ def miou_by_width(records: Sequence[EvaluationRecord]) -> Drawing | None:
     if not drawn:
         return None
     figure, axes = new_axes(_HEIGHT_IN)
-    ticks: set[int] = set()
+    widths = sorted({row.accumulator_bits or 0 for record in drawn for row in _swept(record)})
     with styled():
         for record, colour in zip(drawn, _COLOURS, strict=False):
             rows = _swept(record)
-            widths = [row.accumulator_bits or 0 for row in rows]
-            ticks.update(widths)
             axes.plot(
-                widths,
+                [widths.index(row.accumulator_bits or 0) for row in rows],
                 [100 * row.miou for row in rows],
                 "o-",
                 color=colour,
@@ -54,14 +52,15 @@ def miou_by_width(records: Sequence[EvaluationRecord]) -> Drawing | None:
             if record.float_row is not None:
                 _float_line(axes, 100 * record.float_row.miou, colour)
         axes.set(xlabel="bits of accumulator and partial sums", ylabel="mIoU, %")
-        axes.set_xticks(sorted(ticks))
+        axes.set_xticks(range(len(widths)), [str(width) for width in widths])
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
-        legend(axes)
+        legend(axes, columns=1)
     left_out = len([record for record in records if len(_swept(record)) >= _LEAST_WIDTHS]) - len(drawn)
     caption = "; ".join(f"{_label(record, drawn)}: {_place(record)}" for record in drawn) + "."
     caption += f" Not drawn: {left_out} more." if left_out else ""
-    alt = "Mean intersection over union against the width of the registers. " + " ".join(map(_in_words, drawn))
+    words = (_in_words(record, _label(record, drawn)) for record in drawn)
+    alt = f"Mean intersection over union against the width of the registers. {' '.join(words)}"
     return Drawing("miou", figure, alt, {}, caption)
 
 
@@ -88,9 +87,9 @@ def _place(record: EvaluationRecord) -> str:
     return f"{record.dataset} {record.split}, {record.images:,} images, {record.accelerator}"
 
 
-def _in_words(record: EvaluationRecord) -> str:
+def _in_words(record: EvaluationRecord, label: str) -> str:
     points = ", ".join(f"{row.accumulator_bits} bits {100 * row.miou:.1f} %" for row in _swept(record))
-    return f"{record.network}: {points}."
+    return f"{label}: {points}."
 
 
 def _float_line(axes: Axes, value: float, colour: str) -> None:

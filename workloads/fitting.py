@@ -11,7 +11,7 @@ from PIL import Image
 
 from simulator.errors import InputError
 from simulator.numerics.formats import IntFormat
-from workloads.images import image_input
+from workloads.images import image_input, image_shape
 from workloads.network import Network
 
 Fit = Literal["stretch", "pad"]
@@ -113,7 +113,7 @@ def zero_pixel(network: Network) -> tuple[int, ...]:
 
     """
     tensor, how = image_input(network)
-    channels = tensor.shape[3]
+    channels = image_shape(tensor)[2]
     if how.mean is not None:
         mean = np.broadcast_to(np.asarray(how.mean), (channels,))
         return tuple(int(value) for value in np.clip(np.rint(mean), 0, 255))

@@ -111,7 +111,7 @@ def prepare_image(network: Network, image: str | Path | NDArray[Any]) -> dict[st
 
     """
     tensor, how = image_input(network)
-    height, width, channels = _image_shape(tensor)
+    height, width, channels = image_shape(tensor)
     if isinstance(image, str | Path):
         pixels = load_image(image, (height, width), channels)
     else:
@@ -124,8 +124,8 @@ def prepare_image(network: Network, image: str | Path | NDArray[Any]) -> dict[st
     return {tensor.name: np.ascontiguousarray(image.transpose(0, 3, 1, 2)) if channels_first(tensor) else image}
 
 
-def _image_shape(tensor: Tensor) -> tuple[int, int, int]:
-    """(height, width, channels) of an image input."""
+def image_shape(tensor: Tensor) -> tuple[int, int, int]:
+    """Return (height, width, channels) of an image input in either layout."""
     if channels_first(tensor):
         return tensor.shape[2], tensor.shape[3], tensor.shape[1]
     return tensor.shape[1], tensor.shape[2], tensor.shape[3]
@@ -154,7 +154,7 @@ def input_preview(network: Network, inputs: Mapping[str, NDArray[Any]]) -> NDArr
 
 def _pixel_table(network: str, tensor: Tensor, how: ImageInput) -> NDArray[Any]:
     """Input value of every pixel value, [256, channels]: exact and the same on every machine."""
-    channels = _image_shape(tensor)[2]
+    channels = image_shape(tensor)[2]
     pixels = np.repeat(np.arange(256, dtype=np.float64)[:, None], channels, axis=1)
     if how.mean is None or how.std is None:
         if not isinstance(tensor.format, IntFormat) or tensor.format.bits != 8:

@@ -20,8 +20,15 @@ _TENSORS_SHOWN = 5
 
 @refusals
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="A", help="Folder of a saved run.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="Folder of another, or a .npz of reference arrays.")],
+    first: Annotated[Path, typer.Argument(metavar="A", help="Folder of a saved run, or manifest.json of vectors.")],
+    second: Annotated[
+        Path,
+        typer.Argument(
+            metavar="B",
+            help="Folder of another run; a .npz or manifest.json of reference arrays; to vectors, the folder in which "
+            "a test bench wrote files of the same names.",
+        ),
+    ],
     tolerance: Annotated[float, typer.Option("--tolerance", min=0, help="Difference of values that is none.")] = 0,
     cycles: Annotated[
         float, typer.Option("--cycles", metavar="PERCENT", min=0, help="Change of total cycles that is allowed.")

@@ -30,8 +30,8 @@ def run(
         typer.Option(
             "--input",
             "-i",
-            help="An image (resized and quantized as the input asks), or arrays as they are: .npy, .npz. "
-            "Without it, timing only.",
+            help="An image (resized and quantized as the input asks), or arrays as they are: .npy, .npz, the "
+            "manifest.json of vectors. Without it, timing only.",
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")] = None,

@@ -20,7 +20,7 @@ from simulator.reuse import identity
 from workloads.datasets import Dataset
 from workloads.datasets.matching import ClassMatch, match_classes
 from workloads.fitting import Fit, fit_image, place, zero_pixel
-from workloads.images import image_input
+from workloads.images import image_input, image_shape
 from workloads.network import Network
 
 Progress = Callable[[int, int, str], None]
@@ -175,5 +175,5 @@ def _check_twin(network: Network, count: int) -> None:
 
 def network_pixels(network: Network, image: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
     """Return an image as pixels of a network's input, uint8 [height, width, channels]."""
-    _, height, width, _ = image_input(network)[0].shape
+    height, width, _ = image_shape(image_input(network)[0])
     return fit_image(image, place(image.shape[:2], (height, width), fit), zero_pixel(network))

@@ -14,7 +14,7 @@ from simulator.records.evaluation import DEVICE, FLOAT
 from workloads.datasets import Sample
 from workloads.datasets.matching import IGNORED
 from workloads.fitting import labels_on_image, place
-from workloads.images import image_input, prepare_image
+from workloads.images import image_input, image_shape, prepare_image
 from workloads.metrics import Confusion, confusion
 from workloads.network import Network
 
@@ -138,6 +138,6 @@ def predicted_labels(
     """
     labels = output.argmax(axis=3) if output.ndim == 4 and output.shape[3] > 1 else output
     labels = labels.reshape(labels.shape[1:3])
-    _, height, width, _ = image_input(network)[0].shape
+    height, width, _ = image_shape(image_input(network)[0])
     found: NDArray[np.integer[Any]] = labels_on_image(labels, place(image, (height, width), plan.fit))
     return found

@@ -57,9 +57,13 @@ def nearest(word: str, known: list[str]) -> str:
 
 def model_at(model: type[BaseModel], location: tuple[str, ...]) -> type[BaseModel] | None:
     """Return the model that describes the section at `location`; None where that is a single value."""
-    for key in location:
+    keys = iter(location)
+    for key in keys:
         field = model.model_fields.get(key)
-        found = None if field is None else _model_in(field.annotation)
+        annotation = None if field is None else field.annotation
+        found = _model_in(annotation)
+        if found is None and typing.get_origin(annotation) is dict and next(keys, None) is not None:
+            found = _model_in(typing.get_args(annotation)[1])  # sections by names of the user's own
         if found is None:
             return None
         model = found

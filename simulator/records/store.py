@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,8 +77,15 @@ def _overflow_columns(layer: LayerRecord) -> dict[str, Any]:
 
 
 @contextmanager
-def staged_folder(directory: Path) -> Iterator[Path]:
+def staged_folder(directory: Path, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Give a folder to write into; it takes the place of `directory` when the body succeeds, and vanishes if it fails.
+
+    Parameters
+    ----------
+    directory
+        Where the folder shall be.
+    check
+        Raises where `directory` must not be replaced; None = `check_replaceable`, that of run folders.
 
     Raises
     ------
@@ -86,7 +93,7 @@ def staged_folder(directory: Path) -> Iterator[Path]:
         `directory` exists and is no run folder, or its parent cannot be written.
 
     """
-    check_replaceable(directory)
+    (check or check_replaceable)(directory)
     # A link to a run folder stays a link, and "." gets a name and a parent.
     directory = directory.resolve()
     try:

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -46,20 +46,42 @@ def build(top: str, parameters: Parameters, bench: str, defines: Mapping[str, in
 
     """
     sources = [*sorted(rtl.glob("*.sv")), rtl / bench]
+    key = (top, dict(parameters), bench, dict(defines))
+    return _kept(key, sources, ".so", lambda folder: _verilate(top, parameters, defines, sources, folder))
+
+
+def build_bench(bench: Path, parameters: Parameters) -> Path:
+    """Return the program of a test bench in SystemVerilog, whose module is called as its file; kept like `build`."""
+    sources = [*sorted(RTL.glob("*.sv")), bench]
+    command = [
+        *("verilator", "--binary", "-j", "1", "-O3", "--x-assign", "fast", "--x-initial", "fast"),
+        *("--top-module", bench.stem, *arguments(parameters)),
+        *("-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0", "-o", "built"),
+    ]
+    return _kept(
+        (bench.stem, dict(parameters)),
+        sources,
+        "",
+        lambda folder: _run([*command, "--Mdir", str(folder), *map(str, sources)]),
+    )
+
+
+def _kept(key: object, sources: list[Path], suffix: str, make: Callable[[Path], None]) -> Path:
+    """Return what `make` leaves as `built` in a folder, made once for a key, sources and version of Verilator."""
     version = subprocess.run(["verilator", "--version"], capture_output=True, text=True, check=True).stdout
-    digest = hashlib.sha256(repr((top, dict(parameters), bench, dict(defines), version)).encode())
+    digest = hashlib.sha256(repr((key, version)).encode())
     for source in [*sources, Path(__file__)]:
         digest.update(source.read_bytes())
     cache = cache_directory()
-    library = cache / f"{digest.hexdigest()[:24]}.so"
+    kept = cache / f"{digest.hexdigest()[:24]}{suffix}"
     cache.mkdir(parents=True, exist_ok=True)
-    with library.with_suffix(".lock").open("w") as lock:
+    with (cache / f"{kept.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be building the same
-        if not library.exists():
+        if not kept.exists():
             with tempfile.TemporaryDirectory(dir=cache) as folder:
-                _verilate(top, parameters, defines, sources, Path(folder))
-                (Path(folder) / "engine.so").replace(library)
-    return library
+                make(Path(folder))
+                (Path(folder) / "built").replace(kept)
+    return kept
 
 
 def _verilate(top: str, parameters: Parameters, defines: Mapping[str, int], sources: list[Path], folder: Path) -> None:
@@ -71,9 +93,13 @@ def _verilate(top: str, parameters: Parameters, defines: Mapping[str, int], sour
         *("--noassert", "--top-module", top, "--prefix", "Vengine", "--Mdir", str(folder)),
         *arguments(parameters),
         *("-CFLAGS", flags, "-LDFLAGS", "-shared", "-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"),
-        *("-o", "engine.so"),
+        *("-o", "built"),
         *map(str, sources),
     ]
+    _run(command)
+
+
+def _run(command: list[str]) -> None:
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{result.stdout[-4000:]}{result.stderr[-4000:]}")

@@ -64,16 +64,18 @@ def test_padding_keeps_proportions_and_fills_the_rest():
     assert grey[4, 0, 0] == 7
 
 
-def one_input(format, quant=None, image=None):
+def one_input(format, quant=None, image=None, shape=(1, 4, 6, 3)):
     builder = GraphBuilder("net")
-    builder.input("image", (1, 4, 6, 3), format, quant)
-    builder.add(ops.MaxPool2D((2, 2), (2, 2)), "image")
+    builder.input("image", shape, format, quant)
+    builder.add(ops.Reshape((-1,)), "image")
     return Network(builder.build(), image=image or ImageInput())
 
 
 def test_the_pixel_that_stands_for_zero():
     assert zero_pixel(float_segmenter()) == (120, 120, 120)
     assert zero_pixel(one_input(FLOAT32, image=ImageInput((1.4, 2.0, 300.0), (1.0, 1.0, 1.0)))) == (1, 2, 255)
+    first = one_input(UINT8, QuantParams.per_tensor(1 / 128, 9), shape=(1, 1, 4, 6))
+    assert zero_pixel(first) == (9,), "channels first"
     assert zero_pixel(one_input(UINT8, QuantParams.per_tensor(1 / 128, 127))) == (127, 127, 127)
     assert zero_pixel(one_input(INT8, QuantParams.per_tensor(1 / 128, -3))) == (125, 125, 125)
 

@@ -1,0 +1,1 @@
+"""Tensors as files that hardware test benches read and write: .npz, raw binaries, Verilog $readmemh."""

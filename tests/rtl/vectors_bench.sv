@@ -1,0 +1,86 @@
+// Test bench of one job on the weight-stationary engine: reads with $readmemh what `bittrue vectors --format memh` wrote
+// (every tensor in words of ROWS = COLS lanes, first element low), and writes its results under the same name.
+module vectors_bench #(
+    parameter int LANES = 4,
+    parameter int PIXELS = 6,
+    parameter int K_FOLDS = 3,
+    parameter int PARTIAL_SUM_BITS = 16,
+    parameter bit PARTIAL_SUM_SATURATES = 1,
+    parameter int ACCUMULATOR_BITS = 17,
+    parameter bit ACCUMULATOR_SATURATES = 0
+);
+  localparam int ADDRESS_BITS = 8;
+  string vectors, results;
+  logic [LANES*8-1:0] x[PIXELS * K_FOLDS];  // [pixel][k fold]
+  logic [LANES*8-1:0] w[LANES * K_FOLDS];  // [column][k fold], as the network's file has it
+  logic [LANES*32-1:0] bias[1], multiplier[1], exponent[1];
+  logic [LANES*8-1:0] y[PIXELS];
+
+  logic clk = 0, rst = 1, start = 0;
+  logic activation_write = 0, weight_write = 0, channel_write = 0, done;
+  logic [ADDRESS_BITS-1:0] write_address = '0, read_address = '0;
+  logic [LANES-1:0][7:0] activation_data = '0, weight_data = '0, read_outputs;
+  logic [LANES-1:0][36:0] scale_data = '0;
+  always #5 clk = !clk;
+
+  engine_ws #(
+      .ROWS(LANES), .COLS(LANES), .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .ADDRESS_BITS(ADDRESS_BITS)
+  ) engine (
+      .clk, .rst, .activation_write, .weight_write, .bias_write(channel_write), .scale_write(channel_write),
+      .write_address, .activation_data, .weight_data, .bias_data(bias[0]), .scale_data, .start, .continues(1'b0),
+      .pixels(16'(PIXELS)), .k_folds(16'(K_FOLDS)), .n_folds(16'd1), .last_columns('1), .activation_zero_point('0),
+      .weight_zero_point('0), .output_zero_point('0), .output_minimum(-8'sd128), .output_maximum(8'sd127), .running(),
+      .done, .cycles(), .partial_sum_events(), .accumulator_events(), .saturations(), .read_address,
+      .read_accumulators(), .read_outputs, .edge_activations(), .edge_weights(), .edge_sums(), .edge_valid()
+  );
+
+  initial begin
+    if (!$value$plusargs("vectors=%s", vectors) || !$value$plusargs("results=%s", results))
+      $fatal(1, "give +vectors=FOLDER and +results=FOLDER");
+    $readmemh({vectors, "/input.memh"}, x);
+    $readmemh({vectors, "/weights.memh"}, w);
+    $readmemh({vectors, "/bias.memh"}, bias);
+    $readmemh({vectors, "/output_requantizer.multiplier.memh"}, multiplier);
+    $readmemh({vectors, "/output_requantizer.exponent.memh"}, exponent);
+    repeat (2) @(negedge clk);
+    rst = 0;
+    fill();
+    start = 1;
+    @(negedge clk);
+    start = 0;
+    while (!done) @(negedge clk);
+    for (int pixel = 0; pixel < PIXELS; pixel++) begin
+      read_address = ADDRESS_BITS'(pixel);
+      @(negedge clk);
+      y[pixel] = read_outputs;
+    end
+    $writememh({results, "/output.memh"}, y);
+    $finish;
+  end
+
+  task automatic fill();
+    activation_write = 1;
+    for (int fold = 0; fold < K_FOLDS; fold++)
+      for (int pixel = 0; pixel < PIXELS; pixel++) begin
+        write_address = ADDRESS_BITS'(fold * PIXELS + pixel);
+        activation_data = x[pixel*K_FOLDS+fold];
+        @(negedge clk);
+      end
+    activation_write = 0;
+    weight_write = 1;
+    for (int fold = 0; fold < K_FOLDS; fold++)
+      for (int row = 0; row < LANES; row++) begin
+        write_address = ADDRESS_BITS'(fold * LANES + row);
+        for (int column = 0; column < LANES; column++) weight_data[column] = w[column*K_FOLDS+fold][row*8+:8];
+        @(negedge clk);
+      end
+    weight_write = 0;
+    channel_write = 1;
+    write_address = '0;
+    for (int column = 0; column < LANES; column++)
+      scale_data[column] = {6'(32'sd31 - $signed(exponent[0][column*32+:32])), multiplier[0][column*32+:31]};
+    @(negedge clk);
+    channel_write = 0;
+  endtask
+endmodule
