@@ -102,7 +102,7 @@ def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) ->
     key = _lowering_key(accelerator), Device.of(accelerator), accelerator.mapper, driven
     found = kept.mapped.pop(key, None)
     if found is None:
-        schedule = map_layers(layers, accelerator, layer_cycles(accelerator))
+        schedule = map_layers(layers, accelerator, layer_cycles(accelerator), graph.outputs)
         found = Mapped(schedule, layer_counts(schedule, layers, accelerator), schedule.tile_ops)
         while kept.mapped and found.tile_ops + sum(m.tile_ops for m in kept.mapped.values()) > MOST_TILE_OPS:
             del kept.mapped[next(iter(kept.mapped))]

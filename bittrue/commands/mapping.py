@@ -35,7 +35,7 @@ def mapping(
 
     device = load_device(accelerator, changes or [])
     graph = load_named_network(network, net or [], None).ready(for_values=False).graph
-    schedule = map_layers(lower(graph, device), device, layer_cycles(device))
+    schedule = map_layers(lower(graph, device), device, layer_cycles(device), graph.outputs)
     console = stdout()
     mapped = [(name, one) for name, one in zip(schedule.names, schedule.layers, strict=True) if one.mapping]
     chosen = [(name, one) for name, one in mapped if fnmatchcase(name, layer)]

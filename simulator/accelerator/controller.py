@@ -1,8 +1,8 @@
-"""CommandLoops: a controller that unrolls a matrix product into commands, with its queues and pipeline latencies.
+"""CommandLoops: a controller that unrolls products and convolutions into commands, its queues and pipeline latencies.
 
-The device it describes is Gemmini's loop unroller, load, execute and store controllers (github.com/ucb-bar/gemmini,
-LoopMatmul.scala, ReservationStation.scala, ExecuteController.scala, DMA.scala). What each field does in a cycle is
-said in `simulator.kernels.command_loops`.
+The device it describes is Gemmini's loop unrollers, load, execute and store controllers (github.com/ucb-bar/gemmini,
+LoopMatmul.scala, LoopConv.scala, ReservationStation.scala, ExecuteController.scala, DMA.scala). What each field does in
+a cycle is said in `simulator.kernels.command_loops`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,19 @@ class CommandLoops(Spec):
     setup_commands: int = Field(default=5, ge=0)
     """Commands ahead of the first loop. Only counted; their time is in start_cycles."""
     commands_per_loop: int = Field(default=6, ge=1)
-    """Commands that set a loop up and start it."""
+    """Commands that set a loop of a product up and start it."""
+    convolution_setup_commands: int = Field(default=2, ge=0)
+    """As setup_commands, ahead of a convolution."""
+    commands_per_convolution_loop: int = Field(default=7, ge=1)
+    """As commands_per_loop, of a convolution."""
     start_cycles: int = Field(ge=0)
-    """First command offered to first loop configured."""
+    """First command offered to first loop of a product configured."""
     configure_cycles: int = Field(ge=1)
-    """Cycles to configure one more loop."""
+    """Cycles to configure one more loop of a product."""
+    unroll_cycles: int = Field(default=2, ge=0)
+    """Pipeline from a sequencer of a convolution to the queues; it is through with a loop when that is empty."""
+    zero_cycles: int = Field(default=3, ge=1)
+    """Last row of zeros taken up to its command's completion."""
     issue_cycles: int = Field(ge=1)
     """Load command issued to its first request."""
     read_cycles: int = Field(ge=1)
@@ -62,3 +70,9 @@ class CommandLoops(Spec):
     """Last beat of a store command to its completion."""
     end_cycles: int = Field(ge=0)
     """Everything complete to the device reporting idle."""
+
+    def loop_cycles(self, convolution: bool) -> tuple[int, int]:
+        """Cycles to the first loop, and for one more; the commands ahead of a loop come one a cycle."""
+        more = self.commands_per_convolution_loop - self.commands_per_loop if convolution else 0
+        ahead = self.convolution_setup_commands - self.setup_commands if convolution else 0
+        return max(0, self.start_cycles + ahead + more), max(1, self.configure_cycles + more)

@@ -1,7 +1,7 @@
-"""The command machine: one matrix product on a device that unrolls loops into commands, cycle by cycle.
+"""The command machine: one layer on a device that unrolls loops into commands, cycle by cycle.
 
 A cycle: configure a loop, start sequencers, issue a command, send a read, feed the array, send a write. Which of these
-happen is said in `command_issue` and `command_engines`; the slow twin in tests/support says it once more.
+happen is said in the other `command_` modules; the slow twin in tests/support says it once more.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
-from simulator.kernels.command_engines import execute, load, retire_pairs, store, written_bank
-from simulator.kernels.command_issue import configure, issue, retire_loops, start_sequencers
+from simulator.kernels.command_array import execute, retire_pairs, written_bank
+from simulator.kernels.command_issue import issue_of_product
+from simulator.kernels.command_issue_convolution import issue_of_convolution
+from simulator.kernels.command_memory import load, store
+from simulator.kernels.command_sequencers import configure, retire_loops, start_sequencers
 from simulator.kernels.command_state import Table, new_state
 
 # Columns of `intervals`, [loops, 6]: first and last cycle of a loop's loads, executes and stores.
@@ -38,17 +41,18 @@ def _extend(intervals: Table, loop: int, column: int, cycle: int) -> None:
 def run_commands(
     loops: Table,
     commands: Table,
+    executes: Table,
     pattern_start: Table,
     requests: Table,
     constants: Table,
     results: Table,
     intervals: Table,
 ) -> None:
-    """Run a product from the first command offered until the device is idle.
+    """Run a layer from the first command offered until the device is idle.
 
     Parameters
     ----------
-    loops, commands, pattern_start, requests, constants
+    loops, commands, executes, pattern_start, requests, constants
         int64, as `command_layout` lays them out.
     results
         int64 [RESULTS], written: total cycles; cycles in which the array takes a row; the cycle after the last of
@@ -57,23 +61,42 @@ def run_commands(
         int64 [loops, 6] of -1, written: begin and end of each loop's loads, executes and stores; -1 = none.
 
     """
-    state = new_state(loops, commands, constants)
+    state = new_state(loops, constants)
     # The functions of a cycle take arrays: Numba counts references for every field that is read off a tuple.
     scalars, sequencers, loop_times = state.scalars, state.sequencers, state.loop_times
-    loads, load_of = state.loads, state.load_of
-    pairs, pair_done, stores, reads, windows = state.pairs, state.pair_done, state.stores, state.reads, state.windows
+    loads, done, entries, trackers = state.loads, state.done, state.entries, state.trackers
+    pair_done, store_loops, stored = state.pair_done, state.store_loops, state.stored
+    reads, windows = state.reads, state.windows
     writes, result_reads, adding = state.writes, state.result_reads, state.adding
-    loop = 0
     cycle = 0
     while True:
         configure(cycle, loops, constants, scalars, loop_times)
         start_sequencers(cycle, loops, sequencers, loop_times)
-        issue(cycle, loops, commands, constants, scalars, sequencers, loads, load_of, pairs, stores)
+        if constants[at.UNROLLER] == at.PRODUCTS:
+            issue_of_product(
+                cycle, loops, commands, constants, scalars, sequencers, loop_times, loads, entries, store_loops
+            )
+        else:
+            issue_of_convolution(cycle, loops, constants, scalars, sequencers, loop_times, loads, entries, store_loops)
         retire_loops(cycle, loops, scalars, sequencers, loop_times)
-        load(cycle, loops, commands, pattern_start, requests, constants, scalars, loads, reads, windows)
-        while scalars[of.PAIR_NOW] == loops[loop + 1, at.FIRST_BLOCK] and loop + 2 < len(loops):
-            loop += 1
-        if execute(cycle, written_bank(cycle, scalars, windows), constants, scalars, loads, pairs, pair_done, adding):
+        load(
+            cycle,
+            loops,
+            commands,
+            pattern_start,
+            requests,
+            constants,
+            scalars,
+            loads,
+            done,
+            entries,
+            trackers,
+            reads,
+            windows,
+        )
+        written = written_bank(cycle, scalars, windows)
+        loop = scalars[of.EXECUTE_LOOP]
+        if execute(cycle, written, loops, constants, scalars, done, executes, pair_done, adding):
             results[at.COMPUTE_CYCLES] += 1
             results[at.LAST_COMPUTE] = cycle + 1
             _extend(intervals, loop, EXECUTE_BEGIN, cycle)
@@ -86,8 +109,9 @@ def run_commands(
             requests,
             constants,
             scalars,
+            stored,
             pair_done,
-            stores,
+            store_loops,
             writes,
             result_reads,
             adding,
@@ -97,7 +121,7 @@ def run_commands(
             _extend(intervals, loads[scalars[of.LOADS_RETIRED], of.OF_LOOP], LOAD_BEGIN, cycle)
         if scalars[of.STORE_STARTED] == 1 or scalars[of.STORE_NOW] > scalars[of.STORES_RETIRED]:
             results[at.STORE_CYCLES] += 1
-            _extend(intervals, stores[scalars[of.STORES_RETIRED], of.STORE_LOOP], STORE_BEGIN, cycle)
+            _extend(intervals, store_loops[scalars[of.STORES_RETIRED]], STORE_BEGIN, cycle)
         if _finished(cycle, loops, scalars):
             break
         cycle += 1

@@ -18,18 +18,12 @@ NEVER = 1 << 60
 LOOP, PHASE, POSITION, READY = range(4)
 IDLE, ACTIVE, EMPTY = range(3)
 
-# Columns of `loop_times`.
-CONFIGURED, ISSUED = range(2)
+# Columns of `loop_times`: configured, all commands issued; last load issued, last execute issued.
+CONFIGURED, ISSUED, LOADED, EXECUTED = range(4)
 
-# Columns of `loads`, in the order of issue: command, loop, cycle of issue, completion.
-COMMAND, OF_LOOP, ISSUED_AT, DONE = range(4)
-
-# Columns of `pairs`, a ring: rows, whether its weights are new, banks, half of the accumulators that it adds to (from
-# 1; 0 = it overwrites), positions in `loads` that it waits for (-1 = none).
-PAIR_ROWS, NEW_WEIGHTS, INPUT_BANK, WEIGHT_BANK, ADDS_TO, INPUT_LOAD, WEIGHT_LOAD, BIAS_LOAD = range(8)
-
-# Columns of `stores`, in the order of the commands: loop, the pair it waits for, completion.
-STORE_LOOP, STORE_PAIR, STORE_DONE = range(3)
+# Columns of `loads`, in the order of issue: command (counted over all loops), its row in
+# `commands`, loop, sequencer, cycle of issue, entry of the queue.
+COMMAND, ROW, OF_LOOP, OF_SEQUENCER, ISSUED_AT, ENTRY = range(6)
 
 # Scalars.
 (
@@ -43,6 +37,11 @@ STORE_LOOP, STORE_PAIR, STORE_DONE = range(3)
     LOAD_STARTED,
     LOAD_ROW,
     LOAD_REQUEST,
+    LOAD_REQUEST_END,
+    LOAD_TRACKER,
+    LOAD_FREE,
+    ALL_LOADED,
+    BIAS_WRITER_FREE,
     PAIRS_ISSUED,
     PRELOAD_SENT,
     PAIR_NOW,
@@ -58,6 +57,8 @@ STORE_LOOP, STORE_PAIR, STORE_DONE = range(3)
     STORE_STARTED,
     STORE_ROW,
     STORE_REQUEST,
+    STORE_FIRST_REQUEST,
+    STORE_REQUEST_END,
     ROW_BLOCKS_READ,
     RESULTS_READ,
     WRITER_FREE,
@@ -71,8 +72,14 @@ STORE_LOOP, STORE_PAIR, STORE_DONE = range(3)
     WRITES_SENT,
     WRITES_BACK,
     LAST_STORE,
-) = range(38)
-SCALARS = 38
+    LAST_DONE,
+    EXECUTE_LOOP,
+    STEP_INPUT_ROWS,
+    STEP_INPUT_BANK,
+    STEP_WEIGHT_BANK,
+    STEP_ADDS_TO,
+) = range(51)
+SCALARS = 51
 
 # Values of the scalar STEP: what the array is fed with.
 NOTHING, PRELOAD, COMPUTE, BOTH = range(4)
@@ -88,11 +95,17 @@ class State(NamedTuple):
     sequencers: Table
     loop_times: Table
     loads: Table
-    load_of: Table
-    """[commands]: position in `loads`."""
-    pairs: Table
+    done: Table
+    """[loads]: completion of a load command and of all before it, in the order of `commands`."""
+    entries: Table
+    """[LOAD_ENTRIES]: cycle in which each entry for loads is free again."""
+    trackers: Table
+    """[LOADS_IN_FLIGHT]: cycle in which each tracker of a load under way is free again."""
     pair_done: Table
-    stores: Table
+    store_loops: Table
+    """[stores]: loop of each store issued."""
+    stored: Table
+    """[stores]: completion."""
     reads: Table
     """Ring: cycle in which each read in flight is back."""
     windows: Table
@@ -106,7 +119,7 @@ class State(NamedTuple):
 
 
 @kernel()
-def new_state(loops: Table, commands: Table, constants: Table) -> State:
+def new_state(loops: Table, constants: Table) -> State:
     """Return the machine before its first cycle."""
     last = len(loops) - 1
     pairs = loops[last, at.FIRST_BLOCK]
@@ -119,12 +132,14 @@ def new_state(loops: Table, commands: Table, constants: Table) -> State:
     return State(
         scalars,
         np.zeros((at.SEQUENCERS, 4), np.int64),
-        np.full((last, 2), NEVER, np.int64),
-        np.full((loads, 4), NEVER, np.int64),
-        np.full(len(commands), -1, np.int64),
-        np.zeros((constants[at.EXECUTE_ENTRIES], 8), np.int64),
+        np.full((last, 4), NEVER, np.int64),
+        np.full((loads, 6), NEVER, np.int64),
+        np.full(loops[last, at.FIRST_COMMAND + at.STORES], NEVER, np.int64),
+        np.full(constants[at.LOAD_ENTRIES], -1, np.int64),
+        np.full(constants[at.LOADS_IN_FLIGHT], -1, np.int64),
         np.full(pairs, NEVER, np.int64),
-        np.full((stores, 3), NEVER, np.int64),
+        np.zeros(stores, np.int64),
+        np.full(stores, NEVER, np.int64),
         np.zeros(ring, np.int64),
         np.zeros((ring + 16, 3), np.int64),
         np.zeros(ring, np.int64),

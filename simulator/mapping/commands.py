@@ -1,4 +1,4 @@
-"""The commands of a matrix product on a command-driven device: loops, load and store commands, memory requests.
+"""The commands of a matrix product on a command-driven device: loops, load and store commands, executes.
 
 Each loop is unrolled by five sequencers, as in Gemmini's LoopMatmul.scala: activations (K outside, M inside), weights
 (K outside, N inside; all rows of a block, beyond K too), biases, executes, stores. A load moves up to a burst of blocks
@@ -8,21 +8,23 @@ tiled_matmul_outer).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.kernels import command_layout as at
+from simulator.mapping.command_lists import (
+    KEPT_TRIPS,
+    CommandDevice,
+    CommandLists,
+    LoopShape,
+    Patterns,
+    PlacedLoop,
+    Table,
+    commands_table,
+    join,
+)
 from simulator.mapping.command_tiles import Extent, LoopBlocks, LoopTile, loop_blocks
-from simulator.mapping.memory_requests import row_requests
-
-Table = NDArray[np.int64]
-
-_KEPT_TRIPS = 2
-"""Operands whose loops are at most this many stay in the two halves of the scratchpad."""
 
 
 @dataclass(frozen=True)
@@ -35,47 +37,7 @@ class Product:
     out_bytes: int
     """Of one output: 1, or 4 for accumulators."""
     bias: str = "none"
-    """none, vector (one row, read again for every row of outputs) or matrix."""
-
-
-@dataclass(frozen=True)
-class CommandDevice:
-    """Sizes that decide commands."""
-
-    dim: int
-    beat_bytes: int
-    burst_bytes: int
-    scratchpad_rows: int
-    accumulator_rows: int
-
-    @property
-    def load_blocks(self) -> int:
-        """Blocks of int8 side by side in one command."""
-        return max(1, self.burst_bytes // self.dim)
-
-    @property
-    def accumulator_blocks(self) -> int:
-        """Blocks of accumulators side by side in one load."""
-        return max(1, self.burst_bytes // (4 * self.dim))
-
-
-@dataclass(frozen=True, eq=False)
-class CommandLists:
-    """Loops, commands and requests of one layer, in the layout of `simulator.kernels.command_layout`."""
-
-    loops: Table
-    """[loops + 1, LOOP_COLUMNS]; the last row only ends the one before."""
-    commands: Table
-    """[commands, COMMAND_COLUMNS]: section by section, loop by loop."""
-    pattern_start: Table
-    """[patterns + 1]: first request of a row, by its size and its offset in a burst."""
-    requests: Table
-    """[requests, REQUEST_COLUMNS]."""
-    beats: Table
-    """[loops, SEQUENCERS]: beats that each loop moves; 0 for executes."""
-    blocks: tuple[LoopBlocks, ...]
-    """What each loop covers."""
-    device: CommandDevice
+    """none, vector (one row, read once for a block of rows of outputs) or matrix."""
 
 
 @dataclass(frozen=True)
@@ -86,141 +48,149 @@ class _Matrix:
     columns: int
     element_bytes: int
     stride_bytes: int
+    """0: one row, read once and repeated on chip (LoadController.scala, `actual_rows_read`)."""
     row_bytes: int
     """Of a row of the memory on chip."""
     whole_blocks: bool = False
     """Rows past the end of a block are moved too."""
 
 
-class _Patterns:
-    """Rows of bytes by size: every offset in a burst, with its requests."""
-
-    def __init__(self, device: CommandDevice) -> None:
-        self._device = device
-        self._index: dict[tuple[int, int], int] = {}
-
-    def of(self, size_bytes: int, row_bytes: int) -> int:
-        """Return the first pattern of this size; the offset in a burst is to be added."""
-        return self._index.setdefault((size_bytes, row_bytes), len(self._index)) * self._device.burst_bytes
-
-    def tables(self) -> tuple[Table, Table, Table]:
-        """Return first requests [patterns + 1], requests, and beats [patterns]."""
-        burst = self._device.burst_bytes
-        rows = [
-            row_requests(offset, size, row_bytes, self._device.beat_bytes, burst)
-            for size, row_bytes in self._index
-            for offset in range(burst)
-        ]
-        start = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
-        flat = [(r.beats, r.period, r.first_write, r.last_write) for row in rows for r in row]
-        beats = np.array([sum(r.beats for r in row) for row in rows], np.int64)
-        return start, np.array(flat, np.int64).reshape(-1, at.REQUEST_COLUMNS), beats
-
-
 def command_lists(product: Product, tile: LoopTile, device: CommandDevice) -> CommandLists:
     """Unroll `product`, cut into loops of `tile`, into commands."""
     extent = Extent.of(product.m, product.n, product.k, device.dim)
     trips = extent.trips(tile)
-    blocks = tuple(loop_blocks(extent, tile))
-    patterns = _Patterns(device)
-    loops = np.zeros((len(blocks) + 1, at.LOOP_COLUMNS), np.int64)
-    sections: list[list[Table]] = [[] for _ in range(at.SEQUENCERS)]
-    for index, block in enumerate(blocks):
-        loops[index, : at.FIRST_COMMAND] = _loop_row(index, block, tile, trips, product, device.dim)
-        for section, moved in zip(sections, _moves(block, trips, extent, product, device, patterns), strict=True):
-            section.append(moved)
-    loops[1:, at.FIRST_BLOCK] = np.cumsum([b.i * b.j * b.k for b in blocks])
-    commands = _join(sections, loops)
-    start, requests, pattern_beats = patterns.tables()
-    beats = _beats(sections, pattern_beats, device)
-    return CommandLists(loops, commands, start, requests, beats, blocks, device)
+    patterns = Patterns(device)
+    known: dict[_Part, LoopShape] = {}
+    loops = []
+    for index, block in enumerate(loop_blocks(extent, tile)):
+        part = _Part.of(product, block, extent, device.dim)
+        if part not in known:
+            known[part] = _Unroller(product, part, device, patterns).shape()
+        loops.append(_placed(index, block, tile, trips, product, device, known[part]))
+    return join(loops, patterns, device, at.PRODUCTS)
 
 
-def _loop_row(
-    index: int, block: LoopBlocks, tile: LoopTile, trips: LoopTile, product: Product, dim: int
-) -> tuple[int, ...]:
-    last_rows = min(dim, product.m - (block.i0 + block.i - 1) * dim)
-    i, j, k = block.i0 // tile.i, block.j0 // tile.j, block.k0 // tile.k
-    inputs_kept, weights_kept = trips.i * trips.k <= _KEPT_TRIPS, trips.j * trips.k <= _KEPT_TRIPS
-    activation_half = (i * trips.k + k if inputs_kept else index) % 2
-    weight_half = (j * trips.k + k if weights_kept else index) % 2
-    return (block.i, block.j, block.k, last_rows, activation_half, weight_half, 0)
-
-
-def _moves(
-    block: LoopBlocks, trips: LoopTile, extent: Extent, product: Product, device: CommandDevice, patterns: _Patterns
-) -> list[Table]:
-    """Return commands of one loop, one table a sequencer."""
-    m, n, k, dim, out = product.m, product.n, product.k, device.dim, product.out_bytes
-    none = np.zeros((0, at.COMMAND_COLUMNS), np.int64)
-    found = [none] * at.SEQUENCERS
-    if block.j0 == 0 or trips.i * trips.k > _KEPT_TRIPS:
-        x = _Matrix(m, k, 1, k, dim)
-        rows, columns = (block.i0, block.i), (block.k0, block.k)
-        found[at.ACTIVATIONS] = _section(x, rows, columns, device.load_blocks, True, device, patterns)
-    if block.i0 == 0 or trips.j * trips.k > _KEPT_TRIPS:
-        w = _Matrix(k, n, 1, n, dim, whole_blocks=True)
-        rows, columns = (block.k0, block.k), (block.j0, block.j)
-        found[at.WEIGHTS] = _section(w, rows, columns, device.load_blocks, False, device, patterns)
-    rows, columns = (block.i0, block.i), (block.j0, block.j)
-    if product.bias != "none" and block.k0 == 0:
-        bias = _Matrix(m, n, 4, 4 * n if product.bias == "matrix" else 0, 4 * dim)
-        found[at.BIASES] = _section(bias, rows, columns, device.accumulator_blocks, True, device, patterns)
-    if block.k0 + block.k == extent.k:
-        step = device.load_blocks if out == 1 else 1
-        found[at.STORES] = _section(_Matrix(m, n, out, out * n, dim), rows, columns, step, True, device, patterns)
-    return found
-
-
-def _section(
-    matrix: _Matrix,
-    row_blocks: tuple[int, int],
-    column_blocks: tuple[int, int],
-    step: int,
-    columns_outside: bool,
+def _placed(
+    index: int,
+    block: LoopBlocks,
+    tile: LoopTile,
+    trips: LoopTile,
+    product: Product,
     device: CommandDevice,
-    patterns: _Patterns,
-) -> Table:
-    """Return commands for (first, count) blocks of rows and columns, `step` blocks side by side in each."""
-    dim = device.dim
-    r = np.arange(row_blocks[1])
-    c = np.arange(0, column_blocks[1], step)
-    row, column = (part.ravel() for part in np.meshgrid(r, c, indexing="xy" if columns_outside else "ij"))
-    blocks = np.minimum(step, column_blocks[1] - column)
-    first_row, first_column = (row_blocks[0] + row) * dim, (column_blocks[0] + column) * dim
-    rows = np.full_like(row, dim) if matrix.whole_blocks else np.minimum(dim, matrix.rows - first_row)
-    sizes = (np.minimum(first_column + blocks * dim, matrix.columns) - first_column) * matrix.element_bytes
-    address = first_row * matrix.stride_bytes + first_column * matrix.element_bytes
-    pattern = np.zeros_like(row)
-    for size in np.unique(sizes).tolist():
-        pattern[sizes == size] = patterns.of(size, matrix.row_bytes)
-    stride = np.full_like(row, matrix.stride_bytes % device.burst_bytes)
-    return np.stack([row, column, blocks, rows, address % device.burst_bytes, stride, pattern], axis=1)
+    shape: LoopShape,
+) -> PlacedLoop:
+    """Return a loop, and where its operands lie in DRAM and on chip; kept ones are loaded once."""
+    m, n, k = (first * device.dim for first in (block.i0, block.j0, block.k0))
+    row = m if product.bias == "matrix" else 0
+    addresses = (
+        m * product.k + k,
+        k * product.n + n,
+        4 * (row * product.n + n),
+        0,
+        product.out_bytes * (m * product.n + n),
+    )
+    inputs_kept, weights_kept = trips.i * trips.k <= KEPT_TRIPS, trips.j * trips.k <= KEPT_TRIPS
+    i, j, step = block.i0 // tile.i, block.j0 // tile.j, block.k0 // tile.k
+    halves = (
+        (i * trips.k + step if inputs_kept else index) % 2,
+        (j * trips.k + step if weights_kept else index) % 2,
+    )
+    loads = (block.j0 == 0 or not inputs_kept, block.i0 == 0 or not weights_kept, True, True, True)
+    first = (block.i, block.j, block.k, index % 2, 0)
+    return PlacedLoop(shape, first, addresses, (halves[0] * device.half_rows, halves[1] * device.half_rows), loads)
 
 
-def _join(sections: Sequence[Sequence[Table]], loops: Table) -> Table:
-    """Lay all commands in one array, and note in `loops` where each loop's begin."""
-    offset = 0
-    flat: list[Table] = []
-    for sequencer, section in enumerate(sections):
-        ends = np.cumsum([len(table) for table in section])
-        loops[0, at.FIRST_COMMAND + sequencer] = offset
-        loops[1:, at.FIRST_COMMAND + sequencer] = offset + ends
-        offset += int(ends[-1])
-        flat.extend(section)
-    return np.concatenate(flat)
+@dataclass(frozen=True)
+class _Part:
+    """What loops that unroll alike have in common: sizes in elements, and whether they begin or end a sum."""
+
+    m: int
+    n: int
+    k: int
+    begins: bool
+    ends: bool
+
+    @classmethod
+    def of(cls, product: Product, block: LoopBlocks, extent: Extent, dim: int) -> _Part:
+        return cls(
+            min(block.i * dim, product.m - block.i0 * dim),
+            min(block.j * dim, product.n - block.j0 * dim),
+            min(block.k * dim, product.k - block.k0 * dim),
+            block.k0 == 0,
+            block.k0 + block.k == extent.k,
+        )
 
 
-def _beats(sections: Sequence[Sequence[Table]], pattern_beats: Table, device: CommandDevice) -> Table:
-    """Beats that each loop moves, [loops, SEQUENCERS]."""
-    beats = np.zeros((len(sections[0]), at.SEQUENCERS), np.int64)
-    step = np.arange(device.dim)
-    for sequencer, section in enumerate(sections):
-        moved = np.concatenate(section)
-        offsets = (moved[:, at.ADDRESS, None] + moved[:, at.STRIDE, None] * step) % device.burst_bytes
-        each = pattern_beats[moved[:, at.PATTERN, None] + offsets] if len(moved) else offsets
-        total = np.where(step < moved[:, at.ROWS, None], each, 0).sum(axis=1)
-        ends = np.cumsum([0, *(len(table) for table in section)])
-        sums = np.concatenate([[0], np.cumsum(total)])
-        beats[:, sequencer] = [sums[end] - sums[begin] for begin, end in pairwise(ends.tolist())]
-    return beats
+@dataclass(frozen=True)
+class _Unroller:
+    """Unrolls a part of a product that lies at the origin of its operands."""
+
+    product: Product
+    part: _Part
+    device: CommandDevice
+    patterns: Patterns
+
+    @property
+    def _blocks(self) -> tuple[int, int, int]:
+        dim = self.device.dim
+        return -(-self.part.m // dim), -(-self.part.n // dim), -(-self.part.k // dim)
+
+    def shape(self) -> LoopShape:
+        """Return commands, a table a sequencer, and executes."""
+        p, part, dim, device = self.product, self.part, self.device.dim, self.device
+        x = self._section(_Matrix(part.m, part.k, 1, p.k, dim), device.load_blocks, True)
+        w = self._section(_Matrix(part.k, part.n, 1, p.n, dim, whole_blocks=True), device.load_blocks, False)
+        bias = y = commands_table(0)
+        if p.bias != "none" and part.begins:
+            stride = 4 * p.n if p.bias == "matrix" else 0
+            bias = self._section(_Matrix(part.m, part.n, 4, stride, 4 * dim), device.accumulator_blocks, True)
+        if part.ends:
+            step = device.load_blocks if p.out_bytes == 1 else 1
+            y = self._section(_Matrix(part.m, part.n, p.out_bytes, p.out_bytes * p.n, dim), step, True)
+        i, j, k = self._blocks
+        x[:, at.PLACE] = (x[:, at.ROW_BLOCK] * k + x[:, at.COLUMN_BLOCK]) * dim
+        w[:, at.PLACE] = self._weight_place(w[:, at.ROW_BLOCK], w[:, at.COLUMN_BLOCK])
+        last_j = y[:, at.COLUMN_BLOCK] + y[:, at.BLOCKS] - 1
+        y[:, at.AFTER] = ((k - 1) * j + last_j) * i + y[:, at.ROW_BLOCK]
+        return LoopShape((x, w, bias, commands_table(0), y), self._executes(len(bias) > 0))
+
+    def _weight_place(self, k: Table, j: Table) -> Table:
+        """Rows of a half where blocks of weights begin: they lie up to its last block."""
+        _, width, depth = self._blocks
+        end = self.device.half_rows - self.device.dim
+        return end - depth * width * self.device.dim + (k * width + j) * self.device.dim
+
+    def _executes(self, has_bias: bool) -> Table:
+        dim, device, nothing = self.device.dim, self.device, -1
+        size_i, size_j, size_k = self._blocks
+        k, j, i = (part.ravel() for part in np.indices((size_k, size_j, size_i)))
+        table = np.zeros((len(k), at.EXECUTE_COLUMNS), np.int64)
+        table[:, at.EXECUTE_ROWS] = np.minimum(dim, self.part.m - i * dim)
+        table[:, at.NEW_WEIGHTS] = i == 0
+        table[:, at.INPUT_PLACE] = (i * size_k + k) * dim
+        table[:, at.WEIGHT_PLACE] = self._weight_place(k, j)
+        table[:, at.ADDS] = (k > 0) | has_bias
+        per_load, per_bias = device.load_blocks, device.accumulator_blocks
+        table[:, at.INPUT_LOAD] = k // per_load * size_i + i
+        table[:, at.WEIGHT_LOAD] = k * -(-size_j // per_load) + j // per_load
+        table[:, at.BIAS_LOAD] = np.where((k == 0) & has_bias, j // per_bias * size_i + i, nothing)
+        return table
+
+    def _section(self, matrix: _Matrix, step: int, columns_outside: bool) -> Table:
+        """Return commands for all blocks of a matrix, `step` side by side in each."""
+        dim, burst = self.device.dim, self.device.burst_bytes
+        r, c = np.arange(-(-matrix.rows // dim)), np.arange(0, -(-matrix.columns // dim), step)
+        row, column = (part.ravel() for part in np.meshgrid(r, c, indexing="xy" if columns_outside else "ij"))
+        blocks = np.minimum(step, -(-matrix.columns // dim) - column)
+        first_row, first_column = row * dim, column * dim
+        rows = np.full_like(row, dim) if matrix.whole_blocks else np.minimum(dim, matrix.rows - first_row)
+        sizes = (np.minimum(first_column + blocks * dim, matrix.columns) - first_column) * matrix.element_bytes
+        address = first_row * matrix.stride_bytes + first_column * matrix.element_bytes
+        table = commands_table(len(row))
+        table[:, at.ROW_BLOCK], table[:, at.COLUMN_BLOCK], table[:, at.BLOCKS] = row, column, blocks
+        repeated = matrix.stride_bytes == 0
+        table[:, at.ROWS], table[:, at.REPEATS] = (1, rows) if repeated else (rows, 1)
+        table[:, at.LINE_ROWS] = dim
+        table[:, at.ADDRESS], table[:, at.STRIDE] = address % burst, matrix.stride_bytes % burst
+        table[:, at.PATTERN] = self.patterns.of(sizes, matrix.row_bytes)
+        return table

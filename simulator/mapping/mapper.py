@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from simulator.accelerator.spec import Accelerator, Mapper
 from simulator.errors import InputError
 from simulator.lowering.layer import Engine, Layer
-from simulator.mapping.command_schedule import command_schedule, product_of
+from simulator.mapping.command_schedule import can_pool, command_layer
+from simulator.mapping.convolution_tiles import Pool
 from simulator.mapping.fit import does_not_fit
 from simulator.mapping.fixed_rule import fixed_rule
-from simulator.mapping.schedule import LayerMapping, LayerSchedule, Schedule
+from simulator.mapping.pool_fusion import fused_pools
+from simulator.mapping.schedule import TILE_OP, LayerMapping, LayerSchedule, Schedule
 from simulator.mapping.search import search, shortlist
 from simulator.mapping.streams import stream_schedule
 from simulator.mapping.tiles import array_schedule
@@ -21,13 +25,20 @@ LayerCycles = Callable[[LayerSchedule], int]
 """Exact cycles of one layer's tile operations on the accelerator, from an idle machine."""
 
 
-def map_layers(layers: Sequence[Layer], accelerator: Accelerator, cycles: LayerCycles | None = None) -> Schedule:
+def map_layers(
+    layers: Sequence[Layer],
+    accelerator: Accelerator,
+    cycles: LayerCycles | None = None,
+    outputs: Collection[str] | None = None,
+) -> Schedule:
     """Cut `layers` into tile operations that fit `accelerator`. Layers that are alike share one schedule.
 
     Parameters
     ----------
     cycles
         Times a candidate; only `mapper: least_cycles` needs it.
+    outputs
+        Names of tensors that leave the network. None: all may, so no max pool joins the layer before it.
 
     Raises
     ------
@@ -41,16 +52,24 @@ def map_layers(layers: Sequence[Layer], accelerator: Accelerator, cycles: LayerC
         raise InputError(f"{accelerator.name}: mapper least_cycles times its candidates; give map_layers the timing")
     device = Device.of(accelerator)
     chooser = _Chooser(accelerator, device, cycles)
-    known: dict[ArrayWork, LayerSchedule] = {}
-    schedules = []
-    for layer in layers:
+    pools = {} if outputs is None or accelerator.controller is None else fused_pools(layers, outputs)
+    known: dict[tuple[ArrayWork, Pool | None], LayerSchedule] = {}
+    schedules: list[LayerSchedule] = []
+    done_before = False
+    for index, layer in enumerate(layers):
+        if done_before:
+            schedules.append(LayerSchedule(layer.engine, np.zeros(0, TILE_OP)))
+            done_before = False
+            continue
         if layer.engine is not Engine.ARRAY:
             schedules.append(stream_schedule(layer, device))
             continue
         work = ArrayWork.of(layer)
-        if work not in known:
-            known[work] = chooser.schedule(layer.name, work)
-        schedules.append(known[work])
+        pool = pools.get(index) if can_pool(work) else None
+        if (work, pool) not in known:
+            known[work, pool] = chooser.schedule(layer.name, work, pool)
+        schedules.append(known[work, pool])
+        done_before = pool is not None
     return Schedule(tuple(layer.name for layer in layers), tuple(schedules))
 
 
@@ -62,10 +81,11 @@ class _Chooser:
     device: Device
     cycles: LayerCycles | None
 
-    def schedule(self, name: str, work: ArrayWork) -> LayerSchedule:
-        product = product_of(work) if self.accelerator.controller is not None else None
-        if product is not None:
-            return command_schedule(name, product, self.accelerator)
+    def schedule(self, name: str, work: ArrayWork, pool: Pool | None) -> LayerSchedule:
+        driven = self.accelerator.controller is not None
+        commands = command_layer(name, work, self.accelerator, pool) if driven else None
+        if commands is not None:
+            return commands
         mappings = self._mappings(work)
         if not mappings:
             raise does_not_fit(name, work, self.device)

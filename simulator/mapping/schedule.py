@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.kernels.distinct_rows import distinct_rows
 from simulator.lowering.layer import Engine
-from simulator.mapping.commands import CommandLists
+from simulator.mapping.command_lists import CommandLists
 
 
 class LoopOrder(StrEnum):

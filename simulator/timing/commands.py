@@ -8,30 +8,27 @@ from numpy.typing import NDArray
 from simulator.accelerator.spec import Accelerator
 from simulator.kernels import command_layout as at
 from simulator.kernels.command_loops import EXECUTE_BEGIN, LOAD_BEGIN, STORE_BEGIN, run_commands
-from simulator.mapping.commands import CommandDevice, CommandLists
+from simulator.mapping.command_lists import CommandLists
 from simulator.timing.timeline import LayerTime
 from simulator.timing.trace import Intervals, Span
 
 
-def command_constants(accelerator: Accelerator, device: CommandDevice) -> NDArray[np.int64]:
+def command_constants(accelerator: Accelerator, lists: CommandLists) -> NDArray[np.int64]:
     """Return the constants of the command machine, in the order of `command_layout`."""
-    controller, memories = accelerator.controller, accelerator.memories
+    controller, device = accelerator.controller, lists.device
     assert controller is not None
-    banks = memories.input_scratchpad.banks + memories.weight_scratchpad.banks
     # A beat takes bus_bytes / bytes_per_cycle cycles; the bus itself passes at most one a cycle.
     beat = controller.bus_bytes / accelerator.dram_bytes_per_cycle
+    start, configure = controller.loop_cycles(lists.unroller == at.CONVOLUTIONS)
     return np.array(
         [
             device.dim,
-            device.scratchpad_rows // 2,
-            max(1, device.scratchpad_rows // banks),
+            device.bank_rows,
             device.burst_bytes,
             beat.numerator,
             beat.denominator,
             accelerator.dma.max_outstanding,
             accelerator.dram_latency_cycles,
-            device.load_blocks,
-            device.accumulator_blocks,
             controller.load_entries,
             controller.execute_entries,
             controller.store_entries,
@@ -39,8 +36,8 @@ def command_constants(accelerator: Accelerator, device: CommandDevice) -> NDArra
             controller.store_commands_in_flight,
             controller.activation_load_weight,
             controller.activation_loads_before_start,
-            controller.start_cycles,
-            controller.configure_cycles,
+            start,
+            configure,
             controller.issue_cycles,
             controller.read_cycles,
             controller.load_done_cycles,
@@ -51,6 +48,9 @@ def command_constants(accelerator: Accelerator, device: CommandDevice) -> NDArra
             controller.write_cycles,
             controller.store_done_cycles,
             controller.end_cycles,
+            lists.unroller,
+            controller.unroll_cycles,
+            controller.zero_cycles,
         ],
         np.int64,
     )
@@ -65,9 +65,18 @@ def run_command_layer(
     or commands (load_stall_cycles); after it, for its results to be written (store_stall_cycles).
     """
     results = np.zeros(at.RESULTS, np.int64)
-    intervals = np.full((len(lists.blocks), 6), -1, np.int64)
-    constants = command_constants(accelerator, lists.device)
-    run_commands(lists.loops, lists.commands, lists.pattern_start, lists.requests, constants, results, intervals)
+    intervals = np.full((len(lists.loops) - 1, 6), -1, np.int64)
+    constants = command_constants(accelerator, lists)
+    run_commands(
+        lists.loops,
+        lists.commands,
+        lists.executes,
+        lists.pattern_start,
+        lists.requests,
+        constants,
+        results,
+        intervals,
+    )
     total, compute, last = results[[at.CYCLES, at.COMPUTE_CYCLES, at.LAST_COMPUTE]].tolist()
     time = LayerTime(
         start_cycle=0,

@@ -16,7 +16,7 @@ from simulator.accelerator.spec import Accelerator
 from simulator.errors import ScheduleError
 from simulator.kernels import timeline as kernel
 from simulator.lowering.layer import Engine
-from simulator.mapping.commands import CommandLists
+from simulator.mapping.command_lists import CommandLists
 from simulator.mapping.schedule import LayerSchedule, Schedule, TileOpKinds
 from simulator.records.lazy_events import LazyEvents
 from simulator.records.run import TraceEvent

@@ -39,7 +39,8 @@ class CommandTwin(Unrolled):
         self.result_reads: list[int] = []
         self.writer_free = self.next_store = self.last_store = 0
         self.executed = dict.fromkeys(range(len(self.loops)), 0)
-        self.next_configured = c.start_cycles
+        self.next_configured = self.start
+        self.load_free = self.bias_free = self.all_loaded = self.all_stored = 0
         self.load_now = self.store_now = None
         cycle = 0
         while not self._tick(cycle):
@@ -74,10 +75,10 @@ class CommandTwin(Unrolled):
         if not waiting or t < self.next_configured:
             return
         loop = waiting[0]
-        if loop.index >= 2 and t < self.loops[loop.index - 2].issued + self.c.configure_cycles:
+        if loop.index >= 2 and t < self.loops[loop.index - 2].issued + self.configure:
             return
         loop.configured = t
-        self.next_configured = t + self.c.configure_cycles
+        self.next_configured = t + self.configure
 
     def _sequence(self, t: int) -> None:
         for name in ("x", "w", "bias", "pair", "y"):
@@ -91,20 +92,25 @@ class CommandTwin(Unrolled):
                 self.ready[name] = t + 1
         for name, left in self.left.items():
             if left is not None and not left and t >= self.ready[name]:
-                self._end(name)
+                self._end(name, t)
 
-    def _end(self, name: str) -> None:
-        self.loops[self.at[name]].ended.add(name)
+    def _end(self, name: str, t: int) -> None:
+        loop = self.loops[self.at[name]]
+        loop.ended.add(name)
+        if name in ("x", "w", "bias"):
+            loop.loads_issued = t
+        if name == "pair":
+            loop.executes_issued = t
         self.at[name] += 1
         self.left[name] = None
 
     def _waits(self, name: str, t: int) -> bool:
         return bool(self.left[name]) and t >= self.ready[name]
 
-    def _take(self, name: str):
+    def _take(self, name: str, t: int):
         command = self.left[name].popleft()
         if not self.left[name]:
-            self._end(name)
+            self._end(name, t)
         return command
 
     def _place(self, loop: Loop) -> tuple[int, int, int]:
@@ -115,11 +121,14 @@ class CommandTwin(Unrolled):
     def _issue(self, t: int) -> None:
         if self._issue_store(t) or self._issue_pair(t):
             return
-        if len(self.loading) >= self.c.load_entries:
+        if sum(not move.done < t for move in self.loading) >= self.c.load_entries:
             return
         name = "bias" if self._waits("bias", t) else self._turn(t)
+        self._issue_load(name, t)
+
+    def _issue_load(self, name: str | None, t: int) -> None:
         if name:
-            move = self._take(name)
+            move = self._take(name, t)
             move.issued = t
             self.loading.append(move)
             self.load_queue.append(move)
@@ -135,11 +144,14 @@ class CommandTwin(Unrolled):
                 return False
         ni, nj, nk = loop.size
         move.after = loop.pairs[((nk - 1) * nj + last) * ni + move.row]
-        self._take("y")
+        self._enter_store(t)
+        return True
+
+    def _enter_store(self, t: int) -> None:
+        move = self._take("y", t)
         self.stores_waiting.append(move)
         self.store_entries.append(move)
         self.all_stores.append(move)
-        return True
 
     def _issue_pair(self, t: int) -> bool:
         waiting = 2 * len(self.pair_entries) + self.preload_sent
@@ -158,15 +170,17 @@ class CommandTwin(Unrolled):
             next_w = self.left["w"][0]
             if not (next_w.row > k or (next_x is not None and next_x.col == k and next_w.col > j)):
                 return False
-        if not self.preload_sent:
-            self.preload_sent = True
-            return True
-        self.preload_sent = False
-        pair = self._take("pair")
+        self._enter_pair(loop, t)
+        return True
+
+    def _enter_pair(self, loop: Loop, t: int) -> None:
+        self.preload_sent = not self.preload_sent
+        if self.preload_sent:
+            return
+        pair = self._take("pair", t)
         pair.loop = loop.index
         self.pairs_waiting.append(pair)
         self.pair_entries.append(pair)
-        return True
 
     def _turn(self, t: int) -> str | None:
         x, w = self._waits("x", t), self._waits("w", t)
@@ -190,36 +204,64 @@ class CommandTwin(Unrolled):
 
     def _load(self, t: int) -> None:
         self.reads = [back for back in self.reads if back > t]
-        self.loading = self._drop_done(self.loading, t)
-        if self.load_now is None:
-            if not self.load_queue or t < self.load_queue[0].issued + self.c.issue_cycles:
-                return
-            move = self.load_queue[0]
-            busy = [m for m in self.loading if m.todo or m.done < float("inf")]
-            over = move.loop.index < 2 or all(
-                self.executed[n] == len(self.loops[n].pairs) for n in range(move.loop.index - 1)
-            )
-            if len(busy) >= self.c.load_commands_in_flight or not over:
-                return
-            self.load_now = self.load_queue.popleft()
-            self.load_now.todo = [request for row in move.rows for request in row]
+        self.loading = [move for move in self.loading if not move.done <= t]
+        if self.load_now is None and not self._start_load(t):
+            return
         if len(self.reads) >= self.outstanding or self.requests_free > t:
             return
         move = self.load_now
-        request = move.todo.pop(0)
+        request, last_of_row = move.todo.pop(0)
         self.requests_free = t + 1
         begin = max(t + self.c.read_cycles + self.latency, self.data_free)
         late = self._data_cycles(request.beats) - request.beats
-        self.data_free = begin + request.period + late
         self.reads.append(begin + request.beats + late)
-        if move.bank is not None:
-            self.windows.append((begin + request.first_write + late, begin + request.last_write + late, move.bank))
+        first, last = begin + request.first_write + late, begin + request.last_write + late
+        self.data_free = begin + request.period + late
+        again = move.repeats - 1 if last_of_row else 0
+        if move.kind != "bias":
+            self.windows.append((first, last + again, move.bank))
+            self.data_free += again
+            last += again
+        elif move.repeats > 1:
+            held_up = max(0, self.bias_free - first)
+            self.data_free += held_up
+            last += held_up + again
+            self.bias_free = last + 1
         if not move.todo:
-            move.done = begin + request.last_write + late + 2
-            self.load_now = None
+            self._loaded(move, last + 2)
+
+    def _loaded(self, move: Move, end: int) -> None:
+        move.done = end
+        self.all_loaded = move.seen = max(self.all_loaded, end)
+        self.load_now = None
+
+    def _start_load(self, t: int) -> bool:
+        if not self.load_queue or t < max(self.load_queue[0].issued + self.c.issue_cycles, self.load_free):
+            return False
+        move = self.load_queue[0]
+        if move.what == "setup":
+            self.load_queue.popleft()
+            self._loaded(move, t)
+            self.load_free = t + 1
+            return False
+        busy = [m for m in self.loading if m.todo or t < m.done < float("inf")]
+        over = move.loop.index < 2 or all(
+            self.executed[n] == len(self.loops[n].pairs) for n in range(move.loop.index - 1)
+        )
+        stored = move.kind != "bias" or all(m.done < t for m in move.loop.stores_before)
+        if len(busy) >= self.c.load_commands_in_flight or not over or not stored:
+            return False
+        self.load_queue.popleft()
+        if move.what == "zeros":
+            self.load_free = t + move.zeros
+            self._loaded(move, t + move.zeros + self.c.zero_cycles)
+            return False
+        self.load_now = move
+        move.todo = [(request, request is row[-1]) for row in move.rows for request in row]
+        return True
 
     def _present(self, moves: list, t: int) -> bool:
-        return all(move.done + self.c.load_done_cycles <= t for move in moves)
+        return all(move.seen + self.c.load_done_cycles <= t for move in moves)
 
     def _array(self, t: int) -> None:
         if self.step is None and self.pairs_waiting:
@@ -275,6 +317,11 @@ class CommandTwin(Unrolled):
         self.acks = [back for back in self.acks if back > t]
         if self.store_now is None and self.stores_waiting and t >= self.next_store:
             move = self.stores_waiting[0]
+            if move.what == "setup":
+                self.stores_waiting.popleft()
+                self.all_stored = move.done = max(self.all_stored, t)
+                self.next_store = t + 1
+                return
             before = self.all_stores[: self.all_stores.index(move)]
             under_way = [m for m in before if m.done > t]
             if len(under_way) < c.store_commands_in_flight and move.after.done <= t:
@@ -285,7 +332,7 @@ class CommandTwin(Unrolled):
         if move is None or t < self.writer_free:
             return
         if self.fresh:
-            if self.adding.get(t) == move.loop.index % 2:
+            if self.adding.get(t) == move.loop.half:
                 return
             recent = self.result_reads[-c.read_results_in_flight :]
             if len(recent) == c.read_results_in_flight and t < recent[0] + c.read_result_cycles:
@@ -312,6 +359,6 @@ class CommandTwin(Unrolled):
             move.todo.pop(0)
             self.blocks_read = 0
         if not move.todo:
-            move.done = t + self.c.store_done_cycles
+            self.all_stored = move.done = t + self.c.store_done_cycles
             self.store_now = None
             self.next_store = t + 1

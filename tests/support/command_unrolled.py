@@ -22,8 +22,13 @@ class Move:
     blocks: int
     rows: list
     bank: int | None = None
+    repeats: int = 1
+    what: str = "move"
+    zeros: int = 0
     issued: int | None = None
+    after: object = None
     done: float = float("inf")
+    seen: float = float("inf")
     todo: list = field(default_factory=list)
 
 
@@ -48,6 +53,10 @@ class Loop:
     index: int
     streams: dict
     pairs: list
+    half: int = 0
+    stores_before: list = field(default_factory=list)
+    loads_issued: int = -1
+    executes_issued: int = -1
     configured: float = float("inf")
     issued: float = float("inf")
     begun: set = field(default_factory=set)
@@ -62,7 +71,13 @@ class Unrolled:
     """A product on a device: `loops`, each with its streams of moves and its pairs."""
 
     def __init__(self, product: Product, tile: LoopTile, accelerator: Accelerator) -> None:
-        self.product, self.tile, self.acc, self.c = product, tile, accelerator, accelerator.controller
+        self.product, self.tile = product, tile
+        self._read(accelerator)
+        self.start, self.configure = self.c.start_cycles, self.c.configure_cycles
+        self.loops = self._unroll()
+
+    def _read(self, accelerator: Accelerator) -> None:
+        self.acc, self.c = accelerator, accelerator.controller
         self.dim = accelerator.array.rows
         memories = accelerator.memories
         size = memories.input_scratchpad.size + memories.weight_scratchpad.size
@@ -72,7 +87,6 @@ class Unrolled:
         )
         self.latency = accelerator.dram_latency_cycles
         self.outstanding = accelerator.dma.max_outstanding
-        self.loops = self._unroll()
 
     def _requests(self, address: int, size: int, on_chip_row: int):
         burst = self.acc.dma.burst_bytes
@@ -107,7 +121,7 @@ class Unrolled:
         p, d = self.product, self.dim
         (i0, j0, k0), (ni, nj, nk) = corner, size
         side, wide = max(1, self.acc.dma.burst_bytes // d), max(1, self.acc.dma.burst_bytes // (4 * d))
-        loop = Loop(index, {name: [] for name in ("x", "w", "bias", "y")}, [])
+        loop = Loop(index, {name: [] for name in ("x", "w", "bias", "y")}, [], half=index % 2)
 
         def bank(is_weight: bool, row: int, col: int) -> int:
             if is_weight:
@@ -118,9 +132,11 @@ class Unrolled:
 
         def add(name, row, col, blocks, first_row, first_col, limits, element, stride, whole=False, on_chip=d):
             lines = d if whole else min(d, limits[0] - first_row)
+            repeats, lines = (1, lines) if stride else (lines, 1)
             width = (min(first_col + blocks * d, limits[1]) - first_col) * element
             addresses = [(first_row + n) * stride + first_col * element for n in range(lines)]
             move = Move(name, loop, row, col, blocks, [self._requests(at, width, on_chip) for at in addresses])
+            move.repeats = repeats
             if name in ("x", "w"):
                 move.bank = bank(name == "w", row, col)
             loop.streams[name].append(move)

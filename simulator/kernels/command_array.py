@@ -1,0 +1,147 @@
+"""The array of the command machine, one cycle at a time: preloads and blocks, a row of each operand a cycle.
+
+Writes from memory take a bank of the scratchpad before the array does. Where activations and weights come from one
+bank, they take turns.
+"""
+
+from __future__ import annotations
+
+from simulator.kernels import command_layout as at
+from simulator.kernels import command_state as of
+from simulator.kernels._jit import kernel
+from simulator.kernels.command_state import Table
+
+
+@kernel(inline=True)
+def written_bank(cycle: int, scalars: Table, windows: Table) -> int:
+    """Bank of the scratchpad that memory writes in this cycle, or -1."""
+    while scalars[of.WINDOWS_CLOSED] < scalars[of.WINDOWS_OPENED]:
+        place = scalars[of.WINDOWS_CLOSED] % len(windows)
+        if windows[place, 1] > cycle:
+            return int(windows[place, 2]) if windows[place, 0] <= cycle else -1
+        scalars[of.WINDOWS_CLOSED] += 1
+    return -1
+
+
+@kernel(inline=True)
+def _loaded(cycle: int, loop: int, sequencer: int, load: int, loops: Table, constants: Table, done: Table) -> bool:
+    """Whether a load of a loop is complete, or its operand was left by a loop before."""
+    first = loops[loop, at.FIRST_COMMAND + sequencer]
+    if load < 0 or loops[loop + 1, at.FIRST_COMMAND + sequencer] == first:
+        return True
+    return bool(done[first + load] + constants[at.LOAD_DONE] <= cycle)
+
+
+@kernel(inline=True)
+def _preload_is_ready(
+    cycle: int, loop: int, row: int, loops: Table, constants: Table, done: Table, executes: Table
+) -> bool:
+    if executes[row, at.NEW_WEIGHTS] == 0:
+        return False
+    if not _loaded(cycle, loop, at.WEIGHTS, executes[row, at.WEIGHT_LOAD], loops, constants, done):
+        return False
+    return _loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done)
+
+
+@kernel(inline=True)
+def _weight_bank(loop: int, row: int, loops: Table, constants: Table, executes: Table) -> int:
+    return int((loops[loop, at.WEIGHT_ORIGIN] + executes[row, at.WEIGHT_PLACE]) // constants[at.BANK_ROWS])
+
+
+@kernel(inline=True)
+def _choose_step(cycle: int, loops: Table, constants: Table, scalars: Table, done: Table, executes: Table) -> None:
+    """Give the array something to do: a preload, a block, or a block and the next one's preload."""
+    now = scalars[of.PAIR_NOW]
+    if scalars[of.STEP] != of.NOTHING or now == scalars[of.PAIRS_ISSUED]:
+        return
+    loop = scalars[of.EXECUTE_LOOP]
+    row = loops[loop, at.SHAPE_COMMAND + at.EXECUTES] + now - loops[loop, at.FIRST_BLOCK]
+    if executes[row, at.NEW_WEIGHTS] == 1 and scalars[of.WEIGHTS_READY] <= now:
+        if _preload_is_ready(cycle, loop, row, loops, constants, done, executes):
+            scalars[of.STEP], scalars[of.STEP_ROWS] = of.PRELOAD, constants[at.DIM]
+            scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = 0
+            scalars[of.STEP_WEIGHT_BANK] = _weight_bank(loop, row, loops, constants, executes)
+        return
+    if not _loaded(cycle, loop, at.ACTIVATIONS, executes[row, at.INPUT_LOAD], loops, constants, done):
+        return
+    if not _loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done):
+        return
+    scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = 0
+    rows = scalars[of.STEP_INPUT_ROWS] = executes[row, at.EXECUTE_ROWS]
+    place = loops[loop, at.INPUT_ORIGIN] + executes[row, at.INPUT_PLACE]
+    scalars[of.STEP_INPUT_BANK] = place // constants[at.BANK_ROWS]
+    scalars[of.STEP_ADDS_TO] = executes[row, at.ADDS] * (loops[loop, at.ACCUMULATOR_HALF] + 1)
+    scalars[of.STEP], scalars[of.STEP_ROWS] = of.COMPUTE, max(rows, constants[at.MINIMUM_ROWS])
+    if now + 1 == scalars[of.PAIRS_ISSUED]:
+        return
+    if now + 1 == loops[loop + 1, at.FIRST_BLOCK]:
+        loop += 1
+        row = loops[loop, at.SHAPE_COMMAND + at.EXECUTES]
+    else:
+        row += 1
+    if _preload_is_ready(cycle, loop, row, loops, constants, done, executes):
+        scalars[of.STEP], scalars[of.STEP_ROWS] = of.BOTH, constants[at.DIM]
+        scalars[of.STEP_WEIGHT_BANK] = _weight_bank(loop, row, loops, constants, executes)
+
+
+@kernel(inline=True)
+def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Table) -> bool:
+    """Feed a row of activations, of weights, or of each, neither more than a row ahead; return whether one went in."""
+    takes_inputs, takes_weights = scalars[of.STEP] != of.PRELOAD, scalars[of.STEP] != of.COMPUTE
+    input_bank, weight_bank = scalars[of.STEP_INPUT_BANK], scalars[of.STEP_WEIGHT_BANK]
+    inputs, weights, rows = scalars[of.INPUT_ROWS], scalars[of.WEIGHT_ROWS], scalars[of.STEP_ROWS]
+    in_turns = scalars[of.STEP] == of.BOTH and input_bank == weight_bank
+    real = inputs < scalars[of.STEP_INPUT_ROWS]
+    input_blocked = written == input_bank and real
+    fed = False
+    if takes_inputs and inputs < rows and not input_blocked and (not takes_weights or inputs <= weights):
+        if real:
+            adding[(cycle + constants[at.RESULT]) % of.RESULT_RING] = scalars[of.STEP_ADDS_TO]
+        scalars[of.INPUT_ROWS] += 1
+        fed = True
+    waits = in_turns and weights == inputs
+    waits = waits or (takes_inputs and weights > inputs)
+    if takes_weights and weights < rows and written != weight_bank and not waits:
+        scalars[of.WEIGHT_ROWS] += 1
+        fed = True
+    return fed
+
+
+@kernel(inline=True)
+def execute(
+    cycle: int,
+    written: int,
+    loops: Table,
+    constants: Table,
+    scalars: Table,
+    done: Table,
+    executes: Table,
+    pair_done: Table,
+    adding: Table,
+) -> bool:
+    """Array: return whether a row went in."""
+    _choose_step(cycle, loops, constants, scalars, done, executes)
+    if scalars[of.STEP] == of.NOTHING:
+        return False
+    fed = _feed(cycle, written, constants, scalars, adding)
+    inputs_in = scalars[of.STEP] == of.PRELOAD or scalars[of.INPUT_ROWS] == scalars[of.STEP_ROWS]
+    weights_in = scalars[of.STEP] == of.COMPUTE or scalars[of.WEIGHT_ROWS] == scalars[of.STEP_ROWS]
+    if inputs_in and weights_in:
+        if scalars[of.STEP] == of.PRELOAD:
+            scalars[of.WEIGHTS_READY] = scalars[of.PAIR_NOW] + 1
+        else:
+            pair_done[scalars[of.PAIR_NOW]] = cycle + constants[at.RESULT] + 1
+            scalars[of.PAIR_NOW] += 1
+            if scalars[of.PAIR_NOW] == loops[scalars[of.EXECUTE_LOOP] + 1, at.FIRST_BLOCK]:
+                scalars[of.EXECUTE_LOOP] += 1
+            if scalars[of.STEP] == of.BOTH:
+                scalars[of.WEIGHTS_READY] = scalars[of.PAIR_NOW] + 1
+        scalars[of.STEP] = of.NOTHING
+    return fed
+
+
+@kernel(inline=True)
+def retire_pairs(cycle: int, scalars: Table, pair_done: Table) -> None:
+    """Free the entries of blocks whose results are written."""
+    while scalars[of.PAIRS_RETIRED] < scalars[of.PAIR_NOW] and pair_done[scalars[of.PAIRS_RETIRED]] <= cycle:
+        scalars[of.PAIRS_RETIRED] += 1

@@ -1,0 +1,351 @@
+"""Load and store controllers of the command machine, one cycle at a time.
+
+Memory has a channel of requests (a read takes a beat, a write all of its beats) and a channel of data, in order of
+request (the beats of a read; an acknowledgement takes one).
+"""
+
+from __future__ import annotations
+
+from simulator.kernels import command_layout as at
+from simulator.kernels import command_state as of
+from simulator.kernels._jit import kernel
+from simulator.kernels.command_state import Table
+
+
+@kernel(inline=True)
+def _beat_cycles(beats: int, constants: Table) -> int:
+    """Cycles of `beats` at the bandwidth of DRAM, at most one beat a cycle."""
+    cycles = -(-beats * constants[at.BEAT_NUMERATOR] // constants[at.BEAT_DENOMINATOR])
+    return int(max(beats, cycles))
+
+
+@kernel(inline=True)
+def _begin_load_row(
+    row: int, address: int, commands: Table, pattern_start: Table, constants: Table, scalars: Table
+) -> None:
+    offset = address + commands[row, at.ADDRESS] + scalars[of.LOAD_ROW] * commands[row, at.STRIDE]
+    pattern = commands[row, at.PATTERN] + offset % constants[at.BURST_BYTES]
+    scalars[of.LOAD_REQUEST], scalars[of.LOAD_REQUEST_END] = pattern_start[pattern], pattern_start[pattern + 1]
+
+
+@kernel(inline=True)
+def _complete_load(end: int, scalars: Table, loads: Table, done: Table, entries: Table) -> None:
+    """Note when the present load is complete. Its entry is then free; executes see loads complete in order."""
+    scalars[of.ALL_LOADED] = max(scalars[of.ALL_LOADED], end)
+    load = loads[scalars[of.LOAD_NOW]]
+    done[load[of.COMMAND]] = scalars[of.ALL_LOADED]
+    entries[load[of.ENTRY]] = end
+    scalars[of.LOAD_NOW] += 1
+    scalars[of.LOAD_STARTED] = 0
+
+
+@kernel(inline=True)
+def _half_is_free(sequencer: int, loop: int, loops: Table, scalars: Table) -> bool:
+    """Whether what a load overwrites is used up: two loops before it, or stored, where it writes accumulators."""
+    executed = loop < 2 or scalars[of.PAIR_NOW] >= loops[loop - 1, at.FIRST_BLOCK]
+    return bool(executed and (sequencer != at.BIASES or scalars[of.STORES_RETIRED] >= loops[loop, at.STORES_BEFORE]))
+
+
+@kernel(inline=True)
+def _start_load(
+    cycle: int,
+    address: int,
+    loops: Table,
+    commands: Table,
+    pattern_start: Table,
+    constants: Table,
+    scalars: Table,
+    loads: Table,
+    done: Table,
+    entries: Table,
+    trackers: Table,
+) -> bool:
+    """Begin with a load; return whether it has rows to move."""
+    load = loads[scalars[of.LOAD_NOW]]
+    row = load[of.ROW]
+    kind = commands[row, at.KIND]
+    if kind == at.SETUP:
+        scalars[of.LOAD_FREE] = cycle + 1
+        _complete_load(cycle, scalars, loads, done, entries)
+        return False
+    tracker = 0
+    while tracker < len(trackers) and trackers[tracker] > cycle:
+        tracker += 1
+    if tracker == len(trackers) or not _half_is_free(load[of.OF_SEQUENCER], load[of.OF_LOOP], loops, scalars):
+        return False
+    if kind == at.ZEROS:
+        rows = commands[row, at.ROWS] * commands[row, at.BLOCKS] * commands[row, at.REPEATS]
+        scalars[of.LOAD_FREE] = cycle + rows
+        trackers[tracker] = cycle + rows + constants[at.ZERO]
+        _complete_load(trackers[tracker], scalars, loads, done, entries)
+        return False
+    scalars[of.LOAD_STARTED] = 1
+    scalars[of.LOAD_TRACKER] = tracker
+    trackers[tracker] = of.NEVER
+    scalars[of.LOAD_ROW] = 0
+    _begin_load_row(row, address, commands, pattern_start, constants, scalars)
+    return True
+
+
+@kernel(inline=True)
+def _send_read(
+    cycle: int,
+    loops: Table,
+    commands: Table,
+    requests: Table,
+    constants: Table,
+    scalars: Table,
+    loads: Table,
+    reads: Table,
+    windows: Table,
+) -> int:
+    """Send the present request of the present load; return the cycle after its last row on chip.
+
+    A row that is repeated on chip holds up what comes after it: pixels, whatever follows; biases, other biases.
+    """
+    load = loads[scalars[of.LOAD_NOW]]
+    row, loop = load[of.ROW], load[of.OF_LOOP]
+    request = requests[scalars[of.LOAD_REQUEST]]
+    scalars[of.REQUEST_CHANNEL_FREE] = cycle + 1
+    begin = max(cycle + constants[at.READ] + constants[at.LATENCY], scalars[of.DATA_CHANNEL_FREE])
+    cycles = _beat_cycles(request[at.BEATS], constants)
+    late = cycles - request[at.BEATS]
+    reads[scalars[of.READS_SENT] % len(reads)] = begin + cycles
+    scalars[of.READS_SENT] += 1
+    first = begin + request[at.FIRST_WRITE] + late
+    end = begin + request[at.LAST_WRITE] + late + 1
+    free = begin + request[at.PERIOD] + late
+    last_of_row = scalars[of.LOAD_REQUEST] + 1 == scalars[of.LOAD_REQUEST_END]
+    again = commands[row, at.REPEATS] - 1 if last_of_row else 0
+    if load[of.OF_SEQUENCER] == at.BIASES:
+        if commands[row, at.REPEATS] > 1:
+            wait = max(0, scalars[of.BIAS_WRITER_FREE] - first)
+            end += wait + again
+            free += wait
+            scalars[of.BIAS_WRITER_FREE] = end
+    else:
+        end += again
+        free += again
+        window = windows[scalars[of.WINDOWS_OPENED] % len(windows)]
+        origin = loops[loop, at.INPUT_ORIGIN + load[of.OF_SEQUENCER]]
+        window[0], window[1] = first, end
+        window[2] = (origin + commands[row, at.PLACE]) // constants[at.BANK_ROWS]
+        scalars[of.WINDOWS_OPENED] += 1
+    scalars[of.DATA_CHANNEL_FREE] = free
+    return int(end)
+
+
+@kernel(inline=True)
+def load(
+    cycle: int,
+    loops: Table,
+    commands: Table,
+    pattern_start: Table,
+    requests: Table,
+    constants: Table,
+    scalars: Table,
+    loads: Table,
+    done: Table,
+    entries: Table,
+    trackers: Table,
+    reads: Table,
+    windows: Table,
+) -> None:
+    """Load controller: commands in order, a request a cycle."""
+    while scalars[of.READS_BACK] < scalars[of.READS_SENT] and reads[scalars[of.READS_BACK] % len(reads)] <= cycle:
+        scalars[of.READS_BACK] += 1
+    while scalars[of.LOADS_RETIRED] < scalars[of.LOAD_NOW]:
+        if done[loads[scalars[of.LOADS_RETIRED], of.COMMAND]] > cycle:
+            break
+        scalars[of.LOADS_RETIRED] += 1
+    now = scalars[of.LOAD_NOW]
+    if now == scalars[of.LOADS_ISSUED] or cycle < max(
+        loads[now, of.ISSUED_AT] + constants[at.ISSUE], scalars[of.LOAD_FREE]
+    ):
+        return
+    address = loops[loads[now, of.OF_LOOP], at.ADDRESS_OF + loads[now, of.OF_SEQUENCER]]
+    if scalars[of.LOAD_STARTED] == 0 and not _start_load(
+        cycle, address, loops, commands, pattern_start, constants, scalars, loads, done, entries, trackers
+    ):
+        return
+    outstanding = scalars[of.READS_SENT] - scalars[of.READS_BACK]
+    if outstanding >= constants[at.MAX_OUTSTANDING] or scalars[of.REQUEST_CHANNEL_FREE] > cycle:
+        return
+    end = _send_read(cycle, loops, commands, requests, constants, scalars, loads, reads, windows)
+    scalars[of.LOAD_REQUEST] += 1
+    if scalars[of.LOAD_REQUEST] < scalars[of.LOAD_REQUEST_END]:
+        return
+    scalars[of.LOAD_ROW] += 1
+    row = loads[now, of.ROW]
+    if scalars[of.LOAD_ROW] < commands[row, at.ROWS]:
+        _begin_load_row(row, address, commands, pattern_start, constants, scalars)
+        return
+    trackers[scalars[of.LOAD_TRACKER]] = end + 1
+    _complete_load(end + 1, scalars, loads, done, entries)
+
+
+@kernel(inline=True)
+def _begin_store_row(
+    command: int, address: int, commands: Table, pattern_start: Table, constants: Table, scalars: Table
+) -> None:
+    row, rows = scalars[of.STORE_ROW], commands[command, at.LINE_ROWS]
+    line = row // rows
+    offset = address + commands[command, at.ADDRESS] + line * commands[command, at.LINE_STRIDE]
+    offset += (row - line * rows) * commands[command, at.STRIDE]
+    pattern = commands[command, at.PATTERN] + offset % constants[at.BURST_BYTES]
+    scalars[of.STORE_FIRST_REQUEST] = scalars[of.STORE_REQUEST] = pattern_start[pattern]
+    scalars[of.STORE_REQUEST_END] = pattern_start[pattern + 1]
+
+
+@kernel(inline=True)
+def _complete_store(cycle: int, scalars: Table, stored: Table, end: int) -> None:
+    scalars[of.LAST_DONE] = max(scalars[of.LAST_DONE], end)
+    stored[scalars[of.STORE_NOW]] = scalars[of.LAST_DONE]
+    scalars[of.STORE_NOW] += 1
+    scalars[of.STORE_STARTED] = 0
+    scalars[of.NEXT_STORE] = cycle + 1
+
+
+@kernel(inline=True)
+def _start_store(
+    cycle: int,
+    command: int,
+    loop: int,
+    loops: Table,
+    commands: Table,
+    pattern_start: Table,
+    constants: Table,
+    scalars: Table,
+    stored: Table,
+    pair_done: Table,
+) -> None:
+    now = scalars[of.STORE_NOW]
+    if commands[command, at.KIND] == at.SETUP:
+        _complete_store(cycle, scalars, stored, cycle)
+        return
+    limit = constants[at.STORES_IN_FLIGHT]
+    if now >= limit and stored[now - limit] > cycle:
+        return
+    if pair_done[loops[loop, at.FIRST_BLOCK] + commands[command, at.AFTER]] > cycle:
+        return
+    scalars[of.STORE_STARTED] = 1
+    scalars[of.STORE_ROW] = 0
+    scalars[of.ROW_BLOCKS_READ] = 0
+    address = loops[loop, at.ADDRESS_OF + at.STORES]
+    _begin_store_row(command, address, commands, pattern_start, constants, scalars)
+
+
+@kernel(inline=True)
+def _can_read(cycle: int, adds_to: int, half: int, constants: Table, scalars: Table, result_reads: Table) -> bool:
+    """Whether a row of accumulators can be read: none is being added to them, and not too many are under way."""
+    if adds_to == half + 1:
+        return False
+    depth = constants[at.RESULTS_IN_FLIGHT]
+    read = scalars[of.RESULTS_READ]
+    return bool(read < depth or cycle >= result_reads[read % depth] + constants[at.RESULT_TRANSIT])
+
+
+@kernel(inline=True)
+def _note_result(cycle: int, scalars: Table, result_reads: Table) -> None:
+    result_reads[scalars[of.RESULTS_READ] % len(result_reads)] = cycle
+    scalars[of.RESULTS_READ] += 1
+
+
+@kernel(inline=True)
+def _send_write(cycle: int, beats: int, constants: Table, scalars: Table, writes: Table) -> None:
+    end = max(cycle, scalars[of.REQUEST_CHANNEL_FREE]) + _beat_cycles(beats, constants)
+    scalars[of.WRITER_FREE] = end
+    scalars[of.REQUEST_CHANNEL_FREE] = end
+    acknowledged = max(end + constants[at.LATENCY] + constants[at.WRITE], scalars[of.DATA_CHANNEL_FREE]) + 1
+    scalars[of.DATA_CHANNEL_FREE] = acknowledged
+    writes[scalars[of.WRITES_SENT] % len(writes)] = acknowledged
+    scalars[of.WRITES_SENT] += 1
+    scalars[of.LAST_STORE] = max(scalars[of.LAST_STORE], acknowledged + constants[at.STORE_DONE])
+
+
+@kernel(inline=True)
+def _move_result(
+    cycle: int,
+    command: int,
+    half: int,
+    address: int,
+    commands: Table,
+    pattern_start: Table,
+    requests: Table,
+    constants: Table,
+    scalars: Table,
+    writes: Table,
+    result_reads: Table,
+    adding: Table,
+) -> bool:
+    """Send the present request, its row of blocks read first; return whether the command is through."""
+    if scalars[of.STORE_REQUEST] == scalars[of.STORE_FIRST_REQUEST]:
+        if not _can_read(cycle, adding[cycle % of.RESULT_RING], half, constants, scalars, result_reads):
+            return False
+        if scalars[of.ROW_BLOCKS_READ] < commands[command, at.BLOCKS] - 1:
+            _note_result(cycle, scalars, result_reads)
+            scalars[of.ROW_BLOCKS_READ] += 1
+            return False
+        if scalars[of.WRITES_SENT] - scalars[of.WRITES_BACK] >= constants[at.MAX_OUTSTANDING]:
+            return False
+        _note_result(cycle, scalars, result_reads)
+        scalars[of.ROW_BLOCKS_READ] = 0
+    elif scalars[of.WRITES_SENT] - scalars[of.WRITES_BACK] >= constants[at.MAX_OUTSTANDING]:
+        return False
+    _send_write(cycle, requests[scalars[of.STORE_REQUEST], at.BEATS], constants, scalars, writes)
+    scalars[of.STORE_REQUEST] += 1
+    if scalars[of.STORE_REQUEST] < scalars[of.STORE_REQUEST_END]:
+        return False
+    scalars[of.STORE_ROW] += 1
+    if scalars[of.STORE_ROW] == commands[command, at.ROWS]:
+        return True
+    _begin_store_row(command, address, commands, pattern_start, constants, scalars)
+    return False
+
+
+@kernel(inline=True)
+def store(
+    cycle: int,
+    loops: Table,
+    commands: Table,
+    pattern_start: Table,
+    requests: Table,
+    constants: Table,
+    scalars: Table,
+    stored: Table,
+    pair_done: Table,
+    store_loops: Table,
+    writes: Table,
+    result_reads: Table,
+    adding: Table,
+) -> None:
+    """Store controller: commands in order; the blocks of a row are read one a cycle, then written."""
+    while scalars[of.WRITES_BACK] < scalars[of.WRITES_SENT] and writes[scalars[of.WRITES_BACK] % len(writes)] <= cycle:
+        scalars[of.WRITES_BACK] += 1
+    now = scalars[of.STORE_NOW]
+    if now < scalars[of.STORES_ISSUED]:
+        loop = store_loops[now]
+        first = loops[0, at.FIRST_COMMAND + at.STORES]
+        command = loops[loop, at.SHAPE_COMMAND + at.STORES] + first + now - loops[loop, at.FIRST_COMMAND + at.STORES]
+        if scalars[of.STORE_STARTED] == 0 and cycle >= scalars[of.NEXT_STORE]:
+            _start_store(cycle, command, loop, loops, commands, pattern_start, constants, scalars, stored, pair_done)
+        if scalars[of.STORE_STARTED] == 1 and cycle >= scalars[of.WRITER_FREE]:
+            half, address = loops[loop, at.ACCUMULATOR_HALF], loops[loop, at.ADDRESS_OF + at.STORES]
+            if _move_result(
+                cycle,
+                command,
+                half,
+                address,
+                commands,
+                pattern_start,
+                requests,
+                constants,
+                scalars,
+                writes,
+                result_reads,
+                adding,
+            ):
+                _complete_store(cycle, scalars, stored, cycle + constants[at.STORE_DONE])
+    adding[cycle % of.RESULT_RING] = 0
+    while scalars[of.STORES_RETIRED] < scalars[of.STORE_NOW] and stored[scalars[of.STORES_RETIRED]] <= cycle:
+        scalars[of.STORES_RETIRED] += 1
