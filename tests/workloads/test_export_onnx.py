@@ -253,3 +253,14 @@ def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(NetworkError, match=r"pip install 'bittrue\[onnx\]'"):
         refused(ops.Relu()).export(tmp_path / "u.onnx")
+
+
+def test_a_dilated_transposed_convolution_is_refused(tmp_path):
+    b = GraphBuilder("refused")
+    x = b.input("x", (1, 4, 4, 2), INT8, QuantParams.per_tensor(0.5))
+    w = b.constant("w", np.ones((2, 2, 2, 2), np.int8), INT8, QuantParams.per_tensor(0.5))
+    op = ops.TransposeConv2D((2, 2), (9, 9), dilation=(2, 1))
+    y = b.add(op, x, w, name="it", quant=QuantParams.per_tensor(1.0))
+    with pytest.raises(UnsupportedOp, match=r"it \(TransposeConv2D\): its filter has a dilation of \(2, 1\)"):
+        Network(b.build([y])).export(tmp_path / "out.onnx")
+    assert not list(tmp_path.iterdir())

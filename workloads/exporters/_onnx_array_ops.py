@@ -109,6 +109,8 @@ def _transposed(file: FileWriter, node: Node) -> None:
     phases, crop = op.stride, (op.padding.top, op.padding.left)
     if min(crop) < 0:
         raise Refused(f"{op.padding}, which is negative")
+    if op.dilation != (1, 1):
+        raise Refused(f"its filter has a dilation of {op.dilation}; its phases are written for none")
     split = _phases(filters, phases)
     taps = split.weights.shape[2:]
     counts = [(crop[i] + op.output_size[i] - 1) // phases[i] + 1 for i in (0, 1)]
