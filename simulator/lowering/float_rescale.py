@@ -95,12 +95,24 @@ def computes_in_float32(op: Op, accelerator: Accelerator) -> bool:
 
 
 def add_constants(a: Tensor, b: Tensor, out: Tensor, sign: int, limits: tuple[int, int]) -> FloatAddConstants:
-    """Source: MlasQLinearAdd's AVX2 kernel (mlas/lib/intrinsics/avx2/qladd_avx2.cpp); a broadcast `a` comes first."""
+    """Source: MlasQLinearAdd's AVX2 kernel (mlas/lib/intrinsics/avx2/qladd_avx2.cpp)."""
     ratio_a, ratio_b = scale32(a) / scale32(out), F(sign) * (scale32(b) / scale32(out))
     zeros = _fused(ratio_a, a.zero_point, ratio_b * F(b.zero_point))
     fixed = F(out.zero_point) - zeros
-    a_first = a.elements < out.elements and b.elements == out.elements
-    return FloatAddConstants(float(ratio_a), float(ratio_b), float(fixed), a_first, *limits)
+    return FloatAddConstants(float(ratio_a), float(ratio_b), float(fixed), _repeats(a.shape, b.shape), *limits)
+
+
+def _repeats(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether `a` is one value along the innermost axis that is longer than 1, so that ONNX Runtime takes it first.
+
+    Source: BroadcastLooper in core/providers/cpu/math/element_wise_ops.h. The order of axes is that of an ONNX file:
+    images channels first (the importer takes four axes for an image where the operands' shapes differ).
+    """
+    rank = max(len(a), len(b))
+    sizes = [(*(1,) * (rank - len(shape)), *shape) for shape in (a, b)]
+    order = (0, 3, 1, 2) if rank == 4 else range(rank)
+    pairs = [(sizes[0][axis], sizes[1][axis]) for axis in order if sizes[0][axis] > 1 or sizes[1][axis] > 1]
+    return bool(pairs) and pairs[-1][0] == 1
 
 
 def _fused(a: np.float32, b: int, c: np.float32) -> np.float32:

@@ -9,7 +9,7 @@ from simulator.graph import ops
 from simulator.graph.builder import GraphBuilder
 from simulator.graph.graph import Graph
 from simulator.graph.ops import Activation, Padding
-from simulator.numerics.formats import INT8, INT32
+from simulator.numerics.formats import INT8, INT32, IntFormat
 from simulator.numerics.quant import QuantParams
 from workloads.network import Network
 
@@ -101,9 +101,11 @@ def networks(draw, steps=STEPS) -> Network:
 
 
 def noise(network: Network) -> dict[str, np.ndarray]:
-    """Seeded values over the whole range of every input."""
+    """Seeded values over the whole range of every input, of a float one normal ones."""
     rng = np.random.default_rng(1)
     return {
         t.name: rng.integers(t.format.min, t.format.max + 1, t.shape).astype(t.format.dtype)
+        if isinstance(t.format, IntFormat)
+        else rng.standard_normal(t.shape, np.float32)
         for t in network.graph.input_tensors
     }

@@ -8,8 +8,12 @@ from typer.testing import CliRunner
 
 import bittrue
 from bittrue.cli import app
+from simulator.graph import ops
+from simulator.graph.builder import GraphBuilder
+from simulator.numerics.formats import FLOAT32
 from support.accelerators import device
 from workloads.images import demo_photo, load_image, prepare_image
+from workloads.importers.tflite import TfliteImporter
 from workloads.load import load_network
 from workloads.quantization.float_execute import run_float
 
@@ -67,6 +71,13 @@ def test_metadata_tell_how_a_pixel_becomes_the_input(assets):
     assert network.image.mean == network.image.std == (127.5, 127.5, 127.5)
     (value,) = prepare_image(network, demo_photo()).values()
     np.testing.assert_allclose(value, normalised(network), atol=1e-6)
+
+
+def test_metadata_of_an_image_with_channels_first(assets):
+    b = GraphBuilder("first")
+    graph = b.build([b.add(ops.Relu(), b.input("x", (1, 3, 224, 200), FLOAT32))])
+    stated = TfliteImporter().image_input(assets / "deeplabv3.tflite", graph)
+    assert stated.mean == stated.std == (127.5, 127.5, 127.5)
 
 
 def test_run_calibrates_on_the_image_and_says_so(assets, tmp_path):

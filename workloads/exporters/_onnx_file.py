@@ -13,7 +13,7 @@ from simulator.numerics.formats import IntFormat
 
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 """Permutations to channels first, and back."""
-_TYPES = {"int8": "INT8", "uint8": "UINT8", "int32": "INT32", "int64": "INT64"}
+_TYPES = {"int8": "INT8", "uint8": "UINT8", "int32": "INT32", "int64": "INT64", "float32": "FLOAT", "bool": "BOOL"}
 
 
 class Refused(Exception):
@@ -32,10 +32,11 @@ class FileWriter:
         self._names = set(graph.tensors)
 
     def check(self, tensor: Tensor) -> None:
-        """Raise Refused where ONNX has no such format, or no such scale."""
-        if str(tensor.format) not in _TYPES:
+        """Raise Refused where ONNX has no such format or scale. Constants of fewer than 8 bits are stored in 8."""
+        narrow = isinstance(tensor.format, IntFormat) and tensor.format.bits < 8 and tensor.data is not None
+        if str(tensor.format) not in _TYPES and not narrow:
             raise Refused(f"tensor {tensor.name} is {tensor.format}; written are {', '.join(_TYPES)}")
-        if tensor.quant is not None and tensor.format.bits == 8:
+        if tensor.quant is not None and tensor.format.bits <= 8:
             for scale in tensor.quant.scale:
                 if float(np.float32(scale)) != scale:
                     raise Refused(f"tensor {tensor.name} has scale {scale!r}, which is no float32 number")
@@ -48,10 +49,16 @@ class FileWriter:
 
     def emit(self, code: str, inputs: Sequence[str], base: str, **attributes: Any) -> str:
         """Write a node with one output, and return the output's name."""
+        return self.emit_many(code, inputs, [base], **attributes)[0]
+
+    def emit_many(self, code: str, inputs: Sequence[str], bases: Sequence[str], **attributes: Any) -> list[str]:
+        """Write a node and return the names of its outputs; `code` with the domain before a dot, if it has one."""
         import onnx
 
-        made = self._unused(f"{base}/{code.lower()}")
-        self._nodes.append(onnx.helper.make_node(code, list(inputs), [made], name=made, **attributes))
+        domain, _, kind = code.rpartition(".")
+        made = [self._unused(f"{base}/{kind.lower()}") for base in bases]
+        node = onnx.helper.make_node(kind, list(inputs), made, name=made[0], domain=domain, **attributes)
+        self._nodes.append(node)
         return made
 
     def constant(self, name: str, data: NDArray[Any]) -> str:
@@ -59,7 +66,7 @@ class FileWriter:
         import onnx
 
         free = self._unused(f"{name}/value")
-        self._constants[free] = onnx.numpy_helper.from_array(np.ascontiguousarray(data), free)
+        self._constants[free] = onnx.numpy_helper.from_array(np.asarray(data, order="C"), free)
         return free
 
     def params(self, tensor: Tensor) -> tuple[str, str]:
@@ -83,8 +90,23 @@ class FileWriter:
     def channels_first(self, name: str) -> str:
         """Return the value of an image with its channels first."""
         if name not in self._first:
-            self._first[name] = self.emit("Transpose", [self.as_is(name)], name, perm=_FIRST)
+            data = self.graph.tensors[name].data
+            made = None if data is None else self.constant(f"{name}/channels_first", data.transpose(_FIRST))
+            self._first[name] = made or self.emit("Transpose", [self.as_is(name)], name, perm=_FIRST)
         return self._first[name]
+
+    def together(self, names: Sequence[str]) -> tuple[list[str], bool]:
+        """Return values of one layout for an operator that takes any, and whether it is channels first.
+
+        It is where all are images and one is there already.
+        """
+        images = all(len(self.graph.tensors[name].shape) == 4 for name in names)
+        first = images and any(name in self._first for name in names)
+        return [self.channels_first(name) if first else self.as_is(name) for name in names], first
+
+    def give_in(self, name: str, made: str, first: bool) -> None:
+        """Say where the value of a tensor is, in the layout that `together` chose."""
+        (self._first if first else self._as_is)[name] = made
 
     def give(self, name: str, made: str) -> None:
         """Say where the value of a tensor is, in the network's own layout."""

@@ -45,10 +45,15 @@ def operand(view: NodeView, value: Value, rank: int, layout: Layout) -> str:
     return view.read(replace(value, shape=shape, held={Layout.FILE: source}), layout)
 
 
-def broadcast(view: NodeView, *values: Value) -> tuple[tuple[int, ...], Layout, list[str]]:
-    """Return the shape (as in the file) and layout of the result, and our tensors of the operands."""
+def broadcast(view: NodeView, *values: Value, image: bool = False) -> tuple[tuple[int, ...], Layout, list[str]]:
+    """Return the shape (as in the file) and layout of the result, and our tensors of the operands.
+
+    `image`: take four axes for an image whatever the operands are held in, where their shapes differ.
+    """
     shape = tuple(np.broadcast_shapes(*(value.shape for value in values)))
     layout = view.layout(*values) if len(shape) == 4 else Layout.FILE
+    if image and len(shape) == 4 and len({value.shape for value in values}) > 1:
+        layout = Layout.IMAGE
     if layout is Layout.FILE:
         # Ours broadcast as NumPy does, so that a constant may keep fewer axes.
         return shape, layout, [view.read(value, Layout.FILE) for value in values]

@@ -77,7 +77,8 @@ def _requantize(view: NodeView) -> None:
 def _binary(make: type[ops.Add] | type[ops.Sub] | type[ops.Mul], view: NodeView) -> None:
     a, b = _operand(view, 0), _operand(view, 3)
     quant, format = _output(view, 6, a.format)
-    shape, layout, names = broadcast(view, a, b)
+    # The order in which ONNX Runtime adds depends on the axes that are broadcast; lowering knows them of images.
+    shape, layout, names = broadcast(view, a, b, image=make is not ops.Mul)
     op = make(view.attribute("bittrue_activation", Activation.NONE), arithmetic=FLOAT)
     view.emit(op, names, shape, format, layout, quant)
 

@@ -14,6 +14,7 @@ from simulator.errors import NetworkError, Unsupported, UnsupportedOp
 from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.shapes import infer_shapes
 from simulator.numerics.formats import FLOAT32
+from workloads.images import image_channels
 from workloads.importers import _tflite_array_ops, _tflite_movement_ops, _tflite_vector_ops
 from workloads.importers._tflite_dilation import merge_dilated
 from workloads.importers._tflite_folding import fold
@@ -65,8 +66,10 @@ class TfliteImporter:
 
     def image_input(self, path: Path, graph: Graph) -> ImageInput | None:
         """Return how a pixel becomes the file's float input by the file's metadata; None where it does not say."""
-        tensor = graph.input_tensors[0]
-        return stated_normalization(Path(path), tensor.shape[3]) if tensor.format == FLOAT32 else None
+        channels = image_channels(graph.input_tensors)
+        if channels is None or graph.input_tensors[0].format != FLOAT32:
+            return None
+        return stated_normalization(Path(path), channels)
 
 
 @contextmanager
