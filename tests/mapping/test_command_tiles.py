@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from simulator.kernels import command_layout as at
+from simulator.mapping.command_lists import CommandDevice
 from simulator.mapping.command_tiles import Extent, LoopTile, loop_blocks, loop_tile
-from simulator.mapping.commands import CommandDevice, Product, command_lists
+from simulator.mapping.commands import Product, command_lists
 from simulator.mapping.memory_requests import row_requests
 
 GEMMINI = CommandDevice(dim=16, beat_bytes=16, burst_bytes=64, scratchpad_rows=16384, accumulator_rows=1024)
@@ -81,24 +82,24 @@ def test_beats_that_are_read_in_vain_cost_a_cycle_where_the_last_row_leaves_with
 
 def test_commands_of_a_small_product():
     lists = command_lists(Product(20, 70, 40, 1, "matrix"), _tile(20, 70, 40), GEMMINI)
-    assert len(lists.blocks) == 1
-    begin = lists.loops[:, at.FIRST_COMMAND :]
+    assert len(lists.loops) == 1 + 1
+    begin = lists.loops[:, at.FIRST_COMMAND : at.SHAPE_COMMAND]
     # x: 2 x ceil(3/4); w: 3 x ceil(5/4); bias: 2 x 5; y: 2 x ceil(5/4)
     assert (begin[1] - begin[0]).tolist() == [2, 6, 10, 0, 4]
     rows = lists.commands[:, at.ROWS].tolist()
     assert rows[:2] == [16, 4]
     assert rows[2:8] == [16] * 6  # all rows of the last block of K, though K ends in it
-    assert lists.loops[0, at.LAST_ROWS] == 4
+    assert lists.executes[:, at.EXECUTE_ROWS].tolist() == [16, 4] * 15
     assert lists.loops[1, at.FIRST_BLOCK] == 2 * 5 * 3
 
 
 def test_operands_that_are_still_there_are_not_loaded_again():
     product = Product(512, 512, 512, 1)
     lists = command_lists(product, _tile(512, 512, 512), GEMMINI)
-    begin = lists.loops[:, at.FIRST_COMMAND :]
+    begin = lists.loops[:, at.FIRST_COMMAND : at.SHAPE_COMMAND]
     assert ((begin[1:] - begin[:-1])[:, [at.ACTIVATIONS, at.WEIGHTS]] > 0).all()  # 7 and 6 loops: nothing stays
     lists = command_lists(Product(64, 1000, 256, 1), _tile(64, 1000, 256), GEMMINI)
     counts = np.diff(lists.loops[:, at.FIRST_COMMAND + at.ACTIVATIONS])
     assert counts[0] > 0
     assert (counts[1:] == 0).all()
-    assert (lists.loops[:-1, at.ACTIVATION_HALF] == 0).all()
+    assert (lists.loops[:-1, at.INPUT_ORIGIN] == 0).all()
