@@ -165,7 +165,7 @@ def test_a_failing_point_is_tried_twice_and_not_again(tmp_path):
 def test_a_killed_driver_resumes_where_it_was(tmp_path, notes):
     (notes / "slow").touch()
     code = (
-        "from test_sweep import small_space\nimport bittrue\nfrom support.sweep_evaluators import noted\n"
+        "from test_sweeping import small_space\nimport bittrue\nfrom support.sweep_evaluators import noted\n"
         f"bittrue.sweep(small_space(), {str(tmp_path / 'out')!r}, evaluate=noted)"
     )
     here = Path(__file__).parent
