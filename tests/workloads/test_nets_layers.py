@@ -142,6 +142,8 @@ def test_pretrained_convolutions_give_torch_s_features(layout, assets):
     for stage, (repeats, _) in enumerate(sizes.VGG, 1):
         for index in range(1, repeats + 1):
             weight, bias = (torch.from_numpy(arrays[f"conv{stage}_{index}.{key}"]).float() for key in "wb")
+            if stage == index == 1:
+                x = x.flip(1)  # the file's filters take blue, green, red
             pad = 100 if layout == "caffe" and stage == index == 1 else 1
             x = functional.relu(functional.conv2d(x, weight, bias if layout == "caffe" else None, padding=pad))
         x = functional.max_pool2d(x, 2, 2, ceil_mode=True)

@@ -32,6 +32,7 @@ def read_weights(path: Path) -> WeightFile:
     ``.pth`` and ``.pt``: a torch state dict, read without running code from it (extra `torch`). ``.safetensors``: the
     same names, without torch (extra `safetensors`). ``.npz``: names and layout of the network's own constants; where
     all float arrays are called `<layer>.w` and `<layer>.b`, a backbone in torch's layout, whose missing rest is seeded.
+    Such a backbone comes from Caffe and takes images in blue, green, red: its first filters are turned for ours.
 
     Raises
     ------
@@ -55,8 +56,13 @@ def read_weights(path: Path) -> WeightFile:
         raise NetworkError(f"weights {path}: not a .npz of arrays ({error})") from None
     floats = {name: values for name, values in arrays.items() if values.dtype.kind == "f"}
     if floats and all(name.endswith((".w", ".b")) for name in floats):
-        return WeightFile({_long_name(name): values for name, values in floats.items()}, True, partial=True)
+        return WeightFile({_long_name(name): _for_rgb(values) for name, values in floats.items()}, True, partial=True)
     return WeightFile(arrays, torch_layout=False)
+
+
+def _for_rgb(values: NDArray[Any]) -> NDArray[Any]:
+    """Turn the channels of filters [filters, channels, height, width] that read an image; others stay."""
+    return values[:, ::-1] if values.ndim == 4 and values.shape[1] == 3 else values
 
 
 def _long_name(name: str) -> str:

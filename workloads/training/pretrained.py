@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simulator.errors import NetworkError
 from simulator.graph import ops
 from simulator.graph.graph import Graph, Node
-from simulator.records.arrays import read_arrays
+from workloads.nets.weight_files import read_weights
 
 _RESNET_FIRST = (1, 11, 24, 43)
 """Number of the first convolution of each stage of ResNet-50; that of its shortcut stands before the block's own."""
@@ -49,12 +49,10 @@ def with_pretrained(graph: Graph, path: Path | None) -> Pretrained:
     """
     if path is None:
         return Pretrained(graph, frozenset())
-    try:
-        arrays = read_arrays(path)
-    except FileNotFoundError:
-        raise NetworkError(f"pretrained weights {path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise NetworkError(f"pretrained weights {path}: not a .npz of arrays ({error})") from None
+    file = read_weights(path)
+    if file.torch_layout and not file.partial:
+        raise NetworkError(f"pretrained weights {path}: give a .npz of a backbone, or of arrays named as the network's")
+    arrays = {name: _own_layout(values) for name, values in file.arrays.items()} if file.partial else file.arrays
     given = _renamed(graph, arrays)
     found: dict[str, NDArray[Any]] = {}
     for name, values in given.items():
@@ -83,13 +81,9 @@ def _convolutions(graph: Graph) -> Iterator[Node]:
     return (node for node in graph.nodes if isinstance(node.op, ops.Conv2D | ops.TransposeConv2D))
 
 
-def _renamed(graph: Graph, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _renamed(graph: Graph, arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
     """Return arrays by the names of the network's constants."""
-    if "conv00.w" in arrays:
-        return dict(_resnet(graph, arrays))
-    if "conv1_1.w" in arrays:
-        return dict(_vgg(arrays))
-    return dict(arrays)
+    return dict(_resnet(graph, arrays)) if "conv00.weight" in arrays else arrays
 
 
 def _resnet(graph: Graph, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -104,24 +98,15 @@ def _resnet(graph: Graph, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[
             places |= {f"{name}.conv{index + 1}": number + index for index in range(3)}
     followers = {node.inputs[0]: node for node in graph.nodes if isinstance(node.op, ops.BatchNorm)}
     for layer, number in places.items():
-        if layer not in followers or f"conv{number:02d}.w" not in arrays:
+        if layer not in followers or f"conv{number:02d}.weight" not in arrays:
             continue
-        bias = arrays[f"conv{number:02d}.b"].astype(np.float32)
-        yield f"{layer}.weight", _filters(arrays[f"conv{number:02d}.w"])
+        bias = arrays[f"conv{number:02d}.bias"].astype(np.float32)
+        yield f"{layer}.weight", arrays[f"conv{number:02d}.weight"]
         ones = np.ones_like(bias)
         values = ones, bias, np.zeros_like(bias), ones * _LEAST_VARIANCE
         yield from zip(followers[layer].inputs[1:], values, strict=True)
 
 
-def _vgg(arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
-    for name in arrays:
-        layer, _, part = name.partition(".")
-        if layer.startswith("conv") and part == "w":
-            yield f"{layer}.weight", _filters(arrays[name])
-            yield f"{layer}.bias", arrays[f"{layer}.b"].astype(np.float32)
-
-
-def _filters(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Bring [filters, channels, height, width] into our layout; the three channels of an image from BGR to RGB."""
-    moved = values.astype(np.float32).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(moved[..., ::-1] if moved.shape[3] == 3 else moved)
+def _own_layout(values: NDArray[Any]) -> NDArray[Any]:
+    """Bring [filters, channels, height, width] into our layout."""
+    return values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
