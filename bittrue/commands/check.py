@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bittrue.commands.options import Threads
 from bittrue.console import refusals, stderr, stdout
 
 
@@ -19,9 +20,7 @@ def check(
     update: Annotated[
         bool, typer.Option("--update", help="Print old and new of what differs, then write it into the golden.")
     ] = False,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores without it.", show_default=False)
-    ] = None,
+    threads: Threads = None,
 ) -> None:
     """Run the cases of a golden: values, cycles, energy, traffic, overflow. Exit status 1 where one fails."""
     from bittrue.golden.check import examine

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bittrue.commands.loading import assignments, load_device, load_named_network, register_widths, text_pairs
+from bittrue.commands.options import AcceleratorChanges, AcceleratorName, NetworkName, NetworkOptions, Threads
 from bittrue.console import BAD_INPUT, INTERRUPTED, refusals, stderr, stdout
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @refusals
 def evaluate(
-    network: Annotated[str, typer.Argument(help="A file (.tflite ...) or a built-in name (`bittrue networks`).")],
+    network: NetworkName,
     dataset: Annotated[
         str,
         typer.Option(
@@ -30,9 +31,7 @@ def evaluate(
             help="voc, ade20k, camvid, cityscapes, nuclei or folder, and where it lies.",
         ),
     ],
-    accelerator: Annotated[
-        str, typer.Option("--accelerator", "-a", help="A preset (`bittrue accelerators`) or a YAML file.")
-    ],
+    accelerator: AcceleratorName,
     split: Annotated[str, typer.Option(help="Which split of the data set.")] = "val",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.", show_default=False)] = None,
     output: Annotated[
@@ -62,14 +61,8 @@ def evaluate(
             help="A class of the data set and the network's for it; *=CLASS takes all others. Repeatable.",
         ),
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the accelerator, e.g. array.rows=64. Repeatable."),
-    ] = None,
-    net: Annotated[
-        list[str] | None,
-        typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
-    ] = None,
+    changes: AcceleratorChanges = None,
+    net: NetworkOptions = None,
     quantize: Annotated[
         list[str] | None,
         typer.Option("--quantize", metavar="KEY=VALUE", help="How a float network is quantized. Repeatable."),
@@ -83,9 +76,7 @@ def evaluate(
         ),
     ] = None,
     pixel_std: Annotated[float | None, typer.Option(help="See --pixel-mean.", show_default=False)] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores without it.", show_default=False)
-    ] = None,
+    threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding.")] = 0,
 ) -> None:
     """Evaluate a segmentation network on a data set: float, integer and other register widths in one table."""

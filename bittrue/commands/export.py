@@ -8,21 +8,19 @@ from typing import Annotated
 import typer
 
 from bittrue.commands.loading import load_named_network
+from bittrue.commands.options import NetworkName, NetworkOptions
 from bittrue.console import refusals, stderr, stdout
 
 
 @refusals
 def export(
-    network: Annotated[str, typer.Argument(help="A file (.tflite ...) or a built-in name (`bittrue networks`).")],
+    network: NetworkName,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .tflite, .onnx or .npz.")],
     images: Annotated[
         list[Path] | None,
         typer.Option("--input", "-i", help="Image to calibrate a float network on. Repeatable."),
     ] = None,
-    net: Annotated[
-        list[str] | None,
-        typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
-    ] = None,
+    net: NetworkOptions = None,
     seed: Annotated[int, typer.Option(min=0, help="Of seeded weights.")] = 0,
 ) -> None:
     """Write a network as .tflite, .onnx or .npz; the file's own reference then gives the integers of our run."""

@@ -8,24 +8,17 @@ from typing import Annotated
 import typer
 
 from bittrue.commands.loading import load_device, load_named_network
+from bittrue.commands.options import AcceleratorChanges, AcceleratorName, NetworkName, NetworkOptions
 from bittrue.console import refusals, stdout
 
 
 @refusals
 def mapping(
-    network: Annotated[str, typer.Argument(help="A file (.tflite ...) or a built-in name (`bittrue networks`).")],
-    accelerator: Annotated[
-        str, typer.Option("--accelerator", "-a", help="A preset (`bittrue accelerators`) or a YAML file.")
-    ],
+    network: NetworkName,
+    accelerator: AcceleratorName,
     layer: Annotated[str, typer.Option("--layer", metavar="PATTERN", help="Only these, e.g. 'layer3.*'.")] = "*",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the accelerator, e.g. array.rows=64. Repeatable."),
-    ] = None,
-    net: Annotated[
-        list[str] | None,
-        typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
-    ] = None,
+    changes: AcceleratorChanges = None,
+    net: NetworkOptions = None,
 ) -> None:
     """Print the loop nest of every layer on the array: tile sizes, loop order, what stays in the scratchpads."""
     from simulator.errors import InputError

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bittrue.commands.loading import assignments, load_device, load_named_network, register_widths
+from bittrue.commands.options import AcceleratorChanges, AcceleratorName, NetworkName, NetworkOptions, Threads
 from bittrue.console import refusals, stderr, stdout
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 
 @refusals
 def run(
-    network: Annotated[str, typer.Argument(help="A file (.tflite ...) or a built-in name (`bittrue networks`).")],
-    accelerator: Annotated[
-        str, typer.Option("--accelerator", "-a", help="A preset (`bittrue accelerators`) or a YAML file.")
-    ],
+    network: NetworkName,
+    accelerator: AcceleratorName,
     input_file: Annotated[
         Path | None,
         typer.Option(
@@ -35,14 +34,8 @@ def run(
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the accelerator, e.g. array.rows=64. Repeatable."),
-    ] = None,
-    net: Annotated[
-        list[str] | None,
-        typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
-    ] = None,
+    changes: AcceleratorChanges = None,
+    net: NetworkOptions = None,
     scheme: Annotated[
         str | None,
         typer.Option(
@@ -76,9 +69,7 @@ def run(
             help="Also run with registers of these widths, e.g. 16,20,24, and compare the outputs with 32 bits.",
         ),
     ] = "",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores without it.", show_default=False)
-    ] = None,
+    threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding and seeded weights.")] = 0,
     train_step: Annotated[
         bool, typer.Option("--train-step", help="One step of integer training instead of an inference.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bittrue.commands.loading import assignments, load_device
+from bittrue.commands.options import Threads
 from bittrue.console import INTERRUPTED, refusals, stderr, stdout
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ def train(
     validate_every: Annotated[int, typer.Option(min=0, help="Epochs between validations; 0 = at the end.")] = 1,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 25,
     seed: Annotated[int, typer.Option(min=0, help="Of order, flips, random rounding and fresh weights.")] = 0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores without it.", show_default=False)
-    ] = None,
+    threads: Threads = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the folder.")] = False,
 ) -> None:
     """Train a segmentation network in integers, with the device's own arithmetic: loss, mIoU, checkpoints, curves."""

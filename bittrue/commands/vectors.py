@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bittrue.commands.loading import load_device, load_named_network
+from bittrue.commands.options import AcceleratorChanges, AcceleratorName, NetworkName, NetworkOptions
 from bittrue.console import refusals, stderr, stdout
 
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 
 @refusals
 def vectors(
-    network: Annotated[str, typer.Argument(help="A file (.tflite ...) or a built-in name (`bittrue networks`).")],
-    accelerator: Annotated[
-        str, typer.Option("--accelerator", "-a", help="A preset (`bittrue accelerators`) or a YAML file.")
-    ],
+    network: NetworkName,
+    accelerator: AcceleratorName,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the files.")],
     input_file: Annotated[
         Path | None, typer.Option("--input", "-i", help="As for `run`: an image, .npy, .npz or manifest.json.")
@@ -47,14 +46,8 @@ def vectors(
     word_bits: Annotated[
         int | None, typer.Option(min=1, help="memh: width of a word.", show_default="what the lanes take")
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the accelerator, e.g. array.rows=64. Repeatable."),
-    ] = None,
-    net: Annotated[
-        list[str] | None,
-        typer.Option("--net", metavar="KEY=VALUE", help="Option of a built-in network, e.g. size=257. Repeatable."),
-    ] = None,
+    changes: AcceleratorChanges = None,
+    net: NetworkOptions = None,
     seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding and seeded weights.")] = 0,
 ) -> None:
     """Write stimuli and expected results of a network or a layer: .npz, raw binaries or $readmemh, and a manifest."""
