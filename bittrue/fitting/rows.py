@@ -65,8 +65,10 @@ def read_rows(path: str | Path, accelerator: Accelerator) -> tuple[MeasuredLayer
             _check_header(path, header)
             reader.fieldnames = header
             rows = [_Row(str(path), reader.line_num, cells).layer(accelerator) for cells in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: is no CSV text ({error})") from None
     if len(rows) < 2:
         raise InputError(f"{path}: {len(rows)} rows; fitting takes two at least")
     return tuple(rows)

@@ -88,6 +88,11 @@ def test_files_that_cannot_be_used(tmp_path, text, told):
         read_rows(path, bittrue.load_accelerator("edge_32x32"))
 
 
+def test_no_file_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"none\.csv: cannot be read: No such file"):
+        read_rows(tmp_path / "none.csv", bittrue.load_accelerator("edge_32x32"))
+
+
 @pytest.mark.parametrize(
     ("free", "told"),
     [
