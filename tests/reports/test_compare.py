@@ -68,6 +68,15 @@ def test_what_cannot_be_compared_is_a_difference(tmp_path, other, reason):
     assert [d.reason for d in found.differences] == [reason]
 
 
+def test_real_numbers_are_held_to_the_tolerance(tmp_path):
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.5, 2.25])
+    first, second = save(tmp_path / "a", outputs={"y": a}), save(tmp_path / "b", outputs={"y": b})
+    (found,) = compare_runs(first, second).differences
+    assert (found.coordinates, found.first, found.second, found.differing, found.greatest) == ((1,), 2.0, 2.5, 2, 0.75)
+    assert [d.differing for d in compare_runs(first, second, tolerance=0.5).differences] == [1]
+    assert compare_runs(first, second, tolerance=0.75).differences == ()
+
+
 def test_extremes_of_int64_and_no_numbers(tmp_path):
     big = np.array([np.iinfo(np.int64).max, 0]), np.array([np.iinfo(np.int64).min, 0])
     found = compare_runs(
