@@ -76,13 +76,14 @@ def test_sums_are_those_of_the_twin(case, bits, values, asked):
     assert asked == [True] or case != "deep" or bits == (12, 9)
 
 
-def test_a_sum_beyond_int32_of_a_part_is_left_to_others(asked):
+@pytest.mark.parametrize("weight", [127, -127])
+def test_a_sum_beyond_int32_of_a_part_is_left_to_others(weight, asked):
     x = np.full((1, 1, 1, 70_000), 32767, np.int16)
-    w = np.full((2, 1, 1, 70_000), 127, np.int8)
+    w = np.full((2, 1, 1, 70_000), weight, np.int8)
     op = replace(operator(Shape()), raw_accumulator=True)
     result = run_layer(op, x, w, None, Quant(IntFormat(16), IntFormat(8), IntFormat(48)), WIDE)
     assert asked == [False]
-    assert result.outputs[0].ravel().tolist() == [70_000 * 32767 * 127] * 2
+    assert result.outputs[0].ravel().tolist() == [70_000 * 32767 * weight] * 2
 
 
 @pytest.mark.parametrize("shape", [(8, 45, 6, 33), (3, 700, 5), (1, 9, 80, 70)])
