@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import prod
 
 from simulator.graph import ops
@@ -31,15 +31,22 @@ def node_macs(graph: Graph, node: Node) -> int:
     return graph.tensors[node.outputs[0]].elements * prod(weights.shape[1:])
 
 
-def count_parameters(graph: Graph) -> int:
-    """Constant weights and biases of convolutions and products, gamma and beta of batch norms; each counted once."""
-    return sum({tensor.name: tensor.elements for tensor in parameter_tensors(graph)}.values())
+def count_parameters(graph: Graph, left_out: Collection[str] = ()) -> int:
+    """Constant weights and biases of convolutions and products, gamma and beta of batch norms; each counted once.
+
+    What only the outputs `left_out` need is not counted.
+    """
+    return sum({tensor.name: tensor.elements for tensor in parameter_tensors(graph, left_out)}.values())
 
 
-def parameter_tensors(graph: Graph) -> Iterator[Tensor]:
+def parameter_tensors(graph: Graph, left_out: Collection[str] = ()) -> Iterator[Tensor]:
     """Constants that training would learn, in the graph's order; a shared one comes up more than once."""
+    needed = {name for name in graph.outputs if name not in left_out}
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            needed.update(node.inputs)
     for node in graph.nodes:
-        if isinstance(node.op, (*ARRAY_OPS, ops.BatchNorm)):
+        if isinstance(node.op, (*ARRAY_OPS, ops.BatchNorm)) and needed.intersection(node.outputs):
             for name in filter(None, node.inputs[1:3]):
                 if graph.tensors[name].is_constant:
                     yield graph.tensors[name]

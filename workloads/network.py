@@ -49,6 +49,8 @@ class Network:
     """What the reader of a result must know, e.g. that the weights are seeded."""
     seeded: bool = False
     """Weights are random: quantizing measures the batch-norm statistics on the first image."""
+    auxiliary_outputs: tuple[str, ...] = ()
+    """Outputs that only training needs: `parameters` leaves out what they alone need."""
     counts: tuple[int, int] | None = None
     """(macs, parameters) of the float network this one was quantized from; None = counted in the graph."""
 
@@ -68,8 +70,8 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """Convolution weights, biases, gamma and beta, before folding; no running statistics."""
-        return self.counts[1] if self.counts else count_parameters(self.graph)
+        """Convolution weights, biases, gamma and beta, before folding; no running statistics, no auxiliary head."""
+        return self.counts[1] if self.counts else count_parameters(self.graph, self.auxiliary_outputs)
 
     @property
     def is_float(self) -> bool:

@@ -10,7 +10,7 @@ from simulator.errors import NetworkError
 from simulator.graph import ops
 from support import network_sizes as sizes
 from support.accelerators import device
-from workloads.counting import ARRAY_OPS, node_macs
+from workloads.counting import ARRAY_OPS, count_parameters, node_macs
 from workloads.load import load_network
 from workloads.quantization.float_execute import run_float
 
@@ -55,8 +55,13 @@ def test_every_layer_has_the_work_and_the_weights_of_the_published_table(name, k
         (DEEPLAB, {"aux": True}, 42_004_074),
     ],
 )
-def test_parameters_are_those_of_the_model_cards(name, keywords, parameters):
-    assert load_network(name, **keywords).parameters == parameters
+def test_the_graph_has_the_parameters_of_the_model_cards(name, keywords, parameters):
+    assert count_parameters(load_network(name, **keywords).graph) == parameters
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("fcn_resnet50", 32_957_013), (DEEPLAB, 39_638_869)])
+def test_parameters_leave_the_auxiliary_head_out(name, parameters):
+    assert load_network(name).parameters == load_network(name, aux=True).parameters == parameters
 
 
 def test_norms_and_weights_of_the_paper_deeplab_and_the_bare_backbone():
@@ -101,7 +106,8 @@ def test_a_backbone_file_gives_its_layers_and_the_rest_is_seeded(tmp_path):
     np.savez(tmp_path / "part.npz", **{"conv1_1.w": weights, "conv1_1.b": np.arange(8, dtype=np.float32)})
     keywords = {"layout": "caffe", "size": 32, "width": 0.01, "classes": 3}
     net = load_network("fcn_vgg16", weights=tmp_path / "part.npz", **keywords)
-    np.testing.assert_array_equal(net.graph.tensors["conv1_1.weight"].data, weights.transpose(0, 2, 3, 1))
+    for ours, theirs in enumerate((2, 1, 0)):  # the file's filters take blue, green, red
+        np.testing.assert_array_equal(net.graph.tensors["conv1_1.weight"].data[..., ours], weights[:, theirs])
     assert any("the rest is seeded: conv1_2.weight" in note for note in net.notes)
     np.savez(tmp_path / "other.npz", **{"stem.w": weights})
     with pytest.raises(NetworkError, match="none of its arrays"):

@@ -57,8 +57,8 @@ def deeplabv3_resnet50(
     output_stride
         Of the backbone; 16 (default) or 8, a choice in layouts "deeplab" and "compact" only.
     aux
-        Layout "torchvision" only: the auxiliary head too, its label map as the output ``aux_labels``. `macs` and
-        `parameters` then count it.
+        Layout "torchvision" only: the auxiliary head too, its label map as the output ``aux_labels``. `macs` then
+        counts it, `parameters` does not.
     weights
         None = shapes only, ``"seeded"`` = random, or a file (.pth, .safetensors, .npz).
     seed

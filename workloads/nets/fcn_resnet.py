@@ -31,7 +31,7 @@ def fcn_resnet50(
     width
         Multiplies every channel count but that of the classes.
     aux
-        The auxiliary head too, its label map as the output ``aux_labels``. `macs` and `parameters` then count it.
+        The auxiliary head too, its label map as the output ``aux_labels``. `macs` counts it, `parameters` does not.
     weights
         None = shapes only, ``"seeded"`` = random, or a file (.pth, .safetensors, .npz).
     seed

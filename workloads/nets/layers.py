@@ -167,7 +167,9 @@ class NetBuilder:
 
     def network(self, image: ImageInput, classes: int) -> Network:
         """Return the segmentation network; NetworkError where the weight file does not suit it."""
-        return replace(self.classifier(image), segmentation=segmentation_of("labels", classes))
+        found = self.classifier(image)
+        auxiliary = tuple(name for name in found.graph.outputs if name != "labels")
+        return replace(found, segmentation=segmentation_of("labels", classes), auxiliary_outputs=auxiliary)
 
     def classifier(self, image: ImageInput) -> Network:
         """Return the network without segmentation; NetworkError where the weight file does not suit it."""
