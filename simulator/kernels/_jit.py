@@ -20,6 +20,7 @@ import llvmlite
 import numba
 import numpy as np
 from numba import config
+from numba.core.caching import UserProvidedCacheLocator
 
 UNUSED_DAYS = 30
 """After so many days without use a cache directory of other sources or compilers is removed."""
@@ -81,7 +82,6 @@ def mark_used(directory: Path, now: float) -> None:
 
 CACHE_DIRECTORY = cache_directory()
 """The one in use."""
-config.CACHE_DIR = str(CACHE_DIRECTORY)  # type: ignore[attr-defined]
 mark_used(CACHE_DIRECTORY, time.time())
 
 # Read when Numba loads OpenMP, whose threads otherwise wait busily for milliseconds after a parallel loop, on the CPUs
@@ -90,6 +90,31 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class KernelCacheLocator(UserProvidedCacheLocator):
+    """Where Numba keeps the compiled code of a kernel: the same place for every checkout of the same sources.
+
+    Numba's own locators name the folder after the path of the source, so that each clone would compile anew; the hash
+    of all sources in `CACHE_DIRECTORY` says already whose code it is.
+    """
+
+    def __init__(self, py_func: FunctionType, py_file: str) -> None:
+        super().__init__(py_func, py_file)  # type: ignore[no-untyped-call]
+        self._cache_path = str(CACHE_DIRECTORY / Path(py_file).parent.name)
+
+    @classmethod
+    def from_function(cls, py_func: FunctionType, py_file: str) -> KernelCacheLocator | None:
+        """Return the locator of a function, None where the folder cannot be written: Numba then asks the next one."""
+        locator = cls(py_func, py_file)
+        try:
+            locator.ensure_cache_path()  # type: ignore[no-untyped-call]
+        except OSError:
+            return None
+        return locator
+
+
+_LOCATORS = f"{__name__}.{KernelCacheLocator.__name__},InTreeCacheLocator,UserWideCacheLocator"
 
 
 def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -108,8 +133,18 @@ def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Callabl
         options["parallel"] = True
     if inline:
         options["forceinline"] = True
-    decorate: Callable[[Callable[P, R]], Callable[P, R]] = numba.njit(**options)
-    return decorate
+    return lambda function: _decorate(function, options)
+
+
+def _decorate(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
+    # Numba reads the setting when it decorates; what else a process compiles keeps the user's own.
+    users = config.CACHE_LOCATOR_CLASSES  # type: ignore[attr-defined]
+    config.CACHE_LOCATOR_CLASSES = _LOCATORS  # type: ignore[attr-defined]
+    try:
+        compiled: Callable[P, R] = numba.njit(**options)(function)
+    finally:
+        config.CACHE_LOCATOR_CLASSES = users  # type: ignore[attr-defined]
+    return compiled
 
 
 def specialized(template: Callable[P, R], name: str, **names: Any) -> Callable[P, R]:

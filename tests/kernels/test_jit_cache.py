@@ -104,3 +104,24 @@ def test_processes_that_start_at_once_on_an_empty_cache(tmp_path):
     assert not _jit.is_cold(directory)
     stdout, _ = start().communicate()
     assert stdout.strip() == f"{expected} 0"  # and compiles nothing
+
+
+def test_another_checkout_of_the_same_sources_compiles_nothing(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def misses(checkout):
+        shutil.copytree(ROOT / "simulator", tmp_path / checkout / "simulator")
+        command = [sys.executable, "-c", SUM]
+        run = subprocess.run(command, cwd=tmp_path / checkout, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        return int(run.stdout.split()[-1])
+
+    assert misses("first") > 0
+    assert misses("second") == 0
+
+
+def test_what_else_a_process_compiles_keeps_its_own_cache(monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_LOCATOR_CLASSES", "")
+    before = numba.config.CACHE_DIR
+    _jit.kernel()(lambda x: x)
+    assert (before, "") == (numba.config.CACHE_DIR, numba.config.CACHE_LOCATOR_CLASSES)
