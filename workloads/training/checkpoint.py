@@ -21,7 +21,8 @@ _FORMAT = 1
 _PATTERN = "checkpoint-*.npz"
 _KEPT = 2
 """The newest, and the one before it in case a disk damages the newest."""
-_ABOUT = "about"
+ABOUT = "about"
+"""Name of the array that says what the run is."""
 
 
 class CheckpointError(InputError):
@@ -56,7 +57,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     path = checkpoint_path(folder, checkpoint.step)
     about = json.dumps({"format": _FORMAT, "step": checkpoint.step, **checkpoint.about}, sort_keys=True)
-    arrays: dict[str, NDArray[Any]] = {_ABOUT: np.frombuffer(about.encode(), np.uint8), **checkpoint.state}
+    arrays: dict[str, NDArray[Any]] = {ABOUT: np.frombuffer(about.encode(), np.uint8), **checkpoint.state}
     try:
         handle, name = tempfile.mkstemp(prefix=".checkpoint-", suffix=".tmp", dir=folder)
         os.close(handle)
@@ -86,7 +87,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; CheckpointError where it is missing or damaged, naming the one before it."""
     try:
         arrays = read_arrays(path)
-        about = json.loads(arrays.pop(_ABOUT).tobytes())
+        about = json.loads(arrays.pop(ABOUT).tobytes())
         step, version = about.pop("step"), about.pop("format")
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
