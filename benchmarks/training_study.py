@@ -4,8 +4,8 @@
         [--seeds 0,1,2] [--csv docs/studies/camvid.csv] [--list]
 
 Each run is a `bittrue train`, or a `benchmarks.float_training`, of its own on one thread, whose command is printed;
-what it leaves lies in --work. Two of these scripts beside each other (of other studies) fill two cores. The float twin needs
-the extra `torch`. `python -m benchmarks.training_tables` prints the tables of docs/training.md from the CSV.
+what it leaves lies in --work. Two of these scripts beside each other (of other studies) fill two cores. The float twin
+needs the extra `torch`. `python -m benchmarks.training_tables` prints the tables of docs/training.md from the CSV.
 """
 
 from __future__ import annotations
