@@ -45,6 +45,8 @@ def command(case: Case, seed: int, dataset: str, assets: Path, folder: Path) -> 
     given += ["--seed", str(seed), "--threads", "1"]
     for change in case.changes:
         given += ["--set", change]
+    if case.emulated:
+        given += ["--emulate", ",".join(case.emulated)]
     if case.preset == FLOAT:
         return [sys.executable, "-m", "benchmarks.float_training", *given, "-o", f"{folder}.csv"]
     if case.device:
