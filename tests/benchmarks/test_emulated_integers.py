@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.numerics.training_quant import scale_quantize
-from simulator.numerics.training_scale import ScaleRule
+pytest.importorskip("torch")
 
-torch = pytest.importorskip("torch")
+import torch
 
 from benchmarks.emulated_integers import EmulatedPart, on_scale, stochastic_on_scale
+from simulator.numerics.training_quant import scale_quantize
+from simulator.numerics.training_scale import ScaleRule
 from workloads.training.config import preset
 
 
