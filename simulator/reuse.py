@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from simulator.accelerator.spec import Accelerator
+from simulator.accelerator.spec import Accelerator, Mapper
 from simulator.graph.graph import Graph
 from simulator.graph.identity import network_hash, peak_memory_bytes
 from simulator.lowering.layer import Layer
@@ -99,7 +99,8 @@ def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) ->
     kept = _kept.setdefault(graph, _Kept())
     # Command loops depend on more than a tile does.
     driven = (accelerator.controller, accelerator.memories, accelerator.dma) if accelerator.controller else None
-    key = _lowering_key(accelerator), Device.of(accelerator), accelerator.mapper, driven
+    timed = accelerator.dram_banks if accelerator.mapper is Mapper.LEAST_CYCLES else None
+    key = _lowering_key(accelerator), Device.of(accelerator), accelerator.mapper, driven, timed
     found = kept.mapped.pop(key, None)
     if found is None:
         schedule = map_layers(layers, accelerator, layer_cycles(accelerator), graph.outputs)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BeforeValidator,
@@ -18,8 +18,9 @@ from pydantic import (
 
 from simulator.accelerator.base import Spec
 from simulator.accelerator.controller import CommandLoops
+from simulator.accelerator.dram import BankSpec, Dram
 from simulator.accelerator.problems import problems
-from simulator.accelerator.units import parse_bytes, parse_bytes_per_second
+from simulator.accelerator.units import parse_bytes
 from simulator.errors import SpecError
 from simulator.notebook import facts_table
 from simulator.numerics.formats import IntFormat
@@ -33,7 +34,6 @@ def _parse_operand(value: Any) -> Any:
 
 OperandFormat = Annotated[IntFormat, BeforeValidator(_parse_operand), PlainSerializer(str)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
-Bandwidth = Annotated[float, BeforeValidator(parse_bytes_per_second), Field(gt=0)]
 
 
 class Array(Spec):
@@ -142,30 +142,6 @@ class Dma(Spec):
     """Cycles to start one transfer descriptor."""
 
 
-class Dram(Spec):
-    """External memory. Exactly one of each pair is given; cycles are canonical."""
-
-    bandwidth: Bandwidth | None = None
-    """Peak bandwidth in bytes per second, e.g. 12.8 GB/s."""
-    bytes_per_cycle: float | None = Field(default=None, gt=0)
-    """Peak bandwidth in bytes per accelerator cycle."""
-    latency_ns: float | None = Field(default=None, ge=0)
-    """Latency of one request, nanoseconds."""
-    latency_cycles: int | None = Field(default=None, ge=0)
-    """Latency of one request, accelerator cycles."""
-    model: Literal["simple"] = "simple"
-    """simple = fixed latency and bandwidth."""
-    type: Literal["ddr3", "ddr4", "lpddr4", "hbm2"] = "lpddr4"
-    """Decides the energy of a bit, nothing else."""
-
-    @model_validator(mode="after")
-    def _exactly_one_of_each(self) -> Self:
-        for a, b in (("bandwidth", "bytes_per_cycle"), ("latency_ns", "latency_cycles")):
-            if (getattr(self, a) is None) == (getattr(self, b) is None):
-                raise ValueError(f"give exactly one of {a} and {b}")
-        return self
-
-
 class VectorUnit(Spec):
     """Element-wise, pooling, resizing and table unit."""
 
@@ -237,7 +213,19 @@ class Accelerator(Spec):
                 raise ValueError(f"controller: command loops {problem}, or leave controller out")
         return self
 
+    @model_validator(mode="after")
+    def _dram_keeps_up_with_its_bandwidth(self) -> Self:
+        problem = self.dram.too_fast(self.clock_mhz)
+        banks = self.dram_banks
+        if not problem and banks is not None and banks.refi_cycles <= banks.rp_cycles + banks.rfc_cycles:
+            problem = f"a clock of {self.clock_mhz:g} MHz is too slow for the refresh of {self.dram.device}"
+        if problem:
+            raise ValueError(f"dram: {problem}")
+        return self
+
     def _unsuited_to_command_loops(self) -> str:
+        if self.dram.model != "simple":
+            return "have a memory of fixed latency; make dram.model simple"
         array, dma = self.array, self.dma
         assert self.controller is not None
         bus = self.controller.bus_bytes
@@ -276,6 +264,11 @@ class Accelerator(Spec):
             return self.dram.latency_cycles
         assert self.dram.latency_ns is not None
         return ceil(Fraction(self.dram.latency_ns) * Fraction(self.clock_mhz) / 1000)
+
+    @property
+    def dram_banks(self) -> BankSpec | None:
+        """Banks of the DRAM in cycles; None for `dram.model: simple`."""
+        return BankSpec.of(self.dram, self.clock_mhz)
 
     @property
     def peak_macs_per_cycle(self) -> int:

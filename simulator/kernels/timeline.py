@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.kernels._jit import kernel
+from simulator.kernels.dram_banks import BIAS, INPUT, OUTPUT, new_state, serve
 
 Ints = NDArray[np.int64]
 
@@ -134,7 +135,17 @@ def _refusal(counts: Ints, table: Ints) -> int:
 
 
 @kernel()
-def run_layer(kind_of: NDArray[np.int32], counts: Ints, table: Ints, lead: int, times: Ints, intervals: Ints) -> int:
+def run_layer(
+    kind_of: NDArray[np.int32],
+    counts: Ints,
+    table: Ints,
+    lead: int,
+    times: Ints,
+    intervals: Ints,
+    banks: Ints,
+    sizes: Ints,
+    regions: Ints,
+) -> int:
     """Run one layer on an idle machine; DONE, OVERFLOW, DEADLOCK or TWO_TAKERS.
 
     In the loop, l_, w_, s_ are the load DMA's, the worker's, the store DMA's: the tile op in hand, the cycle in which
@@ -155,6 +166,12 @@ def run_layer(kind_of: NDArray[np.int32], counts: Ints, table: Ints, lead: int, 
         int64 [TIMES], written.
     intervals
         int64 [tile ops, 6], zeros, written: begin and end of load, work and store of each; [0, 6] where not wanted.
+    banks
+        Geometry and cycles of the DRAM's banks, see `simulator.kernels.dram_banks`; [0] where it has none.
+    sizes
+        int64 [kinds, 4, 2] bytes and stretches of input, weights, bias matrix and output; [0, 4, 2] without banks.
+    regions
+        int64 [tile ops, 4, 2] first byte and span of each; [0, 4, 2] without banks.
 
     """
     status = _refusal(counts, table)
@@ -165,6 +182,8 @@ def run_layer(kind_of: NDArray[np.int32], counts: Ints, table: Ints, lead: int, 
     l_op = w_op = s_op = now = bus_free = stall = l_busy = w_busy = s_busy = l_begin = w_begin = s_begin = 0
     l_ask = s_ask = l_done = w_done = s_done = _NEVER
     has_operands = False
+    banked = len(banks) > 0
+    state = new_state(banks) if banked else times
     while True:
         # What ends in this cycle.
         if l_done == now:
@@ -220,12 +239,22 @@ def run_layer(kind_of: NDArray[np.int32], counts: Ints, table: Ints, lead: int, 
             bound = soonest + lead if soonest != _NEVER else _NEVER
             if l_ask != _NEVER and l_ask <= min(s_ask, bound):
                 kind = kind_of[l_op]
-                bus_free = max(l_ask, bus_free) + table[kind, LOAD_BUS]
-                l_ask, l_done = _NEVER, bus_free + table[kind, LOAD_TAIL]
+                begin = max(l_ask, bus_free)
+                bus_free = begin + table[kind, LOAD_BUS]
+                l_done = bus_free + table[kind, LOAD_TAIL]
+                if banked:
+                    bus_free = serve(banks, state, sizes[kind], regions[l_op], INPUT, BIAS, l_ask, begin)
+                    l_done = max(l_done, bus_free)
+                l_ask = _NEVER
             elif s_ask != _NEVER and s_ask < min(l_ask, bound):
                 kind = kind_of[s_op]
-                bus_free = max(s_ask, bus_free) + table[kind, STORE_BUS]
-                s_ask, s_done = _NEVER, bus_free + table[kind, STORE_TAIL]
+                begin = max(s_ask, bus_free)
+                bus_free = begin + table[kind, STORE_BUS]
+                s_done = bus_free + table[kind, STORE_TAIL]
+                if banked:
+                    bus_free = serve(banks, state, sizes[kind], regions[s_op], OUTPUT, OUTPUT, s_ask, begin)
+                    s_done = max(s_done, bus_free)
+                s_ask = _NEVER
             else:
                 break
         if soonest == _NEVER:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simulator.kernels.distinct_rows import distinct_rows
 from simulator.lowering.layer import Engine
 from simulator.mapping.command_lists import CommandLists
+from simulator.mapping.work import ArrayWork
 
 
 class LoopOrder(StrEnum):
@@ -183,6 +184,10 @@ class LayerSchedule:
     """Only layers on the array."""
     commands: CommandLists | None = None
     """Only layers that run as command loops: then `ops` has one entry a loop, and only counts."""
+    work: ArrayWork | None = None
+    """Only layers on the array: what was cut, so that tile ops have addresses (`simulator.mapping.regions`)."""
+    regions: NDArray[np.int64] | None = None
+    """Addresses of a schedule made by hand, [tile ops, 4, 2]; None = those of the layer."""
 
     @cached_property
     def kinds(self) -> TileOpKinds:

@@ -52,7 +52,7 @@ def array_schedule(work: ArrayWork, mapping: LayerMapping, device: Device) -> La
     hold |= np.where(_next_or_end(takes_input), Hold.GIVE_INPUT, 0)
     hold |= np.where(_next_or_end(takes_weight), Hold.GIVE_WEIGHT, 0)
     ops["hold"] = hold
-    return LayerSchedule(Engine.ARRAY, ops, mapping)
+    return LayerSchedule(Engine.ARRAY, ops, mapping, work=work)
 
 
 def _next_or_end(takes: NDArray[np.bool_]) -> NDArray[np.bool_]:

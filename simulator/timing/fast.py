@@ -22,6 +22,7 @@ from simulator.records.lazy_events import LazyEvents
 from simulator.records.run import TraceEvent
 from simulator.timing.commands import run_command_layer
 from simulator.timing.dma import MemoryPath
+from simulator.timing.fast_banks import Banks, bank_columns, layer_banks, transfers_fit
 from simulator.timing.refusals import WAITS_FOR_EVER
 from simulator.timing.timeline import LayerTime, Timeline
 from simulator.timing.trace import TRACKS, Span, join, layer_events, spans_per_track
@@ -50,13 +51,15 @@ class _LayerRun:
     kinds: TileOpKinds
     table: NDArray[np.int64]
     lead_cycles: int
+    banks: Banks
     time: LayerTime
 
     def spans(self, limit: int) -> dict[str, tuple[Span, ...]]:
         """Run once more, and note who works when."""
         intervals = np.zeros((len(self.kinds.kind_of), 2 * len(TRACKS)), np.int64)
         times = np.empty(kernel.TIMES, np.int64)
-        kernel.run_layer(self.kinds.kind_of, self.kinds.counts, self.table, self.lead_cycles, times, intervals)
+        kinds = self.kinds
+        kernel.run_layer(kinds.kind_of, kinds.counts, self.table, self.lead_cycles, times, intervals, *self.banks)
         spans = {}
         for index, track in enumerate(TRACKS):
             begin, end = intervals[:, 2 * index], intervals[:, 2 * index + 1]
@@ -96,7 +99,7 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
         Times beyond 64 bits, or a schedule that waits for ever (no mapping of ours does).
 
     """
-    path = _path(accelerator)
+    path, banks = _path(accelerator), bank_columns(accelerator)
     rates = WorkRates.of(accelerator)
     known: dict[int, _Run] = {}
     runs: list[_Run] = []
@@ -107,7 +110,7 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
         run = known.get(id(layer))
         if run is None:
             if layer.commands is None:
-                run = _run(name, layer, path, rates)
+                run = _run(name, layer, path, rates, banks)
             else:
                 time, _ = run_command_layer(layer.commands, accelerator, 1)
                 run = _CommandRun(layer.engine, layer.commands, accelerator, time)
@@ -122,8 +125,8 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
 
 def layer_cycles(accelerator: Accelerator) -> Callable[[LayerSchedule], int]:
     """Return a function from the tile operations of a layer to its cycles, from an idle machine to the last write."""
-    path, rates = _path(accelerator), WorkRates.of(accelerator)
-    return lambda layer: _run("of a mapping tried", layer, path, rates).time.end_cycle
+    path, rates, banks = _path(accelerator), WorkRates.of(accelerator), bank_columns(accelerator)
+    return lambda layer: _run("of a mapping tried", layer, path, rates, banks).time.end_cycle
 
 
 def _path(accelerator: Accelerator) -> NDArray[np.int64]:
@@ -141,20 +144,25 @@ def _path(accelerator: Accelerator) -> NDArray[np.int64]:
     return np.array([*named.values(), path.bytes_per_cycle.denominator], np.int64)
 
 
-def _run(name: str, layer: LayerSchedule, path: NDArray[np.int64], rates: WorkRates) -> _LayerRun:
+def _run(
+    name: str, layer: LayerSchedule, path: NDArray[np.int64], rates: WorkRates, columns: NDArray[np.int64]
+) -> _LayerRun:
     kinds = layer.kinds
     table = np.empty((len(kinds.counts), kernel.COLUMNS), np.int64)
     times = np.zeros(kernel.TIMES, np.int64)
     lead = int(path[2] + path[3])
     status = kernel.tabulate(kinds.ops, work_cycles(layer.engine, kinds.ops, rates), path, table)
+    banks = layer_banks(layer, columns)
+    if status == kernel.DONE and len(columns) and not transfers_fit(banks, kinds.counts, table):
+        status = kernel.OVERFLOW
     if status == kernel.DONE:
-        status = kernel.run_layer(kinds.kind_of, kinds.counts, table, lead, times, _NO_INTERVALS)
+        status = kernel.run_layer(kinds.kind_of, kinds.counts, table, lead, times, _NO_INTERVALS, *banks)
     if status != kernel.DONE:
         raise ScheduleError(f"layer {name}: {_REASONS[status]}")
     end, compute, load, store, load_stall = times.tolist()
     # After the last tile op the layer only waits for its writes.
     time = LayerTime(0, end, compute, load, store, load_stall, end - compute - load_stall)
-    return _LayerRun(layer.engine, kinds, table, lead, time)
+    return _LayerRun(layer.engine, kinds, table, lead, banks, time)
 
 
 def _events(names: tuple[str, ...], runs: tuple[_Run, ...], times: tuple[LayerTime, ...]) -> tuple[TraceEvent, ...]:

@@ -18,11 +18,13 @@ import simpy
 
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import ScheduleError
+from simulator.mapping.regions import regions
 from simulator.mapping.schedule import Hold, LayerSchedule, Schedule
 from simulator.records.run import TraceEvent
 from simulator.timing.commands import run_command_layer
 from simulator.timing.dma import MemoryPath, requests_of, transfer
 from simulator.timing.dram import DramBus
+from simulator.timing.dram_banks import DramBanks, Region
 from simulator.timing.refusals import WAITS_FOR_EVER
 from simulator.timing.timeline import LayerTime, Timeline
 from simulator.timing.trace import TRACKS, Intervals, Span, layer_events, spans_per_track
@@ -35,6 +37,7 @@ LOAD_DMA, STORE_DMA = 0, 1
 """Engine ids, in the order in which they are served when both ask in the same cycle."""
 
 _HALVES = 2
+_TENSORS = ("input", "weight", "bias", "store")
 _BLOCK = 1 << 15
 """Tile ops turned into Python ints at a time: a million of them at once would take a gigabyte."""
 
@@ -90,6 +93,9 @@ class _LayerMachine:
         self._cycles = work_cycles(layer.engine, layer.ops, WorkRates.of(accelerator))
         self._env = simpy.Environment()
         self._bus = DramBus(self._env)
+        banks = accelerator.dram_banks
+        self._banks = banks and DramBanks(banks, self._path.bytes_per_cycle, self._path.max_outstanding)
+        self._places = regions(layer) if banks else np.zeros((0, 4, 2), np.int64)
         self._inputs = simpy.Container(self._env, init=_HALVES)
         self._weights = simpy.Container(self._env, init=_HALVES)
         self._accumulators = simpy.Container(self._env, init=_HALVES)
@@ -127,7 +133,8 @@ class _LayerMachine:
             requests_of(ops[f"{kind}_bytes"], ops[f"{kind}_segments"], self._path.burst_bytes) for kind in kinds
         )
         descriptors = sum((ops[f"{kind}_bytes"] > 0).astype(np.int64) for kind in kinds)
-        for hold, bias, *parts in _rows(ops["hold"], ops["bias_bytes"], size, requests, descriptors):
+        columns = (ops["hold"], ops["bias_bytes"], size, requests, descriptors)
+        for index, (hold, bias, *parts) in enumerate(_rows(*columns)):
             if hold & Hold.TAKE_INPUT:
                 yield self._inputs.get(1)
             if hold & Hold.TAKE_WEIGHT:
@@ -135,7 +142,7 @@ class _LayerMachine:
             if bias:
                 yield self._accumulators.get(1)
             if parts[0]:
-                yield from self._transfer(LOAD_DMA, parts[0], parts[1], parts[2], self._intervals["load dma"])
+                yield from self._transfer(LOAD_DMA, index, (parts[0], parts[1], parts[2]))
             self._loaded.put(1)
 
     def _work(self) -> Steps:
@@ -162,28 +169,45 @@ class _LayerMachine:
     def _store(self) -> Steps:
         ops = self._layer.ops
         held = (ops["hold"] & Hold.GIVE_INPUT_WHEN_STORED) != 0
-        ops = ops[(ops["store_bytes"] > 0) | held]
+        chosen = np.flatnonzero((ops["store_bytes"] > 0) | held)
+        ops = ops[chosen]
         requests = requests_of(ops["store_bytes"], ops["store_segments"], self._path.burst_bytes)
-        for hold, size, count in _rows(ops["hold"], ops["store_bytes"], requests):
+        for index, hold, size, count in _rows(chosen, ops["hold"], ops["store_bytes"], requests):
             yield self._finished.get(1)
             if size:
-                yield from self._transfer(STORE_DMA, size, count, 1, self._intervals["store dma"])
+                yield from self._transfer(STORE_DMA, index, (size, count, 1))
             if hold & Hold.GIVE_INPUT_WHEN_STORED:
                 self._inputs.put(1)
             else:
                 self._accumulators.put(1)
 
-    def _transfer(self, engine: int, size: int, requests: int, descriptors: int, intervals: Intervals) -> Steps:
-        parts = transfer(size, requests, descriptors, self._path)
+    def _transfer(self, engine: int, index: int, amount: tuple[int, int, int]) -> Steps:
+        """Move bytes in requests of descriptors, three numbers, for tile op `index`."""
+        parts = transfer(*amount, self._path)
         begin = int(self._env.now)
         if parts.lead_cycles:
             yield self._env.timeout(parts.lead_cycles)
+        asked = int(self._env.now)
         yield self._bus.request(engine)
-        yield self._env.timeout(parts.bus_cycles)
+        bus = parts.bus_cycles
+        if self._banks is not None:
+            granted = int(self._env.now)
+            bus = self._banks.serve(self._regions(engine, index), asked, granted, write=engine == STORE_DMA) - granted
+        yield self._env.timeout(bus)
         self._bus.release()
-        if parts.tail_cycles:
-            yield self._env.timeout(parts.tail_cycles)
-        intervals.add(begin, int(self._env.now))
+        tail = parts.bus_cycles + parts.tail_cycles - bus
+        if tail > 0:
+            yield self._env.timeout(tail)
+        self._intervals["store dma" if engine == STORE_DMA else "load dma"].add(begin, int(self._env.now))
+
+    def _regions(self, engine: int, index: int) -> list[Region]:
+        op, places = self._layer.ops[index], self._places[index].tolist()
+        found = []
+        for tensor in (3,) if engine == STORE_DMA else (0, 1, 2):
+            size, segments = (int(op[f"{_TENSORS[tensor]}_{what}"]) for what in ("bytes", "segments"))
+            if size:
+                found.append(Region(tensor, *places[tensor], size, segments))
+        return found
 
 
 def _rows(*columns: Any) -> Iterator[tuple[int, ...]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, fields
+from contextlib import nullcontext
+from dataclasses import astuple, dataclass, fields, replace
 from unittest.mock import patch
 
 import numpy as np
 
+from simulator.accelerator.dram import BankSpec
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import DoesNotFit, ScheduleError
 from simulator.lowering.layer import ConvGeometry, Engine, Layer
@@ -31,6 +33,8 @@ class TimingCase:
     accelerator: Accelerator
     max_events: int
     """Of the trace, so that spans are joined in short schedules too."""
+    banks: BankSpec | None = None
+    """Of the DRAM, in place of the accelerator's."""
 
 
 def timing_case(number: int) -> TimingCase:
@@ -52,9 +56,42 @@ def timing_case(number: int) -> TimingCase:
             return TimingCase(number, schedule, accelerator, max_events)
 
 
+def banked_case(number: int) -> TimingCase:
+    """Make case `number` anew with a banked DRAM of any geometry and timings; tile ops of no mapper lie anywhere."""
+    rng = np.random.default_rng([21, number])
+    case = timing_case(number)
+    rp, rfc = int(rng.integers(0, 20)), int(rng.choice([0, 5, 100]))
+    banks = BankSpec(
+        banks=int(rng.choice([1, 2, 4, 7, 16])),
+        row_bytes=int(rng.choice([8, 30, 64, 1000, 32768])),
+        access_bytes=int(rng.choice([1, 7, 16, 64])),
+        rcd_cycles=int(rng.integers(0, 20)),
+        rp_cycles=rp,
+        ras_cycles=int(rng.integers(0, 60)),
+        pace_cycles=int(rng.choice([0, 1, 8, 40])),
+        wr_cycles=int(rng.integers(0, 20)),
+        rfc_cycles=rfc,
+        refi_cycles=rp + rfc + int(rng.choice([1, 30, 1000, 100_000])),
+    )
+    layers = case.schedule.layers
+    if number % 2:
+        layers = tuple(replace(layer, regions=_regions(rng, layer.ops)) for layer in layers)
+    return replace(case, schedule=Schedule(case.schedule.names, layers), banks=banks)
+
+
+def _regions(rng: np.random.Generator, ops: np.ndarray) -> np.ndarray:
+    found = np.zeros((len(ops), len(_KINDS), 2), np.int64)
+    for index, kind in enumerate(_KINDS):
+        found[:, index, 0] = rng.integers(0, int(rng.choice([1, 50, 10**6])), len(ops))
+        gaps = rng.integers(0, int(rng.choice([1, 50, 10**5])), len(ops))
+        found[:, index, 1] = ops[f"{kind}_bytes"] + gaps
+    return found
+
+
 def differences(case: TimingCase) -> list[str]:
     """Run both machines; say in what they differ: layer times field by field, every event of the trace, errors."""
-    with patch.object(trace, "MAX_EVENTS", case.max_events):
+    banks = nullcontext() if case.banks is None else patch.object(Accelerator, "dram_banks", case.banks)
+    with patch.object(trace, "MAX_EVENTS", case.max_events), banks:
         ours, theirs = _outcome(fast.run_schedule, case), _outcome(machine.run_schedule, case)
         if isinstance(ours, str) or isinstance(theirs, str):
             return [] if ours == theirs else [f"case {case.number}: {ours} / {theirs}"]

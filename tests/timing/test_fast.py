@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from proof.schedules import differences, timing_case
+from proof.schedules import banked_case, differences, timing_case
 from simulator.errors import ScheduleError
 from simulator.kernels import timeline as kernel
 from simulator.lowering.layer import Engine
@@ -26,6 +26,11 @@ CASES = 1000
 @pytest.mark.parametrize("first", range(0, CASES, 250))
 def test_random_schedules_take_the_same_cycles(first):
     assert [line for number in range(first, first + 250) for line in differences(timing_case(number))] == []
+
+
+@pytest.mark.parametrize("first", range(0, CASES, 250))
+def test_random_schedules_on_a_banked_dram_take_the_same_cycles(first):
+    assert [line for number in range(first, first + 250) for line in differences(banked_case(number))] == []
 
 
 @pytest.mark.parametrize(
