@@ -67,7 +67,7 @@ class Dram(Spec):
 
 @dataclass(frozen=True)
 class BankSpec:
-    """Banks of a DRAM in accelerator cycles, rounded up; a row is what one ACTIVATE of all channels and groups opens."""
+    """Banks of a DRAM in accelerator cycles, rounded up; a row is opened in all channels and bank groups at once."""
 
     banks: int
     row_bytes: int

@@ -173,6 +173,15 @@ class Mapper(StrEnum):
     """No search: `simulator.mapping.fixed_rule`, as a simple device's own tiler."""
 
 
+class BetweenLayers(StrEnum):
+    """Where tensors lie between layers. No choice changes a value."""
+
+    DRAM = "dram"
+    """All of them in DRAM."""
+    ON_CHIP = "on_chip"
+    """Those that fit beside the tiles, in what the layers leave of the input scratchpad."""
+
+
 class Accelerator(Spec):
     """A systolic-array accelerator."""
 
@@ -202,6 +211,8 @@ class Accelerator(Spec):
     """What drives the array's layers; none = descriptors of tile operations, at no cost of commands."""
     mapper: Mapper = Mapper.LEAST_TRAFFIC
     """How array layers are cut into tiles: least_traffic, least_cycles or fixed_rule."""
+    between_layers: BetweenLayers = BetweenLayers.DRAM
+    """Where tensors lie between layers: dram, or on_chip for those that the input scratchpad has room for."""
     energy_table: str
     """Name of the table that prices its actions (`bittrue accelerators` lists them), or a YAML file."""
 
@@ -226,6 +237,8 @@ class Accelerator(Spec):
     def _unsuited_to_command_loops(self) -> str:
         if self.dram.model != "simple":
             return "have a memory of fixed latency; make dram.model simple"
+        if self.between_layers is not BetweenLayers.DRAM:
+            return "leave tensors in memory; make between_layers dram"
         array, dma = self.array, self.dma
         assert self.controller is not None
         bus = self.controller.bus_bytes

@@ -20,7 +20,7 @@ _NEXT_ACTIVATE, _NEXT_REFRESH, _OPEN = range(3)
 
 @kernel()
 def new_state(spec: Ints) -> Ints:
-    """Closed banks and a whole tREFI to go: next activate, next refresh, row open and cycle free of each, ends."""
+    """Return closed banks: next activate and refresh, open row and free cycle of each bank, ends of pieces."""
     banks = spec[BANKS]
     state = np.zeros(_OPEN + 2 * banks + spec[LOOKAHEAD], np.int64)
     state[_NEXT_REFRESH] = spec[REFI]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.accelerator.spec import Accelerator, Mapper
+from simulator.accelerator.spec import Accelerator, BetweenLayers, Mapper
 from simulator.errors import InputError
 from simulator.lowering.layer import Engine, Layer
 from simulator.mapping.command_schedule import can_pool, command_layer
 from simulator.mapping.convolution_tiles import Pool
 from simulator.mapping.fit import does_not_fit
 from simulator.mapping.fixed_rule import fixed_rule
+from simulator.mapping.kept import keep
 from simulator.mapping.pool_fusion import fused_pools
 from simulator.mapping.schedule import TILE_OP, LayerMapping, LayerSchedule, Schedule
 from simulator.mapping.search import search, shortlist
@@ -36,9 +37,10 @@ def map_layers(
     Parameters
     ----------
     cycles
-        Times a candidate; only `mapper: least_cycles` needs it.
+        Times a candidate; only `mapper: least_cycles` and `between_layers: on_chip` need it.
     outputs
-        Names of tensors that leave the network. None: all may, so no max pool joins the layer before it.
+        Names of tensors that leave the network. None: all may, so no max pool joins the layer before it, and
+        nothing stays on chip.
 
     Raises
     ------
@@ -50,6 +52,8 @@ def map_layers(
     """
     if accelerator.mapper is Mapper.LEAST_CYCLES and cycles is None:
         raise InputError(f"{accelerator.name}: mapper least_cycles times its candidates; give map_layers the timing")
+    if accelerator.between_layers is BetweenLayers.ON_CHIP and cycles is None:
+        raise InputError(f"{accelerator.name}: between_layers on_chip times its layers; give map_layers the timing")
     device = Device.of(accelerator)
     chooser = _Chooser(accelerator, device, cycles)
     pools = {} if outputs is None or accelerator.controller is None else fused_pools(layers, outputs)
@@ -70,6 +74,9 @@ def map_layers(
             known[work, pool] = chooser.schedule(layer.name, work, pool)
         schedules.append(known[work, pool])
         done_before = pool is not None
+    if accelerator.between_layers is BetweenLayers.ON_CHIP:
+        assert cycles is not None
+        schedules = keep(layers, schedules, accelerator.memories.input_scratchpad.size, cycles, outputs)
     return Schedule(tuple(layer.name for layer in layers), tuple(schedules))
 
 

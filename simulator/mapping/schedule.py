@@ -186,6 +186,10 @@ class LayerSchedule:
     """Only layers that run as command loops: then `ops` has one entry a loop, and only counts."""
     work: ArrayWork | None = None
     """Only layers on the array: what was cut, so that tile ops have addresses (`simulator.mapping.regions`)."""
+    kept_input_bytes: int = 0
+    """Inputs that are in the input scratchpad from the layers before (`simulator.mapping.kept`)."""
+    kept_output_bytes: int = 0
+    """Output that stays there for the layers after."""
     regions: NDArray[np.int64] | None = None
     """Addresses of a schedule made by hand, [tile ops, 4, 2]; None = those of the layer."""
 

@@ -44,14 +44,14 @@ def stream_schedule(layer: Layer, device: Device) -> LayerSchedule:
         count += 1
     ops = np.zeros(count, TILE_OP)
     for name, total in (("input", read), ("store", write)):
-        ops[f"{name}_bytes"] = _shares(total, count)
+        ops[f"{name}_bytes"] = shares(total, count)
         ops[f"{name}_segments"] = ops[f"{name}_bytes"] > 0
-    ops["ops"] = _shares(layer.vector_ops, count)
+    ops["ops"] = shares(layer.vector_ops, count)
     ops["hold"] = Hold.TAKE_INPUT | Hold.GIVE_INPUT_WHEN_STORED
     return LayerSchedule(layer.engine, ops)
 
 
-def _shares(total: int, count: int) -> NDArray[np.int64]:
+def shares(total: int, count: int) -> NDArray[np.int64]:
     """Split `total` into `count` whole shares that differ by at most one."""
     base, more = divmod(total, count)
     return base + (np.arange(count) < more).astype(np.int64)

@@ -38,7 +38,7 @@ def array_accesses(work: ArrayWork, schedule: LayerSchedule, device: Device) -> 
     start_values = schedule.total("bias_bytes")
     return {
         "input_scratchpad_read_bytes": -(-int((input_reads * counts).sum()) * work.input_bits // 8),
-        "input_scratchpad_write_bytes": schedule.total("input_bytes"),
+        "input_scratchpad_write_bytes": schedule.total("input_bytes") + schedule.kept_output_bytes,
         "weight_scratchpad_read_bytes": -(-weight_bits // 8),
         "weight_scratchpad_write_bytes": schedule.total("weight_bytes"),
         "accumulator_read_bytes": accumulator + start_values,
@@ -55,6 +55,10 @@ def stream_accesses(schedule: LayerSchedule) -> dict[str, int]:
     if schedule.engine is Engine.HOST:
         return {}
     if schedule.engine is Engine.DMA:
-        return {"input_scratchpad_write_bytes": loaded, "input_scratchpad_read_bytes": stored}
+        written, read = max(loaded, schedule.kept_output_bytes), max(stored, schedule.kept_input_bytes)
+        return {"input_scratchpad_write_bytes": written, "input_scratchpad_read_bytes": read}
     both = loaded + stored
-    return {"input_scratchpad_write_bytes": both, "input_scratchpad_read_bytes": both}
+    return {
+        "input_scratchpad_write_bytes": both + schedule.kept_output_bytes,
+        "input_scratchpad_read_bytes": both + schedule.kept_input_bytes,
+    }

@@ -9,8 +9,8 @@ stretches, evenly spaced over the bytes from its first to its last. A stretch is
 Pieces are served in order. A piece moves whole bursts. Its row is opened, if it is not, as soon as the piece is known:
 when its transfer has asked for the bus and the data of the piece LOOKAHEAD (or the DMA's requests in flight, if fewer)
 before it have passed. PRECHARGE waits for tRAS since ACTIVATE, for the last data and, written, for tWR; ACTIVATE for
-tRP where a row was open and for the pace of activates; the column access for tRCD. Every tREFI, all banks are precharged
-(tRP) and refreshed (tRFC), between two pieces. A layer begins with all banks closed and a whole tREFI to go.
+tRP where a row was open and for the pace of activates; the column access for tRCD. Every tREFI, all banks are
+precharged (tRP) and refreshed (tRFC), between two pieces. A layer begins with all banks closed and a whole tREFI to go.
 """
 
 from __future__ import annotations
