@@ -101,12 +101,13 @@ class LayerRecord:
     """Bytes that the layer writes to DRAM."""
     unique_bytes: int = 0
     """Bytes of the layer's inputs, weights and biases, each counted once: dram_read_bytes is never less than what of
-    them is needed."""
+    them is needed and not on chip."""
     input_scratchpad_read_bytes: int = 0
     """Bytes read from the input scratchpad. Array: pixels * K of each tile op, once for each of its column blocks of
     array.cols channels. Vector: operands and results. DMA: results. Host: 0."""
     input_scratchpad_write_bytes: int = 0
-    """Bytes written to the input scratchpad: what the load DMA brings; vector layers also write their results there."""
+    """Bytes written to the input scratchpad: what the load DMA brings; vector layers also write their results there,
+    and any layer an output that stays on chip."""
     weight_scratchpad_read_bytes: int = 0
     """Bytes read from the weight scratchpad: the weights of each fold once (weight stationary), or once for each block
     of array.rows pixels (output stationary); biases once an output tile."""

@@ -8,6 +8,7 @@ import pytest
 import bittrue
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import InputError, SpecError
+from simulator.lowering.lower import lower
 from simulator.mapping.kept import _tile_bytes, input_half_bytes
 from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import Schedule
@@ -15,7 +16,7 @@ from simulator.mapping.work import ArrayWork, Device
 from simulator.timing import fast, machine
 from simulator.timing.fast import layer_cycles
 from support import devices
-from support.layers import array_layer, conv, deeplabv3_resnet50, gemm
+from support.layers import array_layer, conv, gemm
 
 ON_CHIP = {"between_layers": "on_chip"}
 
@@ -24,15 +25,20 @@ def device(inputs: int, **sizes: int) -> Accelerator:
     return devices.machine(16, 16, inputs=inputs, **sizes).evolve(ON_CHIP)
 
 
+def unet(accelerator: Accelerator):
+    """Layers of a small network with skips and concatenations, and the names of its outputs."""
+    graph = bittrue.load_network("unet", size=48, width=0.25).ready(for_values=False).graph
+    return lower(graph, accelerator), set(graph.outputs)
+
+
 def kept(layers, accelerator: Accelerator, outputs=()) -> Schedule:
     return map_layers(layers, accelerator, layer_cycles(accelerator), outputs)
 
 
 @pytest.mark.parametrize("inputs", [16, 64, 512, 8192])
 def test_no_layer_is_worse_and_the_machines_agree(inputs):
-    layers = deeplabv3_resnet50(33)
     accelerator = device(inputs * 1024, weights=16 * 1024, accumulators=16 * 1024)
-    outputs = {layers[-1].outputs[0].name}
+    layers, outputs = unet(accelerator)
     before = map_layers(layers, accelerator.evolve({"between_layers": "dram"}))
     after = kept(layers, accelerator, outputs)
     times = [fast.run_schedule(s, accelerator).layers for s in (before, after)]
@@ -49,10 +55,10 @@ def test_no_layer_is_worse_and_the_machines_agree(inputs):
 
 
 def test_more_memory_keeps_more():
-    layers = deeplabv3_resnet50(33)
+    layers, outputs = unet(device(1 << 20))
     moved = []
     for inputs in (16, 64, 512, 8192):
-        after = kept(layers, device(inputs * 1024), {layers[-1].outputs[0].name})
+        after = kept(layers, device(inputs * 1024), outputs)
         moved.append(sum(s.total("input_bytes") + s.total("store_bytes") for s in after.layers))
     assert moved[0] > moved[1] > moved[2] >= moved[3]
     # With room for all, only the image comes in and only the result goes out.
@@ -60,9 +66,9 @@ def test_more_memory_keeps_more():
 
 
 def test_room_is_never_exceeded():
-    layers = deeplabv3_resnet50(33)
     accelerator = device(100 * 1024)
-    after = kept(layers, accelerator, {layers[-1].outputs[0].name})
+    layers, outputs = unet(accelerator)
+    after = kept(layers, accelerator, outputs)
     produced = {o.name: i for i, layer in enumerate(layers) for o in layer.outputs}
     size = {o.name: o.bytes for layer in layers for o in layer.outputs}
     alive = [0] * len(layers)
@@ -103,7 +109,7 @@ def test_values_are_the_same_and_the_record_says_what_was_saved():
 
 
 def test_it_is_refused_where_it_cannot_be():
-    layers = deeplabv3_resnet50(33)
+    layers, _ = unet(device(1 << 20))
     with pytest.raises(InputError, match="between_layers on_chip times its layers"):
         map_layers(layers, device(1 << 20))
     with pytest.raises(SpecError, match="leave tensors in memory; make between_layers dram"):
