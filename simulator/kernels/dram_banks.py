@@ -59,7 +59,8 @@ def _open_row(spec: Ints, state: Ints, bank: int, row: int, known: int) -> int:
     state[_OPEN + bank] = row
     state[free] = activate + spec[RAS]
     state[_NEXT_ACTIVATE] = activate + spec[PACE]
-    return activate + spec[RCD]
+    accessible: int = activate + spec[RCD]
+    return accessible
 
 
 @kernel()
