@@ -94,7 +94,9 @@ class _LayerMachine:
         self._env = simpy.Environment()
         self._bus = DramBus(self._env)
         banks = accelerator.dram_banks
-        self._banks = banks and DramBanks(banks, self._path.bytes_per_cycle, self._path.max_outstanding)
+        self._banks = None
+        if banks is not None:
+            self._banks = DramBanks(banks, self._path.bytes_per_cycle, self._path.max_outstanding)
         self._places = regions(layer) if banks else np.zeros((0, 4, 2), np.int64)
         self._inputs = simpy.Container(self._env, init=_HALVES)
         self._weights = simpy.Container(self._env, init=_HALVES)
@@ -206,7 +208,8 @@ class _LayerMachine:
         for tensor in (3,) if engine == STORE_DMA else (0, 1, 2):
             size, segments = (int(op[f"{_TENSORS[tensor]}_{what}"]) for what in ("bytes", "segments"))
             if size:
-                found.append(Region(tensor, *places[tensor], size, segments))
+                first, span = places[tensor]
+                found.append(Region(tensor, first, span, size, segments))
         return found
 
 
