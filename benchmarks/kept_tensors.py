@@ -35,7 +35,7 @@ def row(network: str, name: str) -> list[str]:
 def main() -> None:
     """Print the machine and a row for each network and accelerator."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    networks = ("deeplabv3_resnet50", "fcn_vgg16", "unet")
+    networks = ("deeplabv3_resnet50", "fcn_vgg16", "fcn_resnet50", "unet", "resnet50")
     parser.add_argument("--networks", type=words, default=networks, help="by commas")
     parser.add_argument("--accelerators", type=words, default=_DEVICES, help="presets by commas")
     options = parser.parse_args()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 import bittrue
@@ -95,17 +94,19 @@ def test_a_tile_takes_what_its_half_holds(geometry, sizes):
     assert int(schedule.ops["input_bytes"].max()) <= need <= Device.of(accelerator).input_half_bytes
 
 
-def test_values_are_the_same_and_the_record_says_what_was_saved():
-    net = bittrue.load_network("unet", size=32, width=0.125, weights="seeded")
-    image = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
-    quantized = net.quantize([image], scheme="affine")
+def test_the_record_says_what_was_saved():
+    net = bittrue.load_network("unet", size=48, width=0.25)
     accelerator = bittrue.load_accelerator("edge_32x32")
-    runs = [bittrue.simulate(quantized, a, [image]) for a in (accelerator, accelerator.evolve(ON_CHIP))]
-    for name, value in runs[0].outputs.items():
-        assert np.array_equal(value, runs[1].outputs[name])
-    old, new = (sum(layer.dram_bytes for layer in run.layers) for run in runs)
-    assert new < old
-    assert runs[1].record.total_energy_pj < runs[0].record.total_energy_pj
+    old, new = (bittrue.simulate(net, a).record for a in (accelerator, accelerator.evolve(ON_CHIP)))
+    assert sum(layer.dram_bytes for layer in new.layers) < sum(layer.dram_bytes for layer in old.layers)
+    assert new.total_energy_pj < old.total_energy_pj
+    for a, b in zip(new.layers, old.layers, strict=True):
+        # What does not come from DRAM is read on chip all the same, and what stays was written there.
+        if a.engine == "array":
+            assert a.input_scratchpad_read_bytes == b.input_scratchpad_read_bytes
+            assert a.accumulator_write_bytes == b.accumulator_write_bytes
+        assert a.total_cycles <= b.total_cycles
+        assert a.macs == b.macs
 
 
 def test_it_is_refused_where_it_cannot_be():
