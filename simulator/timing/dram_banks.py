@@ -123,8 +123,7 @@ class DramBanks:
         return end
 
     def _data_cycles(self, size_bytes: int) -> int:
-        cycles = Fraction(size_bytes) / self._rate
-        return -(-cycles.numerator // cycles.denominator)
+        return -(-size_bytes * self._rate.denominator // self._rate.numerator)
 
     def _refresh(self, now: int) -> int:
         """Do the refreshes that are due; return when the bus can be used."""

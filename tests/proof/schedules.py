@@ -63,7 +63,7 @@ def banked_case(number: int) -> TimingCase:
     rp, rfc = int(rng.integers(0, 20)), int(rng.choice([0, 5, 100]))
     banks = BankSpec(
         banks=int(rng.choice([1, 2, 4, 7, 16])),
-        row_bytes=int(rng.choice([8, 30, 64, 1000, 32768])),
+        row_bytes=int(rng.choice([30, 64, 256, 1000, 32768])),
         access_bytes=int(rng.choice([1, 7, 16, 64])),
         rcd_cycles=int(rng.integers(0, 20)),
         rp_cycles=rp,
