@@ -51,6 +51,13 @@ def run(
             show_default=False,
         ),
     ] = None,
+    activation_scales: Annotated[
+        str | None,
+        typer.Option(
+            help="Of scheme paper: frozen by calibration (the default), or dynamic, each tensor's own maximum.",
+            show_default=False,
+        ),
+    ] = None,
     timing_only: Annotated[bool, typer.Option("--timing-only", help="Do not compute values.")] = False,
     values_only: Annotated[bool, typer.Option("--values-only", help="Do not compute time and energy.")] = False,
     keep_tensors: Annotated[bool, typer.Option("--keep-tensors", help="Save every intermediate tensor.")] = False,
@@ -96,20 +103,21 @@ def run(
         _run_train_step(network, output, *step)
         return
     _check_choices(timing_only, values_only, keep_tensors, input_file)
-    for option, given in (("--activity", activity), ("--scheme", scheme), ("--calibration", calibration)):
+    asked_of_floats = {"--scheme": scheme, "--calibration": calibration, "--activation-scales": activation_scales}
+    for option, given in {"--activity": activity, **asked_of_floats}.items():
         if given and (timing_only or input_file is None):
             raise InputError(f"{option} needs values: give -i and leave --timing-only out")
     _check_files(input_file, output)
     widths = _widths(sweep, values=input_file is not None and not timing_only)
     began = time.perf_counter()
     device = load_device(accelerator, changes or [])
-    quantization = choose_quantization(device, scheme, calibration or "minmax")
+    quantization = choose_quantization(device, scheme, calibration or "minmax", activation_scales or "frozen")
     values = input_file is not None and not timing_only
     with RunProgress(stderr()) as progress:
         progress.phase("load", network)
         loaded = load_named_network(network, net or [], seed if values else None)
-        if (scheme or calibration) and not loaded.is_float:
-            raise InputError(f"--scheme and --calibration: {loaded.name} is integer already; it runs as it is")
+        if any(asked_of_floats.values()) and not loaded.is_float:
+            raise InputError(f"{', '.join(asked_of_floats)}: {loaded.name} is integer already; it runs as it is")
         options = {"values_only": values_only, "timing_only": not values, "keep_tensors": keep_tensors}
         result = _simulate(
             loaded,
