@@ -36,8 +36,8 @@ def onnx_bytes(network: Network, path: Path) -> bytes:
     Parameters
     ----------
     network
-        With values. Inputs and outputs keep their names, formats and layout (images: channels last). How an image becomes
-        the input, and the class names, go into `metadata_props`.
+        With values. Inputs and outputs keep their names, formats and layout (images: channels last). How an image
+        becomes the input, and the class names, go into `metadata_props`.
     path
         Of the file to be, for messages.
 
