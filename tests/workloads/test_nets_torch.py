@@ -110,3 +110,50 @@ def test_code_in_a_file_is_not_run(tmp_path):
     torch.save(nets.Vgg16(8, 16, 2), tmp_path / "model.pth")
     with pytest.raises(NetworkError, match="not a state dict"):
         load_network("vgg16", weights=tmp_path / "model.pth")
+
+
+FUNCTIONS_OF_TORCH = [
+    ("fcn_vgg16", {"layout": "paper", "size": (50, 69)}, "fcn8s", "paper"),
+    ("fcn_vgg16", {"layout": "caffe", "size": (40, 33)}, "fcn8s", "caffe"),
+    ("deeplabv3_resnet50", {"layout": "paper", "size": (66, 49)}, "paper_deeplab", "paper"),
+    ("deeplabv3_resnet50", {"layout": "deeplab", "size": (65, 49)}, "multi_grid_deeplab", 16),
+    ("deeplabv3_resnet50", {"layout": "deeplab", "output_stride": 8, "size": (65, 49)}, "multi_grid_deeplab", 8),
+    ("unet", {"size": (37, 52)}, "unet", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "keywords", "function", "variant"), FUNCTIONS_OF_TORCH)
+def test_layouts_that_torchvision_has_not_are_those_written_in_torch(name, keywords, function, variant, tmp_path):
+    paper_nets = pytest.importorskip("support.torch_paper_nets")
+    keywords = {"width": 0.05, "classes": CLASSES, **keywords}
+    arrays = random_constants(load_network(name, weights="seeded", **keywords))
+    np.savez(tmp_path / "random.npz", **arrays)
+    network = load_network(name, weights=tmp_path / "random.npz", **keywords)
+    (labels,) = [node for node in network.graph.nodes if isinstance(node.op, ops.ArgMax)]
+    image = np.random.default_rng(6).standard_normal(network.graph.tensors["image"].shape).astype(np.float32)
+    found = {}
+    run_float(network.graph, {"image": image}, on_tensor=lambda name, values: found.update({name: values.copy()}))
+    with torch.no_grad():
+        pixels = torch.from_numpy(image.transpose(0, 3, 1, 2).copy())
+        expected = getattr(paper_nets, function)(paper_nets.Constants(arrays), pixels, variant).numpy()
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(found[labels.inputs[0]], expected.transpose(0, 2, 3, 1), rtol=0, atol=1e-3)
+
+
+def random_constants(network):
+    """Values of all constants by name, in the network's layout, which keep activations near 1."""
+    rng, arrays = np.random.default_rng(8), {}
+    for name, tensor in network.graph.tensors.items():
+        if tensor.data is None:
+            continue
+        noise = rng.standard_normal(tensor.shape)
+        if noise.ndim > 1:
+            noise *= (2 / np.prod(tensor.shape[1:])) ** 0.5
+        elif name.endswith("running_var"):
+            noise = np.abs(noise) * 0.5 + 0.7
+        elif name.endswith(".weight"):
+            noise = noise * 0.1 + 0.6
+        else:
+            noise *= 0.1
+        arrays[name] = noise.astype(np.float32)
+    return arrays

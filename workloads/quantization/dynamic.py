@@ -179,7 +179,7 @@ def unfused(graph: Graph) -> Graph:
 
 
 def _exponent(params: QuantParams) -> int:
-    return round(np.log2(params.scale[0]))
+    return round(float(np.log2(params.scale[0])))
 
 
 def _renamed(graph: Graph, names: Mapping[str, str]) -> Graph:
