@@ -22,6 +22,7 @@ IMAGES = [
     ImageInput(),
     ImageInput((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     ImageInput((127.5,) * 3, (127.5,) * 3),
+    ImageInput((127.5,), (127.5,)),
 ]
 
 
@@ -34,7 +35,7 @@ def described(network, image):
     return replace(network, image=image, segmentation=CLASSES)
 
 
-@pytest.mark.parametrize("image", IMAGES, ids=["pixels", "imagenet", "symmetric"])
+@pytest.mark.parametrize("image", IMAGES, ids=["pixels", "imagenet", "symmetric", "one"])
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite", ".npz"])
 def test_pixels_and_classes_come_back(integer, image, suffix, tmp_path):
     pytest.importorskip({".onnx": "onnx", ".tflite": "tflite"}.get(suffix, "numpy"))
@@ -55,7 +56,7 @@ def test_onnx_s_own_keys_say_what_they_can(integer, tmp_path):
         found.append({entry.key: entry.value for entry in onnx.load(path).metadata_props})
         assert json.loads(found[-1].pop("bittrue.network"))["segmentation"]["output"] == "labels"
     rgb = {"Image.BitmapPixelFormat": "Rgb8"}
-    assert found == [rgb, rgb, {**rgb, "Image.NominalPixelRange": "Normalized_1_1"}, {}]
+    assert found == [rgb, rgb, *[{**rgb, "Image.NominalPixelRange": "Normalized_1_1"}] * 2, {}]
 
 
 def test_tflite_s_own_metadata_hold_mean_and_deviation(integer, tmp_path):

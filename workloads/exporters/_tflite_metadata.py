@@ -31,12 +31,12 @@ _COLOR_SPACES: Mapping[int, int] = {3: 1, 1: 2}
 """Channels -> ColorSpaceType RGB or GRAYSCALE."""
 
 
-def normalization_bytes(name: str, mean: Sequence[float], std: Sequence[float]) -> bytes:
-    """Return the metadata of a model with one image input, [256 levels - mean] / std per channel."""
+def normalization_bytes(name: str, mean: Sequence[float], std: Sequence[float], channels: int) -> bytes:
+    """Return the metadata of a model with one image input, (pixel - mean) / std, of all channels or of each."""
     import flatbuffers
 
     made = _Tables(flatbuffers.Builder(512))
-    properties = made.table({0: ("int8", _COLOR_SPACES.get(len(mean), 0))})
+    properties = made.table({0: ("int8", _COLOR_SPACES.get(channels, 0))})
     content = made.table({_KIND: ("uint8", _IMAGE_PROPERTIES), _VALUE: ("offset", properties)})
     normalization = made.table({_MEAN: ("offset", made.floats(mean)), _STD: ("offset", made.floats(std))})
     unit = made.table({_KIND: ("uint8", _NORMALIZATION), _VALUE: ("offset", normalization)})

@@ -16,6 +16,7 @@ from workloads import description
 from workloads.exporters import _onnx_array_ops, _onnx_movement_ops, _onnx_vector_ops
 from workloads.exporters._onnx_file import FileWriter, Refused
 from workloads.exporters._onnx_steps import Writer
+from workloads.images import image_channels
 from workloads.importers._onnx_images_in import image_properties
 from workloads.network import Network
 
@@ -69,7 +70,11 @@ def onnx_bytes(network: Network, path: Path) -> bytes:
         file.finished(), opset_imports=imports, ir_version=IR_VERSION, producer_name="bittrue"
     )
     onnx.helper.set_model_props(
-        model, {**image_properties(network.image), description.KEY: description.written(network)}
+        model,
+        {
+            **image_properties(network.image, image_channels(graph.input_tensors)),
+            description.KEY: description.written(network),
+        },
     )
     try:
         content: bytes = model.SerializeToString()

@@ -12,6 +12,7 @@ from workloads.exporters import _tflite_array_ops, _tflite_other_ops
 from workloads.exporters._tflite_context import Context, Refused, Writer, checked
 from workloads.exporters._tflite_file import FileWriter, schema
 from workloads.exporters._tflite_metadata import METADATA_NAME, normalization_bytes
+from workloads.images import image_channels
 from workloads.network import Network
 
 WRITERS: Mapping[type[Op], Writer] = {**_tflite_array_ops.WRITERS, **_tflite_other_ops.WRITERS}
@@ -67,6 +68,7 @@ def tflite_bytes(network: Network, path: Path) -> bytes:
 
 def _metadata(network: Network) -> dict[str, bytes]:
     entries = {description.KEY: description.written(network).encode()}
-    if network.image is not None and network.image.mean is not None and network.image.std is not None:
-        entries[METADATA_NAME] = normalization_bytes(network.name, network.image.mean, network.image.std)
+    image, channels = network.image, image_channels(network.graph.input_tensors)
+    if image is not None and image.mean is not None and image.std is not None and channels is not None:
+        entries[METADATA_NAME] = normalization_bytes(network.name, image.mean, image.std, channels)
     return entries

@@ -19,16 +19,18 @@ _RANGES = {
 """Image.NominalPixelRange -> what is subtracted from a pixel of 0 to 255, and what it is then divided by."""
 
 
-def image_properties(image: ImageInput | None) -> dict[str, str]:
+def image_properties(image: ImageInput | None, channels: int | None) -> dict[str, str]:
     """Return ONNX's metadata of an image input, for a file that is written."""
-    if image is None:
+    if image is None or channels is None:
         return {}
     known = {values: name for name, values in _RANGES.items()}
     mean, std = image.mean or (), image.std or ()
     stated = set(zip(mean, std, strict=True)) if len(mean) == len(std) else set()
     range_ = known.get(stated.pop()) if len(stated) == 1 else None
-    pixels = "Gray8" if image.mean is not None and len(image.mean) == 1 else "Rgb8"
-    return {"Image.BitmapPixelFormat": pixels, **({"Image.NominalPixelRange": range_} if range_ else {})}
+    return {
+        "Image.BitmapPixelFormat": "Gray8" if channels == 1 else "Rgb8",
+        **({"Image.NominalPixelRange": range_} if range_ else {}),
+    }
 
 
 def image_input(graph: Graph, metadata: Mapping[str, str]) -> ImageInput | None:
