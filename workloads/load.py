@@ -32,7 +32,8 @@ class Importer(Protocol):
         """Read a file; a BittrueError on anything it cannot use."""
         ...
 
-    # An importer may also have image_input(path, graph) -> ImageInput | None: what the file says of pixels.
+    # An importer may also have image_input(path, graph) -> ImageInput | None: what the file says of pixels, and
+    # segmentation(path, graph) -> Segmentation | None: of classes.
 
 
 def load_network(name_or_path: str | Path, **keywords: Any) -> Network:
