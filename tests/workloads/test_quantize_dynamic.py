@@ -124,6 +124,15 @@ def test_a_quantizer_reads_what_does_not_fit_twice():
         assert (schedule["input_bytes"] + schedule["store_bytes"] <= inputs // 2).all()
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_no_file_format_has_its_operators(suffix, tmp_path):
+    pytest.importorskip(suffix[1:])
+    integer = small_fcn().quantize(pixels(FCN_SIZE), **DYNAMIC)
+    with pytest.raises(UnsupportedOp, match=r"\(ScaleQuantize\): .*no (such )?operator"):
+        integer.export(tmp_path / f"net{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "options",
     [{"scheme": "affine"}, {"bits": {"*": {"weight_bits": 4}}}, {"bias_correction": True}],
