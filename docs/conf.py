@@ -28,15 +28,14 @@ _LINK = re.compile(r"^\* \[[^]]+\]\((?P<page>[^)#]+)\.md\)", re.MULTILINE)
 
 
 def contents(app: Sphinx, page: str, source: list[str]) -> None:
-    """Make the lists of links in docs/index.md, in their order and under their headings, the site's left-hand side; list all decisions."""
+    """Make the site's left-hand side of the lists of links in docs/index.md, and list all decisions on their page."""
     if page == DECISIONS:
         source[0] += "\n```{toctree}\n:maxdepth: 1\n:glob:\n\n0*\n```\n"
-    if page != root_doc:
-        return
-    for section in source[0].split("\n## ")[1:]:
-        heading, _, body = section.partition("\n")
-        pages = "\n".join(match["page"] for match in _LINK.finditer(body))
-        source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{pages}\n```\n"
+    if page == root_doc:
+        for section in source[0].split("\n## ")[1:]:
+            heading, _, body = section.partition("\n")
+            pages = "\n".join(match["page"] for match in _LINK.finditer(body))
+            source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{pages}\n```\n"
 
 
 def setup(app: Sphinx) -> None:
