@@ -22,7 +22,7 @@ def _name(page):
 
 @pytest.fixture(scope="session")
 def stand_ins(tmp_path_factory):
-    """Return a folder with the files that pages take for granted: a photograph, small networks and an input of theirs."""
+    """Return a folder with what pages take for granted: a photograph, small networks and an input of theirs."""
     folder = tmp_path_factory.mktemp("stand_ins")
     ramp = np.add.outer(np.arange(64), np.arange(96))[..., None] * [1, 2, 3] % 256
     Image.fromarray(ramp.astype(np.uint8)).save(folder / "photo.jpg", format="PNG")  # the same pixels everywhere
