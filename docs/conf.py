@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 
 project = "bittrue"
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "rtl/README.md"]
+include_patterns = ["docs/**.md", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "rtl/README.md", "examples/**.md"]
 exclude_patterns = ["**/.*", "build", "dist", "out", "tests"]
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
