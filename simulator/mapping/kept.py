@@ -244,7 +244,8 @@ def _by_place(layers: Sequence[Layer], root: dict[str, str], outputs: set[str]) 
             name = root.get(tensor.name, tensor.name)
             touched.setdefault(name, []).append(index)
             elsewhere = layer.engine is Engine.ARRAY and place > 0  # weights and biases have memories of their own
-            if layer.engine is Engine.HOST or elsewhere:
+            # What is read in several passes was cut for that; it stays as it is.
+            if layer.engine is Engine.HOST or elsewhere or layer.reread_bytes:
                 refused.add(name)
         for tensor in layer.outputs:
             name = root[tensor.name]
