@@ -16,6 +16,7 @@ from simulator.execution.context import ExecutionContext, Executor, LayerResult
 from simulator.graph.graph import Graph, Tensor
 from simulator.graph.ops import Op
 from simulator.kernels.extremes import extremes
+from simulator.kernels.parallel_threads import place_loops
 from simulator.lowering.layer import Engine, Layer
 from simulator.numerics.formats import IntFormat
 from simulator.records.activity import ActivityRecord
@@ -135,6 +136,7 @@ def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     executor = table.get(type(layer.node.op))
     if executor is None:
         raise NetworkError(f"layer {layer.name}: {layer.node.op.kind} cannot be executed on engine {layer.engine}")
+    place_loops()
     return executor(layer, arrays, context)
 
 
