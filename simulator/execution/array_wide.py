@@ -65,10 +65,14 @@ def _convolve(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums
     return WideSums(_on_bytes(operands, fill) if on_bytes else _on_int64(operands), None)
 
 
+_FILTERS_APART = 48
+"""Filters from which phases are run one by one."""
+
+
 def _by_phases(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums:
     """Run a transposed convolution as the convolutions of its phases, and lay their outputs out."""
     whole = operands.geometry
-    plan = plan_phases(whole)
+    plan = plan_phases(whole, apart=whole.filters >= _FILTERS_APART)
     values: NDArray[Any] = np.empty(0)
     saturations: int | None = 0
     for group in plan:
