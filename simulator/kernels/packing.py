@@ -10,7 +10,7 @@ import numpy as np
 from simulator.kernels._jit import kernel
 from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.tickets import take_ticket
-from simulator.kernels.turn_block import copy_word
+from simulator.kernels.words import copy_word
 
 _TASK_BYTES = 1 << 16
 _BLOCK = 256

@@ -1,8 +1,8 @@
 """Keeping the threads of Numba's parallel loops off the CPU of the thread that starts these (see `placement`).
 
-Numba's threads begin inside OpenMP or TBB. A loop of as many turns as threads, in which each tells its own number, finds
-them. OpenMP keeps threads for every caller apart and ends some when the caller wants fewer, so the numbers are held by
-caller, and asked for again when it wants another count.
+Numba's threads begin inside OpenMP or TBB. A loop of as many turns as threads, in which each tells its own number,
+finds them. OpenMP keeps threads for every caller apart and ends some when the caller wants fewer, so the numbers are
+held by caller, and asked for again when it wants another count.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Transposition of a small block in vector registers: ROWS rows, of each 16 bytes, become columns.
 
-Rows are interleaved in pairs half the block apart, thrice: of a0 a1 .. and b0 b1 .. comes a0 b0 a1 b1 .., so that in the
-end the first elements of all rows stand side by side, then the second ones. It is plain LLVM IR: any CPU with vectors of
-16 bytes has an instruction for such a shuffle.
+Rows are interleaved in pairs half the block apart, thrice: of a0 a1 .. and b0 b1 .. comes a0 b0 a1 b1 .., so that in
+the end the first elements of all rows stand side by side, then the second ones. It is plain LLVM IR: any CPU with
+vectors of 16 bytes has an instruction for such a shuffle.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.numpy_support import as_dtype
 
-from simulator.kernels.vector_ir import I32, I64, constant64, load_scalar, offset
+from simulator.kernels.vector_ir import I32, I64, constant64, load_scalar, offset, store
 
 ROWS = 8
 ROW_BYTES = 16
@@ -29,10 +29,6 @@ def _interleave(builder: Any, a: list[Any], b: list[Any]) -> list[Any]:
             order = [lane for i in range(begin, begin + count // 2) for lane in (i, i + count)]
             mixed.append(builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(I32, count), order)))
     return mixed
-
-
-def _store(builder: Any, value: Any, address: Any) -> None:
-    builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
 
 
 def _emit(builder: Any, size: int, source: Any, row_bytes: Any, target: Any, column_bytes: Any) -> None:
@@ -52,7 +48,7 @@ def _emit(builder: Any, size: int, source: Any, row_bytes: Any, target: Any, col
         for i, part in enumerate(parts):
             column, within = divmod(number * ROW_BYTES + i * column_length, column_length)
             begin = builder.add(target, builder.mul(column_bytes, constant64(column)))
-            _store(builder, part, offset(builder, begin, within))
+            store(builder, part, offset(builder, begin, within))
 
 
 def _turn_block(context: Any, x: Any, source: Any, row_bytes: Any, target: Any, column_bytes: Any) -> Any:
@@ -71,16 +67,3 @@ def _turn_block(context: Any, x: Any, source: Any, row_bytes: Any, target: Any, 
 
 
 turn_block: Any = intrinsic(_turn_block)
-
-
-def _copy_word(context: Any, source: Any, target: Any) -> Any:
-    """Copy 4 bytes from one address (int64) to another, aligned or not: ``copy_word(source, target)``."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _store(builder, load_scalar(builder, args[0], I32), args[1])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
-
-
-copy_word: Any = intrinsic(_copy_word)

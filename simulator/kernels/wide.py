@@ -206,7 +206,7 @@ def depthwise_wide(x: Any, zero_point: Any, weights: Any, start: Any, geometry: 
 
 @kernel(inline=True)
 def _sum_narrow(row: Any, zero: Any) -> Any:
-    """Sums of the positive and of all weights of at most SHORT, each of at most 17 bits: in int32, which vectorises."""
+    """Sum the positive and all of at most SHORT weights, each of at most 17 bits: in int32, which vectorises."""
     less = np.int32(zero)
     up = total = np.int32(0)
     for k in range(row.size):

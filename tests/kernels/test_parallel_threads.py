@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -42,7 +43,7 @@ def test_loops_run_on_the_threads_that_were_found(own_cpus):
         tell_threads(numbers, np.uint32(1000))
     assert set(numbers) == {threading.get_native_id(), *_others()}
     assert len(_others()) == 1
-    assert os.path.exists(f"/proc/self/task/{_others()[0]}")
+    assert Path(f"/proc/self/task/{_others()[0]}").exists()
 
 
 def test_other_threads_are_kept_off_the_callers_cpu(own_cpus):

@@ -55,9 +55,7 @@ class Trainer:
         """Whole batches in the training split."""
         return len(self.train) // self.step.batch
 
-    def run_step(
-        self, number: int, state: State, on_progress: Progress | None = None
-    ) -> tuple[State, StepRow]:
+    def run_step(self, number: int, state: State, on_progress: Progress | None = None) -> tuple[State, StepRow]:
         """Do step `number`, from 0, on a state; return the next state and the step's row.
 
         `on_progress` is called with the layers of the step.
