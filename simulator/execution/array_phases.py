@@ -57,7 +57,7 @@ class PhaseGroup:
 
 
 def plan_phases(geometry: ConvGeometry, *, apart: bool = False) -> list[PhaseGroup]:
-    """Return the groups of phases of a transposed convolution; `apart`, each by itself, with no more taps than its own."""
+    """Return the groups of phases of a transposed convolution; `apart`, each by itself with its own taps alone."""
     axes = [
         list(_axis(outputs, taps, padding, stride, dilation, apart))
         for outputs, taps, padding, stride, dilation in zip(

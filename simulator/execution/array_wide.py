@@ -15,7 +15,8 @@ from simulator.execution.array_phases import phase_operands, place_phases, plan_
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import choose_tiles, run_tiles
 from simulator.execution.fused import Fused
-from simulator.kernels import wide
+from simulator.kernels import isa, wide
+from simulator.kernels.depthwise import BLOCK, depthwise_blocks
 from simulator.numerics.scalar import needed_bits
 
 
@@ -99,7 +100,9 @@ def _depthwise(operands: Operands, dtype: type[np.int32] | type[np.int64]) -> ND
     weights = np.ascontiguousarray(operands.weights.centred.T)
     x = operands.x if geometry.filters == 1 else np.repeat(operands.x, geometry.filters, axis=1)
     start = operands.start[0].astype(dtype)
-    wide.depthwise_wide(x, operands.x_zero_point, weights.astype(dtype), start, geometry_vector(geometry), out)
+    on_blocks = dtype is np.int32 and x.itemsize <= 2 and operands.filters >= BLOCK and isa.available() != (isa.PLAIN,)
+    run = depthwise_blocks if on_blocks else wide.depthwise_wide
+    run(np.ascontiguousarray(x), operands.x_zero_point, weights.astype(dtype), start, geometry_vector(geometry), out)
     return out
 
 
