@@ -28,7 +28,7 @@ def warmup() -> None:
     with RunProgress(stderr()) as progress:
         devices = _devices()
         _run("deeplabv3_resnet50", LARGE, devices[:1], progress)
-        for name in registry.names():
+        for name in registry.builtin_names():
             _run(name, SMALL, devices, progress)
         trained = time.perf_counter()
         train_on_noise(progress.phase, lambda *step: _show(progress, *step))
