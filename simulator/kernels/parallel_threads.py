@@ -25,12 +25,12 @@ _TURN_MICROSECONDS = 100
 _LIBRARIES = ("omp", "tbb")
 """Where the caller takes part in the loop; the threads of Numba's own work queue do it all, and may use every CPU."""
 
-_own_number: Any = types.ExternalFunction("gettid", types.int32())  # type: ignore[no-untyped-call]
-_sleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))  # type: ignore[no-untyped-call]
+_own_number: Any = types.ExternalFunction("gettid", types.int32())
+_sleep: Any = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 @kernel(parallel=True)
-def tell_threads(numbers: NDArray[np.int64], microseconds: int) -> None:
+def tell_threads(numbers: NDArray[np.int64], microseconds: Any) -> None:
     """Write the system's number of the thread that does each turn of a parallel loop.
 
     Parameters
@@ -64,7 +64,7 @@ class _Loops(threading.local):
         """Ask for the numbers of the threads of a loop on `count`."""
         numbers = np.zeros(count, np.int64)
         tell_threads(numbers, np.uint32(_TURN_MICROSECONDS))
-        known = numba.threading_layer() in _LIBRARIES  # type: ignore[no-untyped-call]
+        known = numba.threading_layer() in _LIBRARIES  # type: ignore[attr-defined]
         self.others = tuple(sorted({*numbers.tolist()} - {threading.get_native_id()})) if known else ()
         self.placement = Placement()
         self.count = count
