@@ -53,10 +53,8 @@ def figures(record: RunRecord) -> dict[str, float]:
     `bound_KIND_share` is the share of all cycles in layers whose busiest engine is KIND; `slowest_layer_share` that of
     the longest layer.
     """
-    found: dict[str, float] = {
-        "edp_pj_s": record.total_energy_pj * record.total_time_s,
-        **{name: getattr(record, name) for name in OBJECTIVES if name != "edp_pj_s"},
-    }
+    found: dict[str, float] = {name: getattr(record, name) for name in OBJECTIVES if name != "edp_pj_s"}
+    found["edp_pj_s"] = found["total_energy_pj"] * found["total_time_s"]
     return {name: found[name] for name in OBJECTIVES} | _shares(record)
 
 
