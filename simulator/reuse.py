@@ -19,6 +19,7 @@ from simulator.mapping.known import KnownSchedules
 from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import Schedule
 from simulator.mapping.work import Device
+from simulator.numerics.modes import Dataflow
 from simulator.records.layer import LayerRecord
 from simulator.timing.fast import layer_cycles
 from simulator.timing.layer_records import Counts, layer_counts, layer_identities
@@ -65,7 +66,10 @@ _kept: WeakKeyDictionary[Graph, _Kept] = WeakKeyDictionary()
 
 
 def _lowering_key(accelerator: Accelerator) -> Hashable:
-    return accelerator.arithmetic, accelerator.array
+    """Return what a FoldOrder and the constants depend on: arrays that add in the same order share a lowering."""
+    array = accelerator.array
+    rows = array.rows if array.dataflow is Dataflow.WEIGHT_STATIONARY else 0
+    return accelerator.arithmetic, array.dataflow, rows
 
 
 def lowered(graph: Graph, accelerator: Accelerator) -> tuple[Layer, ...]:

@@ -12,7 +12,6 @@ from simulator.mapping.reach import axes, reach
 from simulator.mapping.schedule import LayerMapping, LoopOrder, Residency
 from simulator.mapping.work import ArrayWork, Device
 
-
 _Tile = tuple[int, int, int, int, int]
 """Rows, columns, channels, k, groups of a tile: a plain tuple, as dozens are tried for every layer."""
 

@@ -9,9 +9,11 @@ _R = TypeVar("_R")
 
 def changed(record: _R, **fields: Any) -> _R:
     """Return a copy of a frozen dataclass (without __post_init__) with these fields in place of its own."""
-    unknown = fields.keys() - record.__dict__.keys()
-    if unknown:
-        raise TypeError(f"{type(record).__name__} has no field {', '.join(sorted(unknown))}")
+    known = record.__dict__
+    for name in fields:
+        if name not in known:
+            raise TypeError(f"{type(record).__name__} has no field {name}")
     new = object.__new__(type(record))
-    new.__dict__.update(record.__dict__, **fields)
+    new.__dict__.update(known)
+    new.__dict__.update(fields)
     return new

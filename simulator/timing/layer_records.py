@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,9 +21,18 @@ Counts = Mapping[str, Any]
 
 _WORK = {Engine.ARRAY: "compute", Engine.VECTOR: "vector", Engine.HOST: "host", Engine.DMA: "load"}
 
-_counted: WeakKeyDictionary[LayerSchedule, dict[Hashable, tuple[Counts, LayerRecord]]] = WeakKeyDictionary()
-"""What each schedule alive moves and takes, by the sides of the array and the layer's index, with the layer's identity:
-accelerators and layers may share schedules."""
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """What a schedule moves and takes, by the sides of the array: accelerators and layers may share it."""
+
+    counts: dict[Hashable, Counts] = field(default_factory=dict)
+    """Sides -> counts."""
+    records: dict[Hashable, tuple[Counts, LayerRecord]] = field(default_factory=dict)
+    """Sides and index of a layer -> the layer's identity, and its record without times."""
+
+
+_counted: WeakKeyDictionary[LayerSchedule, _Counted] = WeakKeyDictionary()
 
 
 def untimed_records(layers: Sequence[Layer]) -> tuple[LayerRecord, ...]:
@@ -51,12 +61,14 @@ def layer_counts(
     known_identities = identities or layer_identities(layers)
     counted = []
     for index, (layer, mapped) in enumerate(zip(layers, schedule.layers, strict=True)):
-        known = _counted.setdefault(mapped, {})
-        identity, record = known.get((sides, index), (None, None))
+        known = _counted.setdefault(mapped, _Counted())
+        identity, record = known.records.get((sides, index), (None, None))
         if record is None or identity is not known_identities[index]:
             identity = known_identities[index]
-            record = LayerRecord(index=index, **identity, **_counts(layer, mapped, device))
-            known[sides, index] = identity, record
+            if sides not in known.counts:
+                known.counts[sides] = _counts(layer, mapped, device)
+            record = LayerRecord(index=index, **identity, **known.counts[sides])
+            known.records[sides, index] = identity, record
         counted.append(record)
     return tuple(counted)
 
