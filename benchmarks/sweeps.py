@@ -2,8 +2,9 @@
 
     python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 60]
 
-Every point differs in a memory and in DRAM bandwidth, so every layer is mapped anew. Each sweep runs twice in the same
-processes on different points; the second, warm, is told. Each result also goes to the store.
+Every point has a memory and a DRAM bandwidth of its own, so no point is found ready made; what the points of a sweep share
+(layers cut alike) they find again, as users' points do. The first half of a sweep warms its processes up, the second is
+told. Each result also goes to the store. A search takes long: it gets a twentieth of the points.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def space(network: str, size: int, mapper: str, points: int) -> Space:
             "networks": [{"network": network, "size": size}],
             "fixed": {"mapper": mapper},
             "vary": {
-                "memories.input_scratchpad.size": {"from": "64 KiB", "to": "1 MiB", "step": "16 KiB"},
-                "dram.bytes_per_cycle": {"from": 4, "to": 64, "step": 1},
+                "memories.input_scratchpad.size": {"from": "64 KiB", "to": "1 MiB", "step": "1 KiB"},
+                "dram.bytes_per_cycle": {"from": 4, "to": 64, "step": 0.125},
             },
             "method": "random",
             "points": points,
@@ -68,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--network", default="deeplabv3_resnet50", help="built-in network")
     parser.add_argument("--size", type=int, default=513, help="side of the image")
-    parser.add_argument("--points", type=int, default=60, help="design points of a sweep, half of them to warm up")
+    parser.add_argument("--points", type=int, default=800, help="design points of a sweep, half of them to warm up")
     options = parser.parse_args()
     print(describe_machine())
     print(f"{options.network} @{options.size}, timing only, {options.points // 2} points each")

@@ -20,6 +20,10 @@ from simulator.errors import SpecError
 Value = Any
 """What a key of an accelerator takes: a number, a word, a quantity such as 64 KiB, or a mapping."""
 
+SEARCHES = ("nsga2", "tpe")
+"""Methods that choose a point from the results of those before."""
+_WITH_POINTS = ("random", "latin_hypercube", *SEARCHES)
+
 
 class Range(Spec):
     """Values from one to another, by steps or by factors."""
@@ -118,12 +122,13 @@ class Space(Spec):
     """Limits of figures; those known before an evaluation leave a point out, the others keep it off the front."""
     objectives: tuple[Annotated[str, _one_of(OBJECTIVES)], ...] = ("total_time_s", "total_energy_pj")
     """What the Pareto front weighs: two or three figures."""
-    method: Literal["grid", "random", "latin_hypercube"] = "grid"
-    """grid = all points; random and latin_hypercube draw `points` of them."""
+    method: Literal["grid", "random", "latin_hypercube", "nsga2", "tpe"] = "grid"
+    """grid = all points; random and latin_hypercube draw `points` of them; nsga2 and tpe search for the front, each
+    next point chosen from the results of those before."""
     points: int | None = Field(default=None, ge=1)
-    """Accelerators to draw, for methods other than grid."""
-    seed: int = Field(default=0, ge=0)
-    """Of the draw."""
+    """Accelerators to draw or to try, for methods other than grid."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of the draw or the search."""
 
     @model_validator(mode="after")
     def _is_a_space(self) -> Self:
@@ -133,10 +138,17 @@ class Space(Spec):
         if empty:
             raise ValueError(f"vary.{empty[0]} has no values")
         if (self.method == "grid") != (self.points is None):
-            raise ValueError("points is for the methods random and latin_hypercube, and needed there")
+            raise ValueError(f"points is for the methods {', '.join(_WITH_POINTS)}, and needed there")
+        if self.searches and len(self.networks) > 1:
+            raise ValueError(f"{self.method} weighs the figures of one network; give each a space of its own")
         if not 2 <= len(set(self.objectives)) == len(self.objectives) <= 3:
             raise ValueError("objectives are two or three different figures")
         return self
+
+    @property
+    def searches(self) -> bool:
+        """Whether points are chosen from the results of those before."""
+        return self.method in SEARCHES
 
     def axes(self) -> list[list[dict[str, Value]]]:
         """Return, for each thing that varies, its alternatives as changes of the accelerator."""
