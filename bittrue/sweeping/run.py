@@ -145,7 +145,7 @@ class _Sweep:
     asked: dict[str, DesignPoint] = field(default_factory=dict)
 
     def run(self, points: Sequence[DesignPoint]) -> dict[str, Mapping[str, float] | None]:
-        """First everything not tried yet, then what failed, one by one; return the figures of `points`, None = failed."""
+        """First everything not tried yet, then what failed, one by one; return figures by key, None = failed."""
         self.asked |= {point.key: point for point in points}
         self._evaluate(self._left(lambda point: point.attempts == 0), alone=False)
         while left := self._left(lambda point: point.attempts < MOST_ATTEMPTS):

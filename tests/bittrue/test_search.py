@@ -130,7 +130,7 @@ def test_a_small_space_is_seen_whole(tmp_path):
 def test_searches_that_cannot_be():
     with pytest.raises(SpecError, match="5000 points to try, the space has 4096; method: grid takes all"):
         Search(space(points=5000))
-    with pytest.raises(SpecError, match="the search found no point: .* outside constraints"):
+    with pytest.raises(SpecError, match=r"the search found no point: .* outside constraints"):
         Search(space(constraints={"processing_elements": {"most": 1}}, points=9)).ask()
     with pytest.raises(ValueError, match="nsga2 weighs the figures of one network"):
         space(networks=["unet", "fcn_vgg16"])
