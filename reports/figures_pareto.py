@@ -22,6 +22,7 @@ _WORDS = {
     "tops_per_w": ("TOPS/W", ""),
     "utilization": ("utilization", ""),
     "average_power_w": ("average power", "W"),
+    "accuracy_loss": ("share of labels that narrow registers change", ""),
 }
 """Figure -> what the axis says, and its unit without a prefix."""
 _PICO = {"total_energy_pj", "edp_pj_s"}

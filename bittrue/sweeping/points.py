@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bittrue.sweeping.metrics import KNOWN_BEFORE, figures_before
-from bittrue.sweeping.space import Space
+from bittrue.sweeping.space import Accuracy, Space
 from simulator.errors import SpecError
 from simulator.kernels._jit import source_hash
 from simulator.records.hashing import content_hash
@@ -33,6 +35,8 @@ class DesignPoint:
     """Built-in name or file."""
     keywords: dict[str, Any]
     """Keywords of a built-in network."""
+    accuracy: dict[str, Any] | None = None
+    """Images for accuracy_loss, see `bittrue.sweeping.space.Accuracy`; None = time alone."""
 
     @property
     def label(self) -> str:
@@ -57,6 +61,9 @@ class PointMaker:
     def __init__(self, space: Space) -> None:
         self._space, self._base, self._sources = space, space.base(), source_hash()
         self._limits = {name: limit for name, limit in space.constraints.items() if name in KNOWN_BEFORE}
+        self._accuracy = None if space.accuracy is None else space.accuracy.model_dump(mode="json")
+        # Points without values keep the keys that they had before there were points with them.
+        self._more = () if space.accuracy is None else (self._accuracy, _contents(space.accuracy))
         self.impossible = 0
         """Accelerators that the specification refused."""
         self.outside = 0
@@ -78,14 +85,20 @@ class PointMaker:
         together = {**space.fixed, **changes}
         return [
             DesignPoint(
-                content_hash(spec, choice.network, choice.keywords, self._sources),
+                content_hash(spec, choice.network, choice.keywords, self._sources, *self._more),
                 space.accelerator,
                 together,
                 choice.network,
                 choice.keywords,
+                self._accuracy,
             )
             for choice in space.networks
         ]
+
+
+def _contents(accuracy: Accuracy) -> list[str]:
+    files = () if isinstance(accuracy.images, int) else accuracy.images
+    return [hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files]
 
 
 def design_points(space: Space) -> Points:

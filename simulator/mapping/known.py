@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 from simulator.lowering.layer import Engine, Layer
 from simulator.mapping.schedule import LayerMapping, LayerSchedule
@@ -11,8 +12,8 @@ from simulator.mapping.streams import chunk_count, stream_of, traffic
 from simulator.mapping.tiles import array_schedule
 from simulator.mapping.work import ArrayWork, Device
 
-MOST_TILE_OPS = 1 << 20
-"""Tile ops kept, 124 bytes each, the last used longest."""
+MOST_TILE_OPS = 1 << 24
+"""Tile ops whose kinds are kept, 4 bytes each, the last used longest."""
 
 
 _MOST_LAYERS = 1 << 12
@@ -26,6 +27,20 @@ class _Stream:
     """All that its tile operations depend on but for their number."""
     counts: dict[int, int] = field(default_factory=dict)
     """Bytes of half the input scratchpad -> chunks."""
+
+
+class _Compact(LayerSchedule):
+    """A schedule that keeps what is counted and timed, its kinds; its tile ops are written again where they are asked for."""
+
+    def __init__(self, whole: LayerSchedule, write: Callable[[], LayerSchedule]) -> None:
+        own = {"engine": whole.engine, "mapping": whole.mapping, "commands": None, "kinds": whole.kinds}
+        self.__dict__.update(own, _write=write)
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "ops":
+            raise AttributeError(name)
+        write: Callable[[], LayerSchedule] = self.__dict__["_write"]
+        return self.__dict__.setdefault("ops", write().ops)
 
 
 class KnownSchedules:
@@ -72,9 +87,9 @@ class KnownSchedules:
     def _found(self, key: Hashable, make: Callable[[], LayerSchedule]) -> LayerSchedule:
         found = self._kept.pop(key, None)
         if found is None:
-            found = make()
-            self._tile_ops += len(found.ops)
+            found = _Compact(make(), make)
+            self._tile_ops += found.tile_ops
             while self._tile_ops > MOST_TILE_OPS and self._kept:
-                self._tile_ops -= len(self._kept.pop(next(iter(self._kept))).ops)
+                self._tile_ops -= self._kept.pop(next(iter(self._kept))).tile_ops
         self._kept[key] = found
         return found

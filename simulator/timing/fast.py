@@ -126,7 +126,7 @@ def layer_cycles(accelerator: Accelerator) -> Callable[[LayerSchedule], int]:
     return lambda layer: _run("of a mapping tried", layer, machine.path, machine.rates).time.end_cycle
 
 
-_MOST_MACHINES = 64
+_MOST_MACHINES = 8
 """Whose runs of a schedule are kept: a sweep comes back to a bandwidth, with another memory."""
 _runs: WeakKeyDictionary[LayerSchedule, dict[Hashable, _LayerRun]] = WeakKeyDictionary()
 

@@ -103,7 +103,7 @@ def _counts(layer: Layer, schedule: LayerSchedule, device: Device) -> Counts:
     accesses = array_accesses(ArrayWork.of(layer), schedule, device) if on_array else stream_accesses(schedule)
     read = sum(schedule.total(f"{kind}_bytes") for kind in ("input", "weight", "bias"))
     return {
-        "tile_ops": len(schedule.ops),
+        "tile_ops": schedule.tile_ops,
         "folds": schedule.total("folds"),
         "dram_read_bytes": read,
         "dram_write_bytes": schedule.total("store_bytes"),
