@@ -11,6 +11,8 @@ from reports.figures_style import BLUE, GREY, VERMILION, Drawing, legend, new_ax
 from reports.units import si, three_digits
 
 _HEIGHT_IN = 4.2
+_MOST_SHAPES = 2000
+"""Of more points than that the cloud is drawn as pixels: a file of a shape each would be slow to open."""
 _WORDS = {
     "total_time_s": ("time of a run", "s"),
     "total_cycles": ("cycles of a run", ""),
@@ -41,7 +43,8 @@ def pareto(
     figure, axes = new_axes(_HEIGHT_IN)
     with styled():
         every = f"{len(points)} points"
-        axes.scatter(*_columns(points, x, y), s=14, color=GREY, alpha=0.55, linewidths=0, label=every)
+        many = len(points) > _MOST_SHAPES
+        axes.scatter(*_columns(points, x, y), s=14, color=GREY, alpha=0.55, linewidths=0, label=every, rasterized=many)
         colour = f"{len(front)} on the front"
         if len(objectives) == 2:
             axes.plot(*_columns(front, x, y), "o-", color=VERMILION, markersize=4.5, linewidth=1, label=colour)

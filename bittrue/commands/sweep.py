@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bittrue.commands.loading import assignments
+from bittrue.commands.options import NetworkOptions
 from bittrue.console import refusals, stderr, stdout
 from bittrue.progress import RunProgress
 
@@ -28,6 +30,11 @@ def sweep(
     engine: Annotated[
         str, typer.Option("--engine", help="in-process, processes, processes:N or dask:ADDRESS.")
     ] = "in-process",
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="At most so many points, spread over the space.", show_default=False),
+    ] = None,
+    net: NetworkOptions = None,
 ) -> None:
     """Evaluate a space of accelerators; a repeated command goes on where it was stopped."""
     from bittrue.sweeping.engines import engine_named
@@ -37,6 +44,8 @@ def sweep(
 
     worker = engine_named(engine)
     asked = read_space(space)
+    if limit is not None or net:
+        asked = asked.small(limit, assignments("--net", net or []))
     with RunProgress(stderr()) as progress:
         progress.phase("sweep", asked.name)
         found = run_sweep(asked, output, worker, progress.update)

@@ -115,7 +115,16 @@ def design_points(space: Space) -> Points:
     if not found:
         left = f"{maker.impossible} accelerators are impossible, {maker.outside} outside constraints"
         raise SpecError(f"{space.name}: the space has no point: {left}")
-    return Points(tuple({point.key: point for point in found}.values()), maker.impossible, maker.outside)
+    different = tuple({point.key: point for point in found}.values())
+    return Points(_spread(different, space.limit), maker.impossible, maker.outside)
+
+
+def _spread(points: tuple[DesignPoint, ...], limit: int | None) -> tuple[DesignPoint, ...]:
+    """Return at most `limit` points, the first and the last among them, as evenly apart as can be."""
+    if limit is None or limit >= len(points):
+        return points
+    last = max(1, limit - 1)
+    return tuple(points[index * (len(points) - 1) // last] for index in range(limit))
 
 
 def _combinations(space: Space) -> Iterator[dict[str, Any]]:

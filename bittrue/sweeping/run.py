@@ -122,8 +122,8 @@ def sweep(
     search = Search(found) if found.searches else None
     chosen = design_points(found) if search is None else search.points
     with SweepStore(folder) as store:
-        store.begin(content_hash(found.model_dump(mode="json", by_alias=True)), chosen.points)
-        driver = _Sweep(store, worker, evaluate, on_progress, found.points or 0 if search else 0)
+        store.begin(content_hash(found.model_dump(mode="json", by_alias=True, exclude_defaults=True)), chosen.points)
+        driver = _Sweep(store, worker, evaluate, on_progress, search.budget if search else 0)
         if search is None:
             driver.run(chosen.points)
         else:

@@ -55,12 +55,14 @@ class Search:
     def __init__(self, space: Space) -> None:
         assert space.points is not None
         self._optuna = _optuna()
-        self._space, self._budget = space, space.points
+        self._space = space
+        self.budget = min(space.points, space.limit or space.points)
+        """Points to try."""
         self._axes = space.axes()
         self._size = prod(len(axis) for axis in self._axes)
-        if space.points > self._size:
+        if self.budget > self._size:
             raise SpecError(
-                f"{space.name}: {space.points} points to try, the space has {self._size}; method: grid takes all"
+                f"{space.name}: {self.budget} points to try, the space has {self._size}; method: grid takes all"
             )
         self._maker = PointMaker(space)
         self._limits = {name: limit for name, limit in space.constraints.items() if name not in KNOWN_BEFORE}
@@ -94,12 +96,12 @@ class Search:
             Not one accelerator that was proposed is possible and within the constraints.
 
         """
-        while len(self._points) < self._budget:
-            fresh = self._round(min(self._round_size, self._budget - len(self._points)))
+        while len(self._points) < self.budget:
+            fresh = self._round(min(self._round_size, self.budget - len(self._points)))
             if fresh:
                 return fresh
             self._tell_trials()
-            if self._nothing_left or len(self._rows) > _LEFT_OUT * self._budget:
+            if self._nothing_left or len(self._rows) > _LEFT_OUT * self.budget:
                 break
         if not self._points:
             left = f"{self._maker.impossible} accelerators are impossible, {self._maker.outside} outside constraints"
@@ -117,7 +119,7 @@ class Search:
 
     @property
     def _generation(self) -> int:
-        return max(_FEWEST, min(_MOST, self._budget // _FEWEST))
+        return max(_FEWEST, min(_MOST, self.budget // _FEWEST))
 
     def _round(self, size: int) -> list[DesignPoint]:
         fresh = []

@@ -146,6 +146,8 @@ class Space(Spec):
     """Accelerators to draw or to try, for methods other than grid."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Of the draw or the search."""
+    limit: int | None = Field(default=None, ge=1)
+    """Take so many points at most, evenly spread over the space in its order: a sweep in small."""
 
     @model_validator(mode="after")
     def _is_a_space(self) -> Self:
@@ -179,6 +181,13 @@ class Space(Spec):
         if self.together:
             found.append([dict(alternative) for alternative in self.together])
         return found
+
+    def small(self, limit: int | None, keywords: Mapping[str, Any]) -> Self:
+        """Return the same space with fewer points and other keywords of its networks, e.g. a smaller image."""
+        networks = [choice.model_dump() | dict(keywords) for choice in self.networks]
+        return type(self).model_validate(
+            self.model_dump(by_alias=True) | {"networks": networks, "limit": limit or self.limit}
+        )
 
     def base(self) -> Accelerator:
         """Return the accelerator that is varied, with `fixed` applied."""
