@@ -27,6 +27,8 @@ _WORDS = {
     "accuracy_loss": ("share of labels that narrow registers change", ""),
 }
 """Figure -> what the axis says, and its unit without a prefix."""
+LARGER_IS_BETTER = frozenset({"frames_per_s", "tops_per_w", "utilization"})
+"""Figures of which more is better."""
 _PICO = {"total_energy_pj", "edp_pj_s"}
 _NO_PREFIX = {"", "mm2"}
 
@@ -85,6 +87,11 @@ def _few(values: Sequence[float]) -> bool:
 def _nothing(value: float, _: object) -> str:
     del value
     return ""
+
+
+def words(name: str) -> str:
+    """Return what a figure is called in a sentence or over a column."""
+    return _WORDS[name][0]
 
 
 def figure_text(name: str, value: float) -> str:

@@ -74,6 +74,17 @@ class SweepResult:
             for point in self.points
         ]
 
+    def counts(self) -> dict[str, int]:
+        """Return how many points and accelerators there are, by what became of them."""
+        return {
+            "points": len(self.points),
+            "evaluated": len(self.evaluated),
+            "on a front": sum(len(self.front(network)) for network in self.networks),
+            "quarantined": len(self.quarantined),
+            "outside constraints": self.outside,
+            "impossible": self.impossible,
+        }
+
 
 def _cell(value: Any) -> Any:
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
