@@ -28,6 +28,8 @@ class Case:
     """Scored once, at the end."""
     device: Mapping[str, object] = field(default_factory=dict)
     """Changes of `paper_device`."""
+    emulated: tuple[str, ...] = ()
+    """Layers, by prefix, that the float twin imitates in integers."""
     says: str = ""
     """What is changed, for the table."""
 
@@ -69,6 +71,16 @@ def _ablation(name: str, *changes: str, says: str, **device: object) -> Case:
     return Case(f"short {name}", "deeplab", "paper", _SHORT, "short E2=16", changes, device=device, says=says)
 
 
+_DECODER = ("fc", "score", "up")
+
+
+def _part(name: str, emulated: tuple[str, ...]) -> Case:
+    says = f"{name} in integers (imitated in float32)"
+    return Case(
+        f"parts {name}", "fcn", FLOAT, _SHORT, "parts float32", learning_rate=0.25, emulated=emulated, says=says
+    )
+
+
 def _registers(bits: int, overflow: str) -> dict[str, object]:
     return {
         f"arithmetic.{register}": {"bits": bits, "overflow": overflow} for register in ("partial_sum", "accumulator")
@@ -87,6 +99,12 @@ STUDIES: dict[str, tuple[Case, ...]] = {
         Case("fcn E2=8", "fcn", "e2_8", _FCN_LONG, "fcn float32", learning_rate=0.25, says="integers, E2 = 8"),
     ),
     "rates": (*_learning_rates("deeplab", (0.25, 0.5, 1.0)), *_learning_rates("fcn", (0.125, 0.25, 0.5))),
+    "parts": (
+        Case("parts float32", "fcn", FLOAT, _SHORT, learning_rate=0.25, says="float32"),
+        _part("encoder", ("conv",)),
+        _part("decoder", _DECODER),
+        _part("both", ("conv", *_DECODER)),
+    ),
     "ablations": (
         Case("short float32", "deeplab", FLOAT, _SHORT, "short E2=16", says="float32, the same graph"),
         Case("short E2=16", "deeplab", "paper", _SHORT, says="integers, E2 = 16: the reference"),

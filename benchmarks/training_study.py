@@ -45,6 +45,8 @@ def command(case: Case, seed: int, dataset: str, assets: Path, folder: Path) -> 
     given += ["--seed", str(seed), "--threads", "1"]
     for change in case.changes:
         given += ["--set", change]
+    if case.emulated:
+        given += ["--emulate", ",".join(case.emulated)]
     if case.preset == FLOAT:
         return [sys.executable, "-m", "benchmarks.float_training", *given, "-o", f"{folder}.csv"]
     if case.device:
@@ -60,11 +62,12 @@ def result(case: Case, seed: int, folder: Path) -> dict[str, object]:
     row |= {"epochs": case.epochs, "split": case.split}
     if case.preset == FLOAT:
         *_, last = read_rows(Path(f"{folder}.csv"))
-        return row | {name: last[name] for name in ("steps", "images", "miou", "pixel_accuracy")}
-    *_, scores = read_validations(folder / VALIDATIONS_FILE)
-    events = sum(step.overflow_events for step in read_steps(folder / STEPS_FILE))
-    row |= {"steps": scores.step, "images": scores.images, "overflow_events": events}
-    return row | {"miou": f"{scores.miou:.6f}", "pixel_accuracy": f"{scores.pixel_accuracy:.6f}"}
+        steps, images, scores = last["steps"], last["images"], (float(last["miou"]), float(last["pixel_accuracy"]))
+    else:
+        *_, validation = read_validations(folder / VALIDATIONS_FILE)
+        steps, images, scores = validation.step, validation.images, (validation.miou, validation.pixel_accuracy)
+        row["overflow_events"] = sum(step.overflow_events for step in read_steps(folder / STEPS_FILE))
+    return row | {"steps": steps, "images": images, "miou": f"{scores[0]:.6f}", "pixel_accuracy": f"{scores[1]:.6f}"}
 
 
 def append(path: Path, row: dict[str, object]) -> None:

@@ -1,9 +1,9 @@
 """Why one device is so much faster than another, and no more: a speed-up as a product of factors.
 
 The time of every layer is a sum: MACs / PEs (all PEs, all the time), PE cycles without a MAC, fill and drain, waits for
-reads, waits for writes; a layer off the array is time of its engine. Taking these in one after another gives both devices
-growing times and their ratio a path, from the ratio of PEs times clocks to the speed-up that was measured. Each factor is
-one step of that path, so that the product is exact, in fractions, not rounded.
+reads, waits for writes; a layer off the array is time of its engine. Taking these in one after another gives both
+devices growing times and their ratio a path, from the ratio of PEs times clocks to the speed-up that was measured. Each
+factor is one step of that path, so that the product is exact, in fractions, not rounded.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ ENGINES = {"vector": "vector unit", "dma": "moving data", "host": "host"}
 DEFINITIONS = {
     "processing elements": "PEs of B / PEs of A; the time of an ideal device is MACs / (PEs * clock)",
     "clock": "clock of B / clock of A",
-    "PEs without work": "partly filled folds, padding of tiles, weights that load while nothing computes: compute_cycles "
-    "less fill, drain and MACs / PEs",
-    "fill and drain": "tile_ops * (2 rows + cols + 2), output stationary + 1: the wave front enters and leaves the array",
+    "PEs without work": "partly filled folds, padding of tiles, weights that load while nothing computes: "
+    "compute_cycles less fill, drain and MACs / PEs",
+    "fill and drain": "tile_ops * (2 rows + cols + 2), output stationary + 1: the wave front enters and leaves",
     "waits for DRAM reads": "load_stall_cycles: bandwidth, and the latency of what is not loaded ahead",
     "waits for DRAM writes": "store_stall_cycles: no room for results, or the last write of a layer",
     "vector unit": "layers on the vector unit",

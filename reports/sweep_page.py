@@ -168,7 +168,9 @@ def _text(name: str, value: Any) -> str:
 
 
 def _label(row: Mapping[str, Any], varied: Sequence[str]) -> str:
-    return ", ".join(f"{key.rpartition('.')[2]} {_setting(key, row[key])}" for key in varied if row.get(key) is not None)
+    return ", ".join(
+        f"{key.rpartition('.')[2]} {_setting(key, row[key])}" for key in varied if row.get(key) is not None
+    )
 
 
 def _plain(value: Any) -> str:

@@ -1,6 +1,7 @@
 """The accuracy that a design point's registers cost: labels that are not those of 32-bit registers.
 
-Values depend on arithmetic, dataflow and, weight stationary, the rows of the array: points that agree in these share them.
+Values depend on arithmetic, dataflow and, weight stationary, the rows of the array: points that agree in these share
+them.
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ class Outcome:
 
 
 def evaluate(point: DesignPoint) -> Outcome:
-    """Time a point, and compute its values where asked for. An error of any kind is an outcome: one point must not end a sweep."""
+    """Time a point, and compute its values where asked for.
+
+    An error of any kind is an outcome: one point must not end a sweep.
+    """
     try:
         accelerator = _accelerator(point.accelerator).evolve(point.changes)
         network = _network(point.network, json.dumps(point.keywords, sort_keys=True))

@@ -30,7 +30,7 @@ class _Stream:
 
 
 class _Compact(LayerSchedule):
-    """A schedule that keeps what is counted and timed, its kinds; its tile ops are written again where they are asked for."""
+    """A schedule that keeps what is counted and timed, its kinds; its tile ops are written again for who asks."""
 
     def __init__(self, whole: LayerSchedule, write: Callable[[], LayerSchedule]) -> None:
         own = {"engine": whole.engine, "mapping": whole.mapping, "commands": None, "kinds": whole.kinds}

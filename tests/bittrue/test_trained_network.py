@@ -129,3 +129,14 @@ def test_keywords_of_the_network_come_back(folder):
     about = json.loads((folder / "training.json").read_text())
     assert about["net"]["width"] in (0.125, 0.0625)
     assert bittrue.load_network(folder).parameters < 1_000_000
+
+
+def test_it_takes_images_of_another_size(folder):
+    network = bittrue.load_network(folder, size=(64, 48))
+    assert network.graph.tensors[network.graph.outputs[0]].shape == (1, 64, 48)
+    (name,) = (node.inputs[1] for node in network.graph.nodes[:1])
+    np.testing.assert_array_equal(
+        network.graph.tensors[name].data, bittrue.load_network(folder).graph.tensors[name].data
+    )
+    with pytest.raises(NetworkError, match="no keyword but size, not classes, size"):
+        bittrue.load_network(folder, size=64, classes=3)

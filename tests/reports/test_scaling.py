@@ -1,4 +1,4 @@
-"""Explained speed-ups: the product is exact, every part is what it is called, and what cannot be explained is refused."""
+"""Explained speed-ups: the product is exact, every part is what it is called, other networks are refused."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from simulator.records.run import Segmentation
 from workloads.exporters.npz import FORMAT, HEADER, VERSION
 from workloads.importers import max78000
 from workloads.network import ImageInput, Network
-from workloads.training.checkpoint import ABOUT
+from workloads.training.checkpoint import is_checkpoint
 from workloads.training.trained import trained_network
 
 _OPS: dict[str, type[Op]] = {
@@ -53,12 +53,12 @@ class NpzImporter:
             Not such a file, another version, damaged, or inconsistent.
 
         """
+        if is_checkpoint(path):
+            return trained_network(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 if max78000.recognises(name.removesuffix(".npy") for name in archive.namelist()):
                     return Network(max78000.build_unet(path.stem, _plain_arrays(archive)))
-                if f"{ABOUT}.npy" in archive.namelist():
-                    return trained_network(path)
                 header = _header(archive)
                 return _network(archive, header)
         except BittrueError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ _FORMAT = 1
 _PATTERN = "checkpoint-*.npz"
 _KEPT = 2
 """The newest, and the one before it in case a disk damages the newest."""
-ABOUT = "about"
+_ABOUT = "about"
 """Name of the array that says what the run is."""
 
 
@@ -57,7 +58,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     path = checkpoint_path(folder, checkpoint.step)
     about = json.dumps({"format": _FORMAT, "step": checkpoint.step, **checkpoint.about}, sort_keys=True)
-    arrays: dict[str, NDArray[Any]] = {ABOUT: np.frombuffer(about.encode(), np.uint8), **checkpoint.state}
+    arrays: dict[str, NDArray[Any]] = {_ABOUT: np.frombuffer(about.encode(), np.uint8), **checkpoint.state}
     try:
         handle, name = tempfile.mkstemp(prefix=".checkpoint-", suffix=".tmp", dir=folder)
         os.close(handle)
@@ -83,11 +84,20 @@ def newest(folder: Path) -> Path | None:
     return max(folder.glob(_PATTERN), default=None)
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file looks like a checkpoint, from the names of its arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{_ABOUT}.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; CheckpointError where it is missing or damaged, naming the one before it."""
     try:
         arrays = read_arrays(path)
-        about = json.loads(arrays.pop(ABOUT).tobytes())
+        about = json.loads(arrays.pop(_ABOUT).tobytes())
         step, version = about.pop("step"), about.pop("format")
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None

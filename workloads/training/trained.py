@@ -27,7 +27,9 @@ _COMPACT = ("deeplabv3_resnet50", "fcn_vgg16")
 """Networks that are trained in their layout "compact" where no other is asked for."""
 
 
-def build_network(name: str, keywords: Mapping[str, Any], size: tuple[int, int], classes: int, seed: int) -> Network:
+def build_network(
+    name: str, keywords: Mapping[str, Any], size: int | tuple[int, int], classes: int, seed: int
+) -> Network:
     """Return the float network of a training run, with seeded weights.
 
     Raises
@@ -58,24 +60,31 @@ def newest_trained(folder: Path) -> Path:
     return path
 
 
-def trained_network(path: Path) -> Network:
+def trained_network(path: Path, size: int | tuple[int, int] | None = None) -> Network:
     """Read a checkpoint of `bittrue train` as a float network.
 
     Weights, gamma and beta are the master copies; a batch norm divides by the running deviation that training kept
     (mean absolute deviation where its norm is L1), written as gain and offset. Nothing is rounded.
 
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    size
+        Side, or height and width, of the images that the network is to take; None = as in training.
+
     Raises
     ------
     NetworkError
-        A damaged checkpoint, or one whose arrays do not fit its network; the message leaves `path` out.
+        A damaged checkpoint, one whose arrays do not fit its network, or a size that the network refuses.
 
     """
     try:
         stored = read_checkpoint(path)
         about = dict(stored.about)
         config = TrainingConfig.from_dict(about["config"])
-        names, (height, width) = tuple(about["classes"]), about["size"]
-        network = build_network(about["network"], about["net"], (height, width), len(names), about["seed"])
+        names = tuple(about["classes"])
+        network = build_network(about["network"], about["net"], size or tuple(about["size"]), len(names), about["seed"])
         data = _constants(network.graph, config, about["weight_shifts"], stored.state)
     except CheckpointError as error:
         raise NetworkError(str(error)) from None
