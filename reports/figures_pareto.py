@@ -24,7 +24,7 @@ _WORDS = {
     "tops_per_w": ("TOPS/W", ""),
     "utilization": ("utilization", ""),
     "average_power_w": ("average power", "W"),
-    "accuracy_loss": ("share of labels that narrow registers change", ""),
+    "accuracy_loss": ("labels that narrow registers change", ""),
 }
 """Figure -> what the axis says, and its unit without a prefix."""
 LARGER_IS_BETTER = frozenset({"frames_per_s", "tops_per_w", "utilization"})

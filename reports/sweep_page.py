@@ -137,7 +137,7 @@ def _verdicts(front: Sequence[Mapping[str, Any]], page: SweepPage) -> list[str]:
 
 
 def _table(front: Sequence[Mapping[str, Any]], page: SweepPage) -> _Sorted:
-    columns = [Column(key, f"{key} of the accelerator", _numeric(front, key)) for key in page.varied]
+    columns = [Column(_short(key), f"{key} of the accelerator", _numeric(front, key)) for key in page.varied]
     columns += [Column(words(name), f"{name}: `bittrue explain {name}`", True) for name in page.objectives]
     columns.append(Column("bottleneck", _BOTTLENECK, False))
     rows = [
@@ -149,6 +149,10 @@ def _table(front: Sequence[Mapping[str, Any]], page: SweepPage) -> _Sorted:
         for row in front
     ]
     return _Sorted(tuple(columns), tuple(rows))
+
+
+def _short(key: str) -> str:
+    return " ".join(key.split(".")[-2:]).replace("_", " ")
 
 
 def _numeric(rows: Sequence[Mapping[str, Any]], key: str) -> bool:
@@ -168,9 +172,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _label(row: Mapping[str, Any], varied: Sequence[str]) -> str:
-    return ", ".join(
-        f"{key.rpartition('.')[2]} {_setting(key, row[key])}" for key in varied if row.get(key) is not None
-    )
+    return ", ".join(f"{_short(key)} {_setting(key, row[key])}" for key in varied if row.get(key) is not None)
 
 
 def _plain(value: Any) -> str:
