@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reports.html import render
 from simulator.records.explain import explain
+from simulator.records.store import read_run
 from support.chromium import chromium, needs_chromium, opened
 from support.records import run_record
 
@@ -17,6 +19,7 @@ pytestmark = needs_chromium
 
 LABELS = np.array([[[0, 0, 1, 7]]], dtype=np.uint8)
 PHOTO = np.full((4, 8, 3), 90, dtype=np.uint8)
+SAVED = Path(__file__).parent / "data" / "run_schema_1"
 COUNT = 30
 
 
@@ -67,6 +70,18 @@ def test_it_opens_without_a_complaint_and_nothing_sticks_out(browser, path, widt
         assert loaded == [8, 8, 8]
     assert seen.complaints == []
     assert seen.requests == [path.as_uri()]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (400, "dark")])
+def test_a_saved_run_with_a_sweep_of_widths_opens_too(browser, tmp_path, width, scheme):
+    stored, where = read_run(SAVED), tmp_path / "report.html"
+    where.write_text(render(stored.record, stored.outputs, stored.preview), encoding="utf-8")
+    with opened(browser, where, width, scheme) as (page, seen):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#sweep-table tbody tr").count() == 2
+        # Its layers make no blocks, so that there is nothing to fold.
+        assert page.locator("#layers .tools").count() == 0
+    assert seen.complaints == []
 
 
 def luminance(colour: str) -> float:
