@@ -2,11 +2,13 @@
 
     python -m benchmarks.float_training deeplabv3_resnet50 --dataset camvid:PATH --size 180x240 --epochs 8
         [--width 0.5] [--pretrained FILE.npz] [--seed 0] [--threads 1] [--validation-split test] [--lr 0.5]
+        [--set FIELD=VALUE] [--net KEY=VALUE] [--shift-weights] [--emulate PREFIX,PREFIX] [--validate-every 1]
         [-o steps.csv]
 
 The same first state (the integer run's, on its 24-bit grid), images, order, mirroring, class weights, learning rates
-and L1 batch norm as `bittrue train`; nothing is quantized. Prints mIoU after every epoch and images a second of the
-steps. Needs the extra `torch`.
+and L1 batch norm as `bittrue train`; nothing is quantized, but for layers named by --emulate, whose 8-bit grids are
+imitated in float32 (`emulated_integers`). Prints mIoU after every epoch and images a second of the steps. Needs the
+extra `torch`.
 """
 
 from __future__ import annotations
@@ -23,23 +25,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from accel_models.load import load_accelerator
+from benchmarks.emulated_integers import EmulatedPart
 from benchmarks.machine import describe_machine
-from bittrue.commands.train import parse_size
+from benchmarks.plain_table import words
+from bittrue.commands.loading import assignments
+from bittrue.commands.train import parse_size, training_config
 from bittrue.training.plan import Plan, Request, make_plan
 from simulator.graph import ops
 from simulator.graph.graph import Node
 from workloads.metrics import Confusion, confusion
-from workloads.training.config import learning_rate_exponent, preset
 from workloads.training.derive import IMAGE_EXPONENT
 from workloads.training.forward_rules import guard_bits, running_names
 
 _EPSILON = 2.0**-10
+_COLUMNS = ("steps", "loss", "images", "miou", "pixel_accuracy", "images_per_s")
 
 
 class FloatNet:
     """A float graph in torch, with parameters and running statistics of its own."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, emulated: tuple[str, ...] = ()) -> None:
         step, arrays = plan.trainer.step, plan.first_state().arrays
         self.graph = plan.network.graph
         self.config = step.config
@@ -47,6 +52,8 @@ class FloatNet:
         for parameter in step.parameters:
             real = np.ldexp(arrays[parameter.name].astype(np.float64), parameter.master_exponent)
             self.parameters[parameter.name] = torch.tensor(real.astype(np.float32), requires_grad=parameter.trained)
+        exponents = {parameter.name: parameter.exponent for parameter in step.parameters}
+        self.emulated = EmulatedPart(emulated, self.config, exponents)
         exponent = self.config.statistics_exponent - guard_bits(self.config.statistics_bits)
         self.running = {
             name: torch.tensor(np.ldexp(arrays[name].astype(np.float64), exponent).astype(np.float32))
@@ -59,11 +66,23 @@ class FloatNet:
         """Return the scores [N, classes, H, W] of images [N, 3, H, W]."""
         values = {self.graph.inputs[0]: image}
         for node in self.graph.nodes[:-1]:
-            values[node.outputs[0]] = self._node(node, [values.get(name) for name in node.inputs], training)
+            (name,) = node.outputs
+            values[name] = self._node(node, [values.get(source) for source in node.inputs], training)
+            if self.emulated.holds(node.name):
+                values[name] = self._as_integers(node, values[name])
+            if training and name in self.config.dropout:
+                values[name] = functional.dropout(values[name], 0.5)
         return values[self.graph.nodes[-1].inputs[0]]
+
+    def _as_integers(self, node: Node, value: Tensor) -> Tensor:
+        if isinstance(node.op, ops.Conv2D | ops.TransposeConv2D):
+            return self.emulated.sums(value)
+        return self.emulated.activations(value) if isinstance(node.op, ops.Relu) else value
 
     def _node(self, node: Node, x: list[Any], training: bool) -> Tensor:
         op, taken = node.op, [self.parameters.get(name) for name in node.inputs]
+        if isinstance(op, ops.Conv2D | ops.TransposeConv2D) and self.emulated.holds(node.name):
+            taken[1] = self.emulated.weights(node.inputs[1], taken[1])
         match op:
             case ops.Conv2D():
                 pad = op.padding
@@ -123,9 +142,10 @@ def train_step(net: FloatNet, plan: Plan, number: int, weights: Tensor) -> float
     loss.backward()
     rate = 2.0 ** net.config.learning_rate_at(number, trainer.steps)
     with torch.no_grad():
-        for parameter in net.parameters.values():
+        for name, parameter in net.parameters.items():
             if parameter.grad is not None:
-                parameter -= rate * parameter.grad
+                taken = net.emulated.gradient(parameter.grad) if net.emulated.holds(name) else parameter.grad
+                parameter -= rate * taken
                 parameter.grad = None
     return loss.item()
 
@@ -142,13 +162,13 @@ def validate(net: FloatNet, plan: Plan) -> Confusion:
     return total
 
 
-def run(plan: Plan, output: Path | None) -> None:
-    """Train, and print a line an epoch."""
-    net, trainer = FloatNet(plan), plan.trainer
+def run(plan: Plan, output: Path | None, validate_every: int, emulated: tuple[str, ...]) -> None:
+    """Train, and print a line every `validate_every` epochs (0 = at the end)."""
+    net, trainer = FloatNet(plan, emulated), plan.trainer
     classes = len(trainer.train.dataset.classes)
     given = plan.about["class_weights"]
     weights = torch.tensor(given, dtype=torch.float32) / 256 if given else torch.ones(classes)
-    spent, rows = 0.0, []
+    spent, rows, every = 0.0, [], validate_every * trainer.steps_per_epoch
     for number in range(trainer.steps):
         began = time.perf_counter()
         loss = train_step(net, plan, number, weights)
@@ -156,10 +176,10 @@ def run(plan: Plan, output: Path | None) -> None:
         if not np.isfinite(loss):
             raise SystemExit(f"diverged at step {number + 1}: loss {loss}")
         done = number + 1
-        if done % trainer.steps_per_epoch == 0 or done == trainer.steps:
+        if done == trainer.steps or (every and done % every == 0):
             found = validate(net, plan)
             rate = done * trainer.step.batch / spent
-            rows.append((done, loss, found.miou, found.pixel_accuracy, rate))
+            rows.append((done, loss, len(trainer.validation), found.miou, found.pixel_accuracy, rate))
             print(
                 f"step {done}: loss {loss:.4f}, mIoU {100 * found.miou:.2f} %, pixel accuracy "
                 f"{100 * found.pixel_accuracy:.2f} %, {rate:.2f} images/s",
@@ -167,7 +187,7 @@ def run(plan: Plan, output: Path | None) -> None:
             )
     if output is not None:
         with output.open("w", newline="") as file:
-            csv.writer(file).writerows([("step", "loss", "miou", "pixel_accuracy", "images_per_s"), *rows])
+            csv.writer(file).writerows([_COLUMNS, *rows])
 
 
 def main() -> None:
@@ -185,17 +205,22 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--validation-split", default="val")
+    parser.add_argument("--validate-every", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[], dest="changes")
+    parser.add_argument("--net", action="append", default=[])
+    parser.add_argument("--shift-weights", action="store_true")
+    parser.add_argument("--emulate", type=words, default=(), help="layers to imitate in integers, by prefix")
     parser.add_argument("-o", "--output", type=Path, default=None)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(given.seed)
-    config = preset("paper").evolve({"learning_rate_exponent": learning_rate_exponent(given.lr)})
+    config = training_config("paper", given.lr, given.changes)
     request = Request(
         given.network,
         given.dataset,
         config,
         load_accelerator("paper_device"),
-        {} if given.width is None else {"width": given.width},
+        assignments("--net", given.net) | ({} if given.width is None else {"width": given.width}),
         given.size,
         given.batch,
         given.epochs,
@@ -205,10 +230,11 @@ def main() -> None:
         given.pretrained,
         "train",
         given.validation_split,
+        given.shift_weights,
     )
     print(describe_machine())
     print(f"torch {torch.__version__}, {given.threads} threads, float32")
-    run(make_plan(request), given.output)
+    run(make_plan(request), given.output, given.validate_every, given.emulate)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from workloads.images import takes_image
 from workloads.nets import registry
 from workloads.network import ImageInput, Network
 from workloads.segmentation import recognise_segmentation
+from workloads.training.checkpoint import is_checkpoint
+from workloads.training.trained import newest_trained, trained_network
 
 ENTRY_POINTS = "bittrue.importers"
 """Entry-point group under which importers are registered, the built-in ones too."""
@@ -38,10 +40,12 @@ def load_network(name_or_path: str | Path, **keywords: Any) -> Network:
     Parameters
     ----------
     name_or_path
-        A built-in name (``bittrue networks`` lists them) or a file: .tflite, a saved .npz, or what an installed
-        importer reads. An existing file comes before a name.
+        A built-in name (``bittrue networks`` lists them); a file: .tflite, a saved .npz, a checkpoint of training, or
+        what an installed importer reads; or the folder of a training run, for its newest checkpoint. A file
+        comes before a name, a name before a folder.
     keywords
-        Of a built-in network, such as size, classes or weights; a file takes none.
+        Of a built-in network, such as size, classes or weights. A checkpoint takes a size, other than it was trained
+        at; other files take none.
 
     Raises
     ------
@@ -52,12 +56,17 @@ def load_network(name_or_path: str | Path, **keywords: Any) -> Network:
     if not isinstance(name_or_path, str | Path):
         raise NetworkError(f"a network is loaded by name or path, not {name_or_path!r}")
     path = Path(name_or_path)
+    if path.is_dir() and name_or_path not in registry.names():
+        path = newest_trained(path)
     if not path.is_file():
         if isinstance(name_or_path, str) and name_or_path in registry.names():
             return registry.build(name_or_path, **keywords)
         raise NetworkError(_not_found(str(name_or_path)))
+    if set(keywords) == {"size"} and is_checkpoint(path):
+        return trained_network(path, **keywords)
     if keywords:
-        raise NetworkError(f"{path}: a network file takes no keywords, not {', '.join(sorted(keywords))}")
+        wanted = "no keyword but size" if is_checkpoint(path) else "no keywords"
+        raise NetworkError(f"{path}: a network file takes {wanted}, not {', '.join(sorted(keywords))}")
     importer = _importer(path)
     loaded = importer.load(path)
     if isinstance(loaded, Network):

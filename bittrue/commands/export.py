@@ -18,7 +18,7 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .tflite, .onnx or .npz.")],
     images: Annotated[
         list[Path] | None,
-        typer.Option("--input", "-i", help="Image to calibrate a float network on. Repeatable."),
+        typer.Option("--input", "-i", help="Image, or folder of images, to calibrate a float network on. Repeatable."),
     ] = None,
     net: NetworkOptions = None,
     seed: Annotated[int, typer.Option(min=0, help="Of seeded weights.")] = 0,
@@ -31,7 +31,8 @@ def export(
 
     check_target(output)
     for image in images or []:
-        check_input_file(image)
+        if not image.is_dir():
+            check_input_file(image)
     with RunProgress(stderr()) as progress:
         progress.phase("load", network)
         loaded = load_named_network(network, net or [], seed)

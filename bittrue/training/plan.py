@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,6 @@ from simulator.engine import prepare as prepare_graph
 from simulator.errors import InputError
 from simulator.graph.graph import Graph
 from workloads.datasets import open_dataset
-from workloads.nets import registry
 from workloads.network import Network
 from workloads.training.config import ErrorQuantizer, TrainingConfig
 from workloads.training.derive import TrainingStep, derive_evaluation, derive_step
@@ -23,11 +23,10 @@ from workloads.training.initial import InitialState, initial_state, weight_shift
 from workloads.training.loop import Trainer
 from workloads.training.pretrained import Pretrained, with_pretrained
 from workloads.training.samples import Samples, class_weights, count_labels, open_samples
+from workloads.training.trained import build_network
 
 Progress = Callable[[int, int, str], None]
 
-_COMPACT = ("deeplabv3_resnet50", "fcn_vgg16")
-"""Networks that are trained in their layout "compact" where no other is asked for."""
 _MEASURED_IMAGES = 32
 
 
@@ -92,7 +91,7 @@ def make_plan(request: Request, on_progress: Progress | None = None) -> Plan:
     dataset = open_dataset(request.dataset, request.train_split)
     validation = open_dataset(request.dataset, request.validation_split)
     size = request.size or _first_size(dataset.sample(0).image.shape)
-    network = _build(request, size, len(dataset.classes))
+    network = build_network(request.network, request.net, size, len(dataset.classes), request.seed)
     train = open_samples(dataset, size, request.batch, network.image)
     steps = _steps(request, len(dataset))
     weights = class_weights(count_labels(train, on_progress), request.config.class_weighting)
@@ -143,17 +142,6 @@ def _first_size(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _build(request: Request, size: tuple[int, int], classes: int) -> Network:
-    keywords = dict(request.net)
-    if request.network in _COMPACT:
-        keywords = {"layout": "compact", **keywords}
-    fixed = {"size": size, "classes": classes, "weights": "seeded", "seed": request.seed}
-    taken = sorted(set(keywords) & set(fixed))
-    if taken:
-        raise InputError(f"--net {taken[0]}: training decides it, by --size, the data set, --pretrained and --seed")
-    return registry.build(request.network, **keywords, **fixed)
-
-
 def _steps(request: Request, samples: int) -> int:
     if (request.epochs is None) == (request.steps is None):
         raise InputError("say how long to train: --epochs or --steps, one of the two")
@@ -170,11 +158,13 @@ def _about(
 ) -> dict[str, Any]:
     dataset = trainer.train.dataset
     spec = request.accelerator.model_dump(mode="json", exclude_none=True)
-    return {
+    about = {
         "network": request.network,
-        "net": {key: str(value) for key, value in sorted(request.net.items())},
+        "net": dict(sorted(request.net.items())),
         "config": request.config.to_dict(),
         "dataset": dataset.name,
+        "classes": dataset.classes,
+        "palette": dataset.palette,
         "samples": [request.train_split, len(dataset), crc32("\n".join(dataset.names).encode())],
         "size": list(step.size),
         "batch": request.batch,
@@ -186,3 +176,5 @@ def _about(
         "arithmetic": spec["arithmetic"],
         "array": {key: spec["array"][key] for key in ("rows", "dataflow")},
     }
+    plain: dict[str, Any] = json.loads(json.dumps(about))  # as a checkpoint gives it back
+    return plain

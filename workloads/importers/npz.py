@@ -1,4 +1,4 @@
-"""Networks saved by `workloads.exporters.npz`, and tensors of a MAX78000 network (`max78000.py`) by their names."""
+"""Saved networks; and, known by their arrays, those of MAX78000 and checkpoints of training."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from simulator.records.run import Segmentation
 from workloads.exporters.npz import FORMAT, HEADER, VERSION
 from workloads.importers import max78000
 from workloads.network import ImageInput, Network
+from workloads.training.checkpoint import is_checkpoint
+from workloads.training.trained import trained_network
 
 _OPS: dict[str, type[Op]] = {
     name: kind
@@ -51,6 +53,8 @@ class NpzImporter:
             Not such a file, another version, damaged, or inconsistent.
 
         """
+        if is_checkpoint(path):
+            return trained_network(path)
         try:
             with zipfile.ZipFile(path) as archive:
                 if max78000.recognises(name.removesuffix(".npy") for name in archive.namelist()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ _PATTERN = "checkpoint-*.npz"
 _KEPT = 2
 """The newest, and the one before it in case a disk damages the newest."""
 _ABOUT = "about"
+"""Name of the array that says what the run is."""
 
 
 class CheckpointError(InputError):
@@ -80,6 +82,15 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 def newest(folder: Path) -> Path | None:
     """Return the newest checkpoint of a folder, None where there is none."""
     return max(folder.glob(_PATTERN), default=None)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file looks like a checkpoint, from the names of its arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{_ABOUT}.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

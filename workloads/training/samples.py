@@ -93,8 +93,13 @@ def open_samples(dataset: Dataset, size: tuple[int, int], batch: int, image: Ima
             f"{dataset.name} {dataset.split} has {len(dataset)} samples, less than a batch of {batch}; take --batch "
             f"{len(dataset)} or less"
         )
+    return Samples(dataset, size, image_mean(image))
+
+
+def image_mean(image: ImageInput | None) -> tuple[int, int, int]:
+    """Return what training subtracts from R, G and B: the network's own mean, rounded; 128 where it has none."""
     mean = (image.mean if image is not None else None) or (128.0, 128.0, 128.0)
-    return Samples(dataset, size, (round(mean[0]), round(mean[1]), round(mean[2])))
+    return round(mean[0]), round(mean[1]), round(mean[2])
 
 
 def count_labels(samples: Samples, on_progress: Callable[[int, int, str], None] | None = None) -> list[int]:
