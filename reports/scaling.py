@@ -107,13 +107,14 @@ def explain_scaling(first: RunRecord, second: RunRecord) -> Scaling:
         Fraction(second.clock_mhz) / Fraction(first.clock_mhz),
     )
     parts = [[_parts(layer, record) for layer in record.layers] for record in (first, second)]
+    peak = ideal[0] * ideal[1]
     records = first, second
     clocks = [Fraction(record.clock_mhz) * 10**6 for record in records]
-    peaks = [record.peak_macs_per_cycle * clock for record, clock in zip(records, clocks, strict=True)]
-    totals = [first.total_macs / peak for peak in peaks]
+    rates = [record.peak_macs_per_cycle * clock for record, clock in zip(records, clocks, strict=True)]
+    totals = [first.total_macs / rate for rate in rates]
     factors = [Factor(IDEAL[0], ideal[0], ideal[0], (float(totals[0]), float(totals[1])))]
     if ideal[1] != 1:
-        factors.append(Factor(IDEAL[1], ideal[1], prod(ideal), (0.0, 0.0)))
+        factors.append(Factor(IDEAL[1], ideal[1], peak, (0.0, 0.0)))
     for cause in (*CAUSES, *ENGINES.values()):
         more = [sum((layer.get(cause, Fraction(0)) for layer in side), Fraction(0)) for side in parts]
         added = [cycles / clock for cycles, clock in zip(more, clocks, strict=True)]
@@ -129,12 +130,13 @@ def explain_scaling(first: RunRecord, second: RunRecord) -> Scaling:
         _names(first, second),
         (first.total_time_s, second.total_time_s),
         tuple(factors),
-        _layers(first, second, parts, prod(ideal)),
+        _layers(first, second, parts, peak),
     )
 
 
 def _names(first: RunRecord, second: RunRecord) -> tuple[str, str]:
     """Return the names of the accelerators, made different where they are variants of one."""
+    peak = ideal[0] * ideal[1]
     records = first, second
     if first.accelerator != second.accelerator:
         return first.accelerator, second.accelerator

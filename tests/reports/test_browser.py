@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reports.html import render
 from simulator.records.explain import explain
+from simulator.records.store import read_run
 from support.chromium import chromium, needs_chromium, opened
 from support.records import run_record
 
@@ -17,6 +19,7 @@ pytestmark = needs_chromium
 
 LABELS = np.array([[[0, 0, 1, 7]]], dtype=np.uint8)
 PHOTO = np.full((4, 8, 3), 90, dtype=np.uint8)
+SAVED = Path(__file__).parent / "data" / "run_schema_1"
 COUNT = 30
 
 
@@ -32,8 +35,23 @@ def record(*, step: bool = False):
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
+    return written(tmp_path_factory, render(record(), {"labels": LABELS}, PHOTO))
+
+
+@pytest.fixture(scope="module")
+def step_path(tmp_path_factory):
+    return written(tmp_path_factory, render(record(step=True), {}, None))
+
+
+@pytest.fixture(scope="module")
+def saved_path(tmp_path_factory):
+    stored = read_run(SAVED)
+    return written(tmp_path_factory, render(stored.record, stored.outputs, stored.preview))
+
+
+def written(tmp_path_factory, text: str) -> Path:
     where = tmp_path_factory.mktemp("report") / "report.html"
-    where.write_text(render(record(), {"labels": LABELS}, PHOTO), encoding="utf-8")
+    where.write_text(text, encoding="utf-8")
     return where
 
 
@@ -67,6 +85,16 @@ def test_it_opens_without_a_complaint_and_nothing_sticks_out(browser, path, widt
         assert loaded == [8, 8, 8]
     assert seen.complaints == []
     assert seen.requests == [path.as_uri()]
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (400, "dark")])
+def test_a_saved_run_with_a_sweep_of_widths_opens_too(browser, saved_path, width, scheme):
+    with opened(browser, saved_path, width, scheme) as (page, seen):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#sweep-table tbody tr").count() == 2
+        # Its layers make no blocks, so that there is nothing to fold.
+        assert page.locator("#layers .tools").count() == 0
+    assert seen.complaints == []
 
 
 def luminance(colour: str) -> float:
@@ -185,10 +213,8 @@ def test_it_prints(browser, path):
 
 
 @pytest.mark.parametrize("width", [1440, 400])
-def test_a_training_step_shows_its_parts_on_the_same_page(browser, tmp_path, width):
-    where = tmp_path / "report.html"
-    where.write_text(render(record(step=True), {}, None), encoding="utf-8")
-    with opened(browser, where, width) as (page, seen):
+def test_a_training_step_shows_its_parts_on_the_same_page(browser, step_path, width):
+    with opened(browser, step_path, width) as (page, seen):
         assert "One training step" in page.locator("header").inner_text()
         assert page.locator("#part-table tbody tr td:first-child").all_inner_texts()[0] == "forward"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
