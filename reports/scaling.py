@@ -136,7 +136,6 @@ def explain_scaling(first: RunRecord, second: RunRecord) -> Scaling:
 
 def _names(first: RunRecord, second: RunRecord) -> tuple[str, str]:
     """Return the names of the accelerators, made different where they are variants of one."""
-    peak = ideal[0] * ideal[1]
     records = first, second
     if first.accelerator != second.accelerator:
         return first.accelerator, second.accelerator
