@@ -108,10 +108,11 @@ def _part(index: int, network: str, page: SweepPage) -> _Part:
     front = page.fronts[network]
     points = [row for row in page.rows if row["network"] == network and page.objectives[0] in row]
     drawing = pareto(page.name, network, points, front, page.objectives) if points else None
-    figure = drawing and Figure(drawing.name, network, drawing.caption, Markup(drawing.svg()))
-    if figure is not None and len(page.fronts) > 1:
+    figure = None
+    if drawing is not None:
         # Two pictures on one page may not share ids.
-        figure = Figure(figure.name, figure.heading, figure.caption, Markup(_renamed(figure.svg, f"p{index}-")))
+        svg = _renamed(drawing.svg(), f"p{index}-") if len(page.fronts) > 1 else drawing.svg()
+        figure = Figure(drawing.name, network, drawing.caption, Markup(svg))
     return _Part(f"network-{index}", network, tuple(_verdicts(front, page)), figure, _table(front, page))
 
 
