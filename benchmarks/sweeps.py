@@ -1,6 +1,6 @@
 """Time sweeps: design points a second and processor time, by mapper, engine and number of processes.
 
-    python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 60]
+    python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 800] [--mapper fixed_rule]
 
 Every point has a memory and a DRAM bandwidth of its own, so no point is found ready made; what the points of a sweep
 share (layers cut alike) they find again, as users' points do. The first half of a sweep warms its processes up, the
@@ -93,12 +93,13 @@ def main() -> None:
     parser.add_argument("--network", default="deeplabv3_resnet50", help="built-in network")
     parser.add_argument("--size", type=int, default=513, help="side of the image")
     parser.add_argument("--points", type=int, default=800, help="design points of a sweep, half of them to warm up")
+    parser.add_argument("--mapper", action="append", help="only this mapper; repeatable")
     options = parser.parse_args()
     print(describe_machine())
     print(f"{options.network} @{options.size}, timing only, {options.points // 2} points each")
     table = PlainTable(("mapper", 14), ("engine", 12), ("points/s", 9), ("worker ms", 10), ("driver ms", 10))
     print(table.header())
-    for mapper in ("fixed_rule", "least_traffic"):
+    for mapper in options.mapper or ("fixed_rule", "least_traffic"):
         count = options.points if mapper == "fixed_rule" else max(4, options.points // 10)
         points = design_points(space(options.network, options.size, mapper, count)).points
         for name, engine in engines():

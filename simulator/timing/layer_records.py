@@ -61,7 +61,9 @@ def layer_counts(
     known_identities = identities or layer_identities(layers)
     counted = []
     for index, (layer, mapped) in enumerate(zip(layers, schedule.layers, strict=True)):
-        known = _counted.setdefault(mapped, _Counted())
+        known = _counted.get(mapped)
+        if known is None:
+            known = _counted[mapped] = _Counted()
         identity, record = known.records.get((sides, index), (None, None))
         if record is None or identity is not known_identities[index]:
             identity = known_identities[index]
