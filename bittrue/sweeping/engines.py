@@ -1,4 +1,4 @@
-"""Engines: who evaluates the points. In this process, in local processes (loky), on a Dask or a Ray cluster."""
+"""Engines: who evaluates the points. In this process, in local processes (loky), on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ Evaluate = Callable[[DesignPoint], Outcome]
 """A function at the top of a module, so that another process finds it."""
 
 LOST = "the process that evaluated it died"
-IN_FLIGHT_PER_WORKER = 2
-"""Points sent ahead, so that no worker waits for the next."""
+_IN_FLIGHT_PER_WORKER = 2
 
 
 class Engine(Protocol):
@@ -65,7 +64,7 @@ class Processes:
         except ImportError:
             raise InputError("engine processes needs loky: pip install 'bittrue[processes]'") from None
         workers = 1 if alone else self.workers
-        room = 1 if alone else workers * IN_FLIGHT_PER_WORKER
+        room = 1 if alone else workers * _IN_FLIGHT_PER_WORKER
         waiting = iter(points)
         unsent: list[DesignPoint] = []
         while True:
@@ -141,7 +140,7 @@ class Dask:
         except (OSError, ValueError) as error:
             raise InputError(f"engine dask: no scheduler at {self.address} ({error})") from None
         with client:
-            room = 1 if alone else max(1, sum(client.nthreads().values())) * IN_FLIGHT_PER_WORKER
+            room = 1 if alone else max(1, sum(client.nthreads().values())) * _IN_FLIGHT_PER_WORKER
             waiting = iter(points)
 
             def send(count: int) -> list[Any]:
@@ -170,8 +169,7 @@ def engine_named(text: str) -> Engine:
     Parameters
     ----------
     text
-        ``in-process``, ``processes`` (a worker for each core), ``processes:N``, ``dask:ADDRESS``, or ``ray:auto`` and
-        ``ray:ADDRESS``.
+        ``in-process``, ``processes`` (a worker for each core), ``processes:N``, or ``dask:ADDRESS``.
 
     Raises
     ------
@@ -186,9 +184,4 @@ def engine_named(text: str) -> Engine:
         return Processes(int(detail or os.cpu_count() or 1))
     if kind == "dask" and detail:
         return Dask(detail)
-    if kind == "ray" and detail:
-        from bittrue.sweeping.ray_engine import Ray
-
-        return Ray(detail)
-    known = "in-process, processes, processes:N, dask:ADDRESS, ray:auto and ray:ADDRESS"
-    raise InputError(f"engine {text!r} does not exist; there are {known}")
+    raise InputError(f"engine {text!r} does not exist; there are in-process, processes, processes:N and dask:ADDRESS")

@@ -285,7 +285,7 @@ def test_spaces_that_cannot_be_used(tmp_path, line, told):
         read_space(path)
 
 
-@pytest.mark.parametrize("text", ["threads", "processes:0", "processes:two", "dask:", "ray:", "in-process:4"])
+@pytest.mark.parametrize("text", ["threads", "processes:0", "processes:two", "dask:", "in-process:4"])
 def test_engines_that_do_not_exist(text):
     with pytest.raises(InputError, match="does not exist"):
         engine_named(text)
