@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -145,9 +145,11 @@ def _array_without(layer: Layer, schedule: LayerSchedule, no_input: bool, no_out
         ops["hold"] &= ~Hold.TAKE_ACCUMULATOR
     x, y = layer.inputs[0], layer.outputs[0]
     assert x is not None
-    return replace(
-        schedule,
-        ops=ops,
+    return LayerSchedule(
+        layer.engine,
+        ops,
+        schedule.mapping,
+        work=schedule.work,
         kept_input_bytes=x.bytes if no_input else 0,
         kept_output_bytes=y.bytes if no_output else 0,
     )
@@ -163,7 +165,8 @@ def _stream_without(layer: Layer, schedule: LayerSchedule, kept: set[str]) -> La
     ops["store_bytes"] = shares(0 if no_output else write, count)
     for name in ("input", "store"):
         ops[f"{name}_segments"] = ops[f"{name}_bytes"] > 0
-    return replace(schedule, ops=ops, kept_input_bytes=min(kept_in, read), kept_output_bytes=write if no_output else 0)
+    stays = write if no_output else 0
+    return LayerSchedule(layer.engine, ops, kept_input_bytes=min(kept_in, read), kept_output_bytes=stays)
 
 
 def _tile_bytes(layer: Layer, schedule: LayerSchedule, kept: set[str]) -> int:
