@@ -65,7 +65,7 @@ def map_layers(
             schedules.append(stream_schedule(layer, device))
             continue
         work = ArrayWork.of(layer)
-        pool = pools.get(index) if can_pool(work) else None
+        pool = pools.get(index) if can_pool(work, accelerator) else None
         if (work, pool) not in known:
             known[work, pool] = chooser.schedule(layer.name, work, pool)
         schedules.append(known[work, pool])
