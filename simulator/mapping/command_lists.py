@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.accelerator.controller import CommandLoops
 from simulator.kernels import command_layout as at
 from simulator.mapping.memory_requests import row_requests
 
@@ -71,13 +72,16 @@ class CommandLists:
     unroller: int = at.PRODUCTS
     """PRODUCTS, CONVOLUTIONS or HOST."""
 
-    def host_commands(self, setup_commands: int, commands_per_loop: int) -> int:
+    def host_commands(self, controller: CommandLoops) -> int:
         """Commands that the host issues: some a loop, or every load, store, preload and compute."""
-        if self.unroller != at.HOST:
-            return setup_commands + (len(self.loops) - 1) * commands_per_loop
+        loops = len(self.loops) - 1
+        if self.unroller == at.CONVOLUTIONS:
+            return controller.convolution_setup_commands + loops * controller.commands_per_convolution_loop
+        if self.unroller == at.PRODUCTS:
+            return controller.setup_commands + loops * controller.commands_per_loop
         # FIRST_COMMAND counts on through all sections: the stores' end is that of all moves.
         moves = int(self.loops[-1, at.FIRST_COMMAND + at.STORES])
-        return setup_commands + moves + 2 * int(self.loops[-1, at.FIRST_BLOCK])
+        return controller.setup_commands + moves + 2 * int(self.loops[-1, at.FIRST_BLOCK])
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,11 +71,11 @@ def test_commands_are_counted_one_by_one():
     """Two strides, weights in groups of 4 blocks, activations likewise, two commands a block, a store an output."""
     lists = command_schedule("layer", Product(48, 96, 80, 1), GEMMINI).commands
     weights, activations, blocks, stores = 2 * 5, 3 * 2, 3 * 6 * 5, 3 * 6
-    assert lists.host_commands(5, 6) == 5 + 2 + weights + activations + 2 * blocks + stores
+    assert lists.host_commands(GEMMINI.controller) == 5 + 2 + weights + activations + 2 * blocks + stores
     biased = command_schedule("layer", Product(48, 96, 80, 1, "matrix"), GEMMINI).commands
-    assert biased.host_commands(5, 6) == lists.host_commands(5, 6) + 1 + 3 * 6
+    assert biased.host_commands(GEMMINI.controller) == lists.host_commands(GEMMINI.controller) + 1 + 3 * 6
     unrolled = command_schedule("layer", Product(48, 96, 80, 1), GEMMINI.evolve({"array.dataflow": "weight_stationary"}))
-    assert unrolled.commands.host_commands(5, 6) == 11
+    assert unrolled.commands.host_commands(GEMMINI.controller) == 11
 
 
 def test_a_loop_has_both_memories_to_itself():
@@ -97,7 +97,7 @@ def test_traffic_and_waits_of_a_host():
     assert plain.total_cycles < vector.total_cycles < matrix.total_cycles
     slow_host = GEMMINI.evolve({"controller.host_cycles": 40})
     slow = bittrue.simulate(bittrue.networks.gemm(64, 64, 64), slow_host).layers[0]
-    commands = command_schedule("layer", Product(64, 64, 64, 1), GEMMINI).commands.host_commands(5, 6)
+    commands = command_schedule("layer", Product(64, 64, 64, 1), GEMMINI).commands.host_commands(GEMMINI.controller)
     assert slow.total_cycles > 40 * (commands - 1) > plain.total_cycles
 
 
