@@ -7,7 +7,7 @@ SOURCES := setup.cfg pyproject.toml
 .PHONY: help demo test prove check format clean
 
 help:
-	@echo "make demo    install, run DeepLabv3-ResNet50 on a photograph, leave a report in out/demo"
+	@echo "make demo    install, find the nuclei in a photograph of tissue, leave a report in out/demo"
 	@echo "make test    install, run the tests"
 	@echo "make prove   hold arithmetic and time to independent code for long, renew docs/proofs (PROVE_ARGS=\"--macs 1e10\")"
 	@echo "make check   ruff, mypy --strict, import-linter"
@@ -16,7 +16,7 @@ help:
 
 $(VENV)/.user: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tflite]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tflite,demo]'
 	touch $@
 
 $(VENV)/.dev: $(SOURCES)
@@ -25,8 +25,8 @@ $(VENV)/.dev: $(SOURCES)
 	touch $@ $(VENV)/.user
 
 demo: $(VENV)/.user
-	$(BIN)/bittrue run deeplabv3_resnet50 -a edge_32x32 -o out/demo \
-	    -i "$$($(BIN)/python -c 'from workloads.images import demo_photo; print(demo_photo())')"
+	$(BIN)/python examples/nuclei/photograph.py out/tissue.png
+	$(BIN)/bittrue run examples/nuclei/nuclei_unet.npz -a edge_32x32 -i out/tissue.png -o out/demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -18,6 +18,7 @@ from simulator.accelerator.problems import problems
 from simulator.accelerator.spec import Accelerator
 from simulator.accelerator.technology import Technology
 from simulator.errors import SpecError
+from simulator.plugins import ACCELERATORS, broken, load_plugin, plugins
 
 _HERE = Path(__file__).parent
 _SpecT = TypeVar("_SpecT", bound=Spec)
@@ -26,7 +27,7 @@ _COMPONENTS = set(Technology.model_fields) - set(EnergyTable.model_fields)
 
 
 def load_accelerator(name_or_path: str | Path) -> Accelerator:
-    """Load a preset by name (see `preset_names`) or an accelerator from a YAML file.
+    """Load a preset by name (see `preset_names`), a plugin's accelerator, or an accelerator from a YAML file.
 
     An `energy_table` that is a file is looked up beside the accelerator's own file.
 
@@ -34,15 +35,19 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
     ------
     SpecError
         No such preset or file, or a file with problems: every one of them, a line each, with its line number.
+    PluginError
+        A plugin that cannot be loaded, or fails.
 
     """
     if not isinstance(name_or_path, str | Path):
         raise SpecError(f"an accelerator is loaded by name or path, not {name_or_path!r}")
     presets = _presets()
     path = presets.get(name_or_path) if isinstance(name_or_path, str) else None
+    if path is None and name_or_path in plugin_names():
+        path = _plugin_file(str(name_or_path))
     path = path or Path(name_or_path)
     if not path.is_file():
-        raise SpecError(_not_found("accelerator", "presets", str(name_or_path), list(presets)))
+        raise SpecError(_not_found("accelerator", "presets", str(name_or_path), [*presets, *plugin_names()]))
     document = read_document(path)
     accelerator, found = _validate(document, Accelerator)
     if accelerator is not None and not found:
@@ -56,6 +61,19 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
 def preset_names() -> tuple[str, ...]:
     """Names of the accelerators that come with the package, sorted."""
     return tuple(_presets())
+
+
+def plugin_names() -> tuple[str, ...]:
+    """Names of the accelerators that plugins bring, sorted; a preset comes before one of the same name."""
+    return tuple(name for name in plugins(ACCELERATORS) if name not in _presets())
+
+
+def _plugin_file(name: str) -> Path:
+    provider = load_plugin(ACCELERATORS, name)
+    try:
+        return Path(provider())
+    except Exception as error:  # whatever the code of others raises
+        raise broken(ACCELERATORS, name, error) from error
 
 
 def load_energy_table(name_or_path: str | Path, relative_to: str | Path | None = None) -> EnergyTable | Technology:

@@ -44,6 +44,16 @@ class Run:
         """One record per scheduled layer, in order."""
         return self.record.layers
 
+    def _repr_html_(self) -> str:
+        """Show a notebook the totals, and the layers on a click: the cells of `bittrue run`."""
+        from reports.tables import layer_rows, summary_rows
+        from simulator.notebook import facts_table, folded_table
+
+        notes = [("note", note) for note in self.record.notes]
+        title = f"{self.record.network} on {self.record.accelerator}"
+        layers = folded_table(f"{len(self.layers)} layers", layer_rows(self.record), text_columns=4)
+        return facts_table(title, [*summary_rows(self.record)[2:], *notes]) + layers
+
     def dequantized(self) -> dict[str, NDArray[Any]]:
         """Return outputs as real numbers: float32 scale * (q - zero_point); floats and plain integers unchanged."""
         return {name: self._dequantize(name, value) for name, value in self.outputs.items()}

@@ -18,6 +18,10 @@ class NetworkError(BittrueError):
     """A network file or graph that is damaged, inconsistent, or not ready for what was asked."""
 
 
+class PluginError(BittrueError):
+    """A plugin that cannot be used; names it and its distribution."""
+
+
 class InputError(BittrueError):
     """Input data whose name, shape, dtype or file does not suit the network."""
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.errors import NetworkError
 from simulator.graph import ops
 from simulator.graph.graph import Graph
+from simulator.notebook import facts_table
 from simulator.numerics.formats import Float32
 from simulator.records.run import Segmentation
 from workloads.counting import ARRAY_OPS, count_macs, count_parameters
@@ -58,6 +59,20 @@ class Network:
     def name(self) -> str:
         """Name of the network."""
         return self.graph.name
+
+    def _repr_html_(self) -> str:
+        """Show a notebook what goes in and out, and how large the network is."""
+        graph = self.graph
+        kind = "float" if self.is_float else "integer"
+        facts = [
+            *((f"input {tensor.name}", f"{tensor.format} {list(tensor.shape)}") for tensor in graph.input_tensors),
+            *((f"output {tensor.name}", f"{tensor.format} {list(tensor.shape)}") for tensor in graph.output_tensors),
+            ("operators", f"{len(graph.nodes)}, {kind}{'' if self.has_weights else ', no weights'}"),
+            ("MACs", f"{self.macs:,}"),
+            ("parameters", f"{self.parameters:,}"),
+            *(("note", note) for note in self.notes),
+        ]
+        return facts_table(self.name, facts)
 
     @property
     def macs(self) -> int:

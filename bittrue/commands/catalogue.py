@@ -15,11 +15,23 @@ if TYPE_CHECKING:
 @refusals
 def accelerators() -> None:
     """List the accelerators and the energy tables that come along."""
-    from accel_models.load import energy_table_names, load_accelerator, load_energy_table, preset_names
+    from accel_models.load import (
+        energy_table_names,
+        load_accelerator,
+        load_energy_table,
+        plugin_names,
+        preset_names,
+    )
     from bittrue.tables import draw
+    from simulator.errors import BittrueError
 
     console = stdout()
-    presets = [load_accelerator(name) for name in preset_names()]
+    presets, failed = [load_accelerator(name) for name in preset_names()], []
+    for name in plugin_names():
+        try:
+            presets.append(load_accelerator(name))
+        except BittrueError as error:
+            failed.append(str(error))
     draw(
         console,
         [_accelerator_row(accelerator) for accelerator in presets],
@@ -28,6 +40,8 @@ def accelerators() -> None:
     console.print()
     for accelerator in presets:
         console.print(f"{accelerator.name}: {accelerator.description}")
+    for problem in failed:
+        console.print(problem)
     console.print()
     tables = [load_energy_table(name) for name in energy_table_names()]
     draw(console, [_table_row(table) for table in tables])
@@ -40,16 +54,21 @@ def accelerators() -> None:
 @refusals
 def networks() -> None:
     """List the built-in networks, their options, and the kinds of files that can be run."""
+    from simulator.errors import PluginError
     from workloads.load import importer_suffixes
     from workloads.nets import registry
 
     console = stdout()
     for name in registry.names():
-        summary, keywords = registry.describe(name)
         console.print(name, style="bold")
+        try:
+            summary, keywords = registry.describe(name)
+            network = registry.build(name)
+        except PluginError as error:
+            console.print(f"  {error}")
+            continue
         console.print(f"  {summary}")
         console.print("  " + " ".join(f"--net {key}={_shown(value)}" for key, value in keywords.items()))
-        network = registry.build(name)
         console.print(f"  {network.macs:,} MACs, {network.parameters:,} parameters")
     console.print(f"\nfiles: {', '.join(importer_suffixes())}")
 

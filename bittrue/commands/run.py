@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bittrue.commands.loading import assignments, load_device, load_named_network, register_widths
-from bittrue.commands.options import AcceleratorChanges, AcceleratorName, NetworkName, NetworkOptions, Threads
+from bittrue.commands.options import AcceleratorChanges, NetworkOptions, Threads
 from bittrue.console import refusals, stderr, stdout
+from bittrue.progress import RunProgress
+from bittrue.replay import RunCommand, read_command
 
 if TYPE_CHECKING:
     from bittrue.progress import RunProgress
@@ -22,8 +25,18 @@ if TYPE_CHECKING:
 
 @refusals
 def run(
-    network: NetworkName,
-    accelerator: AcceleratorName,
+    network: Annotated[
+        str | None, typer.Argument(help="A file (.tflite ...) or a built-in name (`bittrue networks`).")
+    ] = None,
+    accelerator: Annotated[
+        str | None,
+        typer.Option(
+            "--accelerator",
+            "-a",
+            help="A preset (`bittrue accelerators`) or a YAML file.",
+            show_default=False,
+        ),
+    ] = None,
     input_file: Annotated[
         Path | None,
         typer.Option(
@@ -80,12 +93,27 @@ def run(
         str | None,
         typer.Option(metavar="KIND:PATH", help="With --train-step: compute it on this data; without, time alone."),
     ] = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN.JSON",
+            help="Run a saved run again, by its run.json or folder, and say whether anything changed.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a network on an accelerator: a table per layer, totals, and a folder of results."""
-    from bittrue.progress import RunProgress
-    from bittrue.quantization import choose_quantization
     from simulator.errors import InputError
 
+    if saved is not None:
+        alone = (network, accelerator, input_file, scheme, calibration, timing_only, values_only, keep_tensors)
+        if any(alone) or any((changes, net, sweep, activity, train_step, dataset, ledger != "fast", seed)):
+            raise InputError("--from says everything of the run; it goes with -o and --threads")
+        replay(saved, output, threads)
+        return
+    if network is None or accelerator is None:
+        raise InputError("give a network and --accelerator (-a), or a saved run (--from out/first/run.json)")
     if train_step:
         asked = (input_file, timing_only, values_only, keep_tensors, activity, sweep, ledger != "fast")
         if any(asked):
@@ -100,36 +128,80 @@ def run(
         if given and (timing_only or input_file is None):
             raise InputError(f"{option} needs values: give -i and leave --timing-only out")
     _check_files(input_file, output)
-    widths = _widths(sweep, values=input_file is not None and not timing_only)
+    command = RunCommand(
+        network,
+        tuple(net or ()),
+        None if input_file is None or timing_only else str(input_file),
+        "",
+        scheme,
+        calibration,
+        values_only,
+        keep_tensors,
+        ledger,
+        activity,
+        _widths(sweep, values=input_file is not None and not timing_only),
+        seed,
+    )
     began = time.perf_counter()
     device = load_device(accelerator, changes or [])
-    quantization = choose_quantization(device, scheme, calibration or "minmax")
-    values = input_file is not None and not timing_only
+    folder = None
     with RunProgress(stderr()) as progress:
-        progress.phase("load", network)
-        loaded = load_named_network(network, net or [], seed if values else None)
-        if (scheme or calibration) and not loaded.is_float:
-            raise InputError(f"--scheme and --calibration: {loaded.name} is integer already; it runs as it is")
-        options = {"values_only": values_only, "timing_only": not values, "keep_tensors": keep_tensors}
-        result = _simulate(
-            loaded,
-            device,
-            input_file if values else None,
-            progress,
-            quantization,
-            **options,
-            ledger=ledger,
-            activity=activity,
-            accumulator_sweep=widths,
-            threads=threads,
-            seed=seed,
-        )
-        folder = None
+        result = execute(command, device, progress, threads)
         if output is not None:
             progress.phase("save", str(output))
             folder = result.save(output)
+            command.with_digest().write(folder)
     _show(result, folder)
     stderr().print(f"wall time {time.perf_counter() - began:.1f} s")
+
+
+def execute(command: RunCommand, device: Accelerator, progress: RunProgress, threads: int | None) -> Run:
+    """Load the network and the input of a command, and run it on a device."""
+    from bittrue.quantization import choose_quantization
+    from simulator.errors import InputError
+
+    quantization = choose_quantization(device, command.scheme, command.calibration or "minmax")
+    values = command.input is not None
+    progress.phase("load", command.network)
+    loaded = load_named_network(command.network, command.net, command.seed if values else None)
+    if (command.scheme or command.calibration) and not loaded.is_float:
+        raise InputError(f"--scheme and --calibration: {loaded.name} is integer already; it runs as it is")
+    return _simulate(
+        loaded,
+        device,
+        None if command.input is None else Path(command.input),
+        progress,
+        quantization,
+        values_only=command.values_only,
+        timing_only=not values,
+        keep_tensors=command.keep_tensors,
+        ledger=command.ledger,
+        activity=command.activity,
+        accumulator_sweep=command.accumulator_sweep,
+        threads=threads,
+        seed=command.seed,
+    )
+
+
+def replay(saved: Path, output: Path | None, threads: int | None) -> None:
+    """Run a saved run again and compare; exit status 1 where a value, a cycle or an event is not what it was."""
+    from bittrue.commands.compare import compare
+    from simulator.accelerator.spec import Accelerator
+    from simulator.records.store import read_run
+
+    folder = saved.parent if saved.name == "run.json" else saved
+    record = read_run(folder).record
+    command = read_command(folder)
+    command.check_input()
+    _check_files(None, output)
+    with TemporaryDirectory(prefix="bittrue-replay-") as scratch:
+        target = output or Path(scratch) / "run"
+        with RunProgress(stderr()) as progress:
+            result = execute(command, Accelerator.model_validate(record.spec), progress, threads)
+            command.write(result.save(target))
+        if result.record.network_hash != record.network_hash:
+            stdout().print("the network is not the one that was run: its file, or how it is read, has changed")
+        compare(folder, target)
 
 
 def _run_train_step(

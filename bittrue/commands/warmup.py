@@ -27,7 +27,7 @@ def warmup() -> None:
     with RunProgress(stderr()) as progress:
         devices = _devices()
         _run("deeplabv3_resnet50", LARGE, devices[:1], progress)
-        for name in registry.names():
+        for name in registry.builtin_names():
             _run(name, SMALL, devices, progress)
     stdout().print(f"kernels compiled and kept, in {time.perf_counter() - began:.1f} s")
 

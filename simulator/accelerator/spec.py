@@ -21,6 +21,7 @@ from simulator.accelerator.controller import CommandLoops
 from simulator.accelerator.problems import problems
 from simulator.accelerator.units import parse_bytes, parse_bytes_per_second
 from simulator.errors import SpecError
+from simulator.notebook import facts_table
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.modes import Dataflow, OverflowMode, RequantizerKind, RoundingMode
 from simulator.numerics.quant import Requantizer
@@ -280,6 +281,26 @@ class Accelerator(Spec):
     def peak_macs_per_cycle(self) -> int:
         """Processing elements: rows * cols."""
         return self.array.rows * self.array.cols
+
+    def _repr_html_(self) -> str:
+        """Show a notebook the array, its registers and memories."""
+        array, memories = self.array, self.memories
+        registers = {"partial sum": self.partial_sum, "accumulator": self.arithmetic.accumulator}
+        sizes = {
+            "input scratchpad": memories.input_scratchpad,
+            "weight scratchpad": memories.weight_scratchpad,
+            "accumulator memory": memories.accumulator,
+        }
+        facts = [
+            ("array", f"{array.rows} x {array.cols}, {array.dataflow.value.replace('_', ' ')}, {self.clock_mhz:g} MHz"),
+            ("operands", f"activations {self.arithmetic.activation}, weights {self.arithmetic.weight}"),
+            *((name, f"{kept.bits} bits, {kept.overflow.value}") for name, kept in registers.items() if kept),
+            ("requantizer", str(self.arithmetic.requantizer.kind)),
+            *((name, f"{memory.size / 1024:g} KiB") for name, memory in sizes.items()),
+            ("DRAM", f"{float(self.dram_bytes_per_cycle):g} bytes a cycle, {self.dram_latency_cycles} cycles latency"),
+            ("energy table", self.energy_table),
+        ]
+        return facts_table(f"{self.name}: {self.description}" if self.description else self.name, facts)
 
     def evolve(self, changes: Mapping[str, Any]) -> Accelerator:
         """Copy with some fields changed, validated anew.

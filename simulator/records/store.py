@@ -30,7 +30,7 @@ _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 _FILES = frozenset(
     {
         *("run.json", "layers.csv", "trace.json.gz", "report.html"),
-        *("outputs.npz", "tensors.npz", "preview.npz", "ledger.npz"),
+        *("outputs.npz", "tensors.npz", "preview.npz", "ledger.npz", "command.json"),
     }
 )
 """All that a run writes. A folder that holds anything else is somebody's work and is never replaced."""

@@ -59,7 +59,7 @@ def test_a_run_gives_the_right_values_and_a_complete_folder(case, cli, tmp_path)
     out = tmp_path / "out" / "first"
     (value,) = _outputs(out).values()
     np.testing.assert_array_equal(value, x.astype(np.int64) @ w.astype(np.int64))
-    names = {"layers.csv", "outputs.npz", "report.html", "run.json", "trace.json.gz"}
+    names = {"command.json", "layers.csv", "outputs.npz", "report.html", "run.json", "trace.json.gz"}
     assert set(_contents(out)) == names
     assert [line.strip() for line in result.stdout.splitlines()[-len(names) :]] == sorted(names)
     with (out / "layers.csv").open() as file:

@@ -1,4 +1,4 @@
-"""The built-in networks by name."""
+"""Networks by name: the built-in ones, and those of plugins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from inspect import getdoc, signature
 from typing import Any
 
-from simulator.errors import NetworkError
+from simulator.errors import BittrueError, NetworkError
+from simulator.plugins import NETWORKS, broken, load_plugin, plugins
 from workloads.nets.deeplabv3 import deeplabv3_resnet50
 from workloads.nets.fcn import fcn_vgg16
 from workloads.nets.fcn_resnet import fcn_resnet50
@@ -28,9 +29,14 @@ _NETWORKS: dict[str, Callable[..., Network]] = {
 }
 
 
-def names() -> tuple[str, ...]:
+def builtin_names() -> tuple[str, ...]:
     """Return the names of the built-in networks."""
     return tuple(_NETWORKS)
+
+
+def names() -> tuple[str, ...]:
+    """Return all names, the built-in ones first."""
+    return (*_NETWORKS, *(name for name in plugins(NETWORKS) if name not in _NETWORKS))
 
 
 def describe(name: str) -> tuple[str, dict[str, Any]]:
@@ -41,12 +47,14 @@ def describe(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def build(name: str, **keywords: Any) -> Network:
-    """Return the built-in network `name`; its keywords are those of its function, all with a default.
+    """Return the network `name`; its keywords are those of its function, all with a default.
 
     Raises
     ------
     NetworkError
         An unknown name or keyword (the message lists those there are), or a value that does not suit.
+    PluginError
+        A plugin that cannot be loaded, fails, or returns something else than a Network.
 
     """
     function = _find(name)
@@ -56,10 +64,23 @@ def build(name: str, **keywords: Any) -> Network:
             near = get_close_matches(keyword, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise NetworkError(f"{name} has no keyword {keyword!r}{hint}. It has {', '.join(known)}")
-    return function(**keywords)
+    if name in _NETWORKS:
+        return function(**keywords)
+    try:
+        network = function(**keywords)
+        if not isinstance(network, Network):
+            raise TypeError(f"it returned {type(network).__name__}, not a Network")
+    except BittrueError:
+        raise
+    except Exception as error:  # whatever the code of others raises
+        raise broken(NETWORKS, name, error) from error
+    return network
 
 
 def _find(name: str) -> Callable[..., Network]:
-    if name not in _NETWORKS:
-        raise NetworkError(f"no built-in network {name!r}; there are {', '.join(_NETWORKS)}")
-    return _NETWORKS[name]
+    if name in _NETWORKS:
+        return _NETWORKS[name]
+    if name not in plugins(NETWORKS):
+        raise NetworkError(f"no network {name!r}; there are {', '.join(names())}")
+    function: Callable[..., Network] = load_plugin(NETWORKS, name)
+    return function

@@ -1,0 +1,90 @@
+"""`bittrue run --from`: a saved run runs again, and says whether anything changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import bittrue
+from bittrue.cli import app
+from simulator.records.store import write_arrays
+from workloads.exporters.npz import save_network
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    """Folder of a product's run with 16-bit registers; the network and input lie beside it."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(3)
+    network = bittrue.networks.gemm(6, 40, 5, out="int32").with_weights(rng.integers(-128, 128, (40, 5), np.int8))
+    save_network(network, tmp_path / "gemm.npz")
+    np.save(tmp_path / "x.npy", rng.integers(-128, 128, (6, 40), np.int8))
+    changes = ["--set", "arithmetic.accumulator={bits: 16, overflow: saturate}", "--ledger", "exact"]
+    result = invoke("run", "gemm.npz", "-a", "edge_32x32", "-i", "x.npy", *changes, "-o", "first")
+    assert result.exit_code == 0, result.stderr
+    return tmp_path / "first"
+
+
+def test_it_gives_the_same_and_a_folder_that_can_be_replayed_too(saved, tmp_path, monkeypatch):
+    monkeypatch.chdir(saved)  # paths were taken from where the command was given
+    result = invoke("run", "--from", "run.json", "-o", tmp_path / "second", "--threads", 1)
+    assert result.exit_code == 0, result.output
+    assert "1 compared, 0 differ" in result.stdout
+    assert "the same" in result.stdout
+    contents = [{p.name: p.read_bytes() for p in folder.iterdir()} for folder in (saved, tmp_path / "second")]
+    assert contents[0] == contents[1]
+
+
+def test_a_changed_bit_is_found(saved):
+    with np.load(saved / "outputs.npz") as file:
+        arrays = {name: file[name].copy() for name in file.files}
+    (name,) = arrays
+    arrays[name][2, 3] ^= 1
+    write_arrays(saved / "outputs.npz", arrays)
+    result = invoke("run", "--from", saved)
+    assert result.exit_code == 1
+    assert f"first: {name}[2, 3]" in result.stdout
+    assert "different: values" in result.stdout
+
+
+def test_a_changed_network_is_named(saved, tmp_path):
+    network = bittrue.networks.gemm(6, 40, 5, out="int32").with_weights(np.ones((40, 5), np.int8))
+    save_network(network, tmp_path / "gemm.npz")
+    result = invoke("run", "--from", saved)
+    assert result.exit_code == 1
+    assert "the network is not the one that was run" in result.stdout
+
+
+def test_what_cannot_be_replayed_is_refused(saved, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((6, 40), np.int8))
+    assert "it is not the file that the saved run read" in invoke("run", "--from", saved).stderr
+    (tmp_path / "x.npy").unlink()
+    assert "it is gone" in invoke("run", "--from", saved).stderr
+    assert "goes with -o and --threads" in invoke("run", "gemm.npz", "--from", saved).stderr
+    (saved / "command.json").write_text('{"network": "x", "colour": 1}')
+    assert "command.json is damaged (unknown entries)" in invoke("run", "--from", saved).stderr
+    (saved / "command.json").unlink()
+    result = invoke("run", "--from", saved)
+    assert result.exit_code == 2
+    assert "does not say how it was made" in result.stderr
+    assert "give a network and --accelerator" in invoke("run", "gemm.npz").stderr
+
+
+def test_a_float_network_is_quantized_again_on_its_photograph(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save("photo.png")
+    options = ["--net", "size=32", "--net", "width=0.0625", "--net", "classes=3", "--seed", 4, "--scheme", "symmetric"]
+    result = invoke("run", "unet", "-a", "edge_32x32", "-i", "photo.png", *options, "-o", "first")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((tmp_path / "first" / "command.json").read_text())["net"] == list(options[1:6:2])
+    shutil.move("first", "moved")
+    assert invoke("run", "--from", "moved").exit_code == 0
