@@ -24,6 +24,7 @@ from simulator.errors import BittrueError, InputError
 from workloads.nets.single import conv2d, gemm
 from workloads.network import Network
 
+
 @dataclass(frozen=True, eq=False)
 class MeasuredLayer:
     """One line of the file."""
@@ -142,9 +143,7 @@ class _Row:
         if self.text("out") not in ("", "int8"):
             self.refuse(f"out: {self.text('out')!r}; convolutions give int8")
         height, width, channels, filters, kernel = (self.whole(name) for name in CONV)
-        window = [
-            self.whole(name, least=0) if self.text(name) else default for name, default in CONV_OPTIONS.items()
-        ]
+        window = [self.whole(name, least=0) if self.text(name) else default for name, default in CONV_OPTIONS.items()]
         pool = None
         if self.text("pool_size"):
             border = self.whole("pool_padding", least=0) if self.text("pool_padding") else 0

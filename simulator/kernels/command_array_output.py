@@ -1,9 +1,10 @@
 """The output-stationary array of the command machine, one cycle at a time.
 
-Its activations pass a transposer, so a pass feeds those of the pair that it preloads, and the weights of the pair before,
-which it computes (ExecuteController.scala, `a_should_be_fed_into_transposer`). Sums stay in the array; those of a block
-leave it with the rows of the pass after its last compute (MeshWithDelays.scala, `matmul_id_of_output`). While no pair is
-ready and results are still inside, the array is flushed: a pass of nothing, which nothing interrupts.
+Its activations pass a transposer, so a pass feeds those of the pair that it preloads, and the weights of the pair
+before, which it computes (ExecuteController.scala, `a_should_be_fed_into_transposer`). Sums stay in the array; those
+of a block leave it with the rows of the pass after its last compute (MeshWithDelays.scala, `matmul_id_of_output`).
+While no pair is ready and results are still inside, the array is flushed: a pass of nothing, which nothing
+interrupts.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def _choose_step(
 
 @kernel(inline=True)
 def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Table) -> bool:
-    """Feed a row: of the weights of this pair (`INPUT_ROWS`), of the next one's activations (`WEIGHT_ROWS`), or of each.
+    """Feed a row of the weights of this pair (`INPUT_ROWS`), of the next one's activations (`WEIGHT_ROWS`), or of each.
 
     Neither goes more than a row ahead; where both come from one bank they take turns, activations first.
     """

@@ -1,8 +1,8 @@
-"""Commands that the host issues one by one, in the order of its program: of each loop biases, weights, activations,
-executes, stores (gemmini.h, `sp_tiled_matmul_os`).
+"""Commands that the host issues one by one, in the order of its program.
 
-A command waits at the head of the line for room in its queue, and every command behind it with it. There are no halves
-of memories: what a command overwrites or reads is found from the rows of those in the queues, as
+Of each loop these are biases, weights, activations, executes, stores (gemmini.h, `sp_tiled_matmul_os`). A command
+waits at the head of the line for room in its queue, and every command behind it with it. There are no halves of
+memories: what a command overwrites or reads is found from the rows of those in the queues, as
 ReservationStation.scala does (`wars`, `waws`, `raws`).
 """
 
@@ -30,10 +30,8 @@ def _overlap(first: int, rows: int, other: int, other_rows: int) -> bool:
 
 
 @kernel(inline=True)
-def _last_store_over(
-    first: int, rows: int, loops: Table, commands: Table, scalars: Table, store_loops: Table
-) -> int:
-    """Stores up to the last one in its queue that reads some of these rows of accumulator memory; 0 = none."""
+def _last_store_over(first: int, rows: int, loops: Table, commands: Table, scalars: Table, store_loops: Table) -> int:
+    """Count stores up to the last one in their queue that reads some of these rows of accumulator memory; 0 = none."""
     last = 0
     for store in range(scalars[of.STORES_RETIRED], scalars[of.STORES_ISSUED]):
         command = store_command(store, store_loops[store], loops)
@@ -69,9 +67,9 @@ def _note_what_is_overwritten(
             place = block[at.RESULT_PLACE]
             if place >= 0 and _overlap(first, rows, place, block[at.EXECUTE_ROWS]):
                 load[of.AFTER_WRITTEN] = pair + 1
-        elif _overlap(first, rows, block[at.INPUT_PLACE], block[at.EXECUTE_ROWS]):
-            load[of.AFTER_FED] = pair + 1
-        elif _overlap(first, rows, block[at.WEIGHT_PLACE], block[at.WEIGHT_ROWS]):
+            continue
+        over_inputs = _overlap(first, rows, block[at.INPUT_PLACE], block[at.EXECUTE_ROWS])
+        if over_inputs or _overlap(first, rows, block[at.WEIGHT_PLACE], block[at.WEIGHT_ROWS]):
             load[of.AFTER_FED] = pair + 1
 
 

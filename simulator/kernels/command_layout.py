@@ -27,7 +27,8 @@ LOOP_COLUMNS = WEIGHT_ORIGIN + 1
 
 # Columns of `commands`. Of a product: the first of its blocks in its matrix, how many side by side. Then the rows of
 # bytes it moves; STRIDE from row to row, LINE_STRIDE from line to line of LINE_ROWS rows (stores only). PLACE: first
-# row of the scratchpad (of accumulator memory, of biases and stores that a host issues). REPEATS: rows on chip for each row moved. AFTER: execute of its loop that a store waits for.
+# row of the scratchpad (of accumulator memory, of biases and stores that a host issues). REPEATS: rows on chip for each
+# row moved. AFTER: execute of its loop that a store waits for.
 (
     ROW_BLOCK,
     COLUMN_BLOCK,

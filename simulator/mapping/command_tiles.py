@@ -1,7 +1,8 @@
 """The fixed rule by which a command-driven device cuts a matrix product into loops.
 
-It is that of tiled_matmul_auto in Gemmini's software library (gemmini-rocc-tests, include/gemmini.h). Weight stationary, it
-buffers twice: a loop has half of the scratchpad and half of accumulator memory. Output stationary, a loop has all of both.
+It is that of tiled_matmul_auto in Gemmini's software library (gemmini-rocc-tests, include/gemmini.h). Weight
+stationary, it buffers twice: a loop has half of the scratchpad and half of accumulator memory. Output stationary, a
+loop has all of both.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ def loop_tile(
 ) -> LoopTile | None:
     """Blocks of a loop, or None where not one block of each operand fits.
 
-    Start near a cube: as many blocks along M and N as the square root of what a loop's part of accumulator memory holds,
-    and as many along K as half of its part of the scratchpad then holds. Then grow J, I and K by one in turn while the loop fits.
+    Start near a cube: as many blocks along M and N as the square root of what a loop's part of accumulator memory
+    holds, and as many along K as half of its part of the scratchpad then holds. Then grow J, I and K by one in turn
+    while the loop fits.
 
     Parameters
     ----------

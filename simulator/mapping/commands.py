@@ -99,6 +99,7 @@ class Part:
 
     @classmethod
     def of(cls, product: Product, block: LoopBlocks, extent: Extent, dim: int) -> Part:
+        """Return what a loop is, its last blocks cut to the product."""
         return cls(
             min(block.i * dim, product.m - block.i0 * dim),
             min(block.j * dim, product.n - block.j0 * dim),

@@ -3,8 +3,8 @@
 They are those of `tiled_matmul_outer` and `sp_tiled_matmul_os` in Gemmini's software library (gemmini-rocc-tests,
 include/gemmini.h): a loop has both memories to itself, and its program is: a stride and biases (of the first loop of a
 sum), a stride and weights (N outside, K inside, up to a burst of blocks side by side), a stride and activations (M
-outside), then a preload and a compute for every block (M outside, K inside: sums stay in the array, and go to accumulator
-memory after the loop's last k), and last the stores, block by block. Nothing is kept from loop to loop.
+outside), then a preload and a compute for every block (M outside, K inside: sums stay in the array, and go to
+accumulator memory after the loop's last k), and last the stores, block by block. Nothing is kept from loop to loop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The array of a command-driven device alone: blocks whose operands lie in the scratchpad, issued by the host.
 
-It is what a test bench of the execute pipe measures: a configuration, then a preload and a compute a block, no loads and
-no stores; cycles from the first command offered until the device is idle.
+It is what a test bench of the execute pipe measures: a configuration, then a preload and a compute a block, no loads
+and no stores; cycles from the first command offered until the device is idle.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def execute_only_cycles(accelerator: Accelerator, blocks: int, rows: int, new_we
     dim = accelerator.array.rows
     if blocks < 1 or not 1 <= rows <= dim:
         raise InputError(f"{blocks} blocks of {rows} rows: give at least one block, of 1 to {dim} rows")
-    return run_command_layer(_lists(accelerator, blocks, rows, new_weights), accelerator, 1, setup_commands=1)[0].end_cycle
+    return run_command_layer(_lists(accelerator, blocks, rows, new_weights), accelerator, 1, setup_commands=1)[
+        0
+    ].end_cycle
 
 
 def _lists(accelerator: Accelerator, blocks: int, rows: int, new_weights: bool) -> CommandLists:

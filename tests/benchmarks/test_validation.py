@@ -55,7 +55,18 @@ def test_groups_are_summed_up_apart():
 
 def test_tables_tell_misses_and_unequal_traffic():
     lines = list(tables([_row(900), _row(1000, traffic=(64, 80))]))
-    assert lines[1].split() == ["gemm_16x48x32", "gemm", "WS", "int8,", "latency", "1", "1000", "900", "-10.00", "equal"]
+    assert lines[1].split() == [
+        "gemm_16x48x32",
+        "gemm",
+        "WS",
+        "int8,",
+        "latency",
+        "1",
+        "1000",
+        "900",
+        "-10.00",
+        "equal",
+    ]
     assert lines[2].endswith("DIFFERS")
 
 

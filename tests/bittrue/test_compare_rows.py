@@ -82,7 +82,10 @@ def test_command_prints_ours_theirs_and_error(tmp_path):
         ("m,k,n,dataflow,cycles\n1,1,1,is,9\n", "rows.csv:2: dataflow: 'is' is none of ws, os"),
         ("m,k,n,commands,cycles\n1,1,1,few,9\n", "rows.csv:2: commands: 'few'"),
         ("M,K,N,speed,cycles\n1,1,1,2,9\n", "rows.csv:1: column 'speed'"),
-        ("kind,height,width,channels,filters,kernel,out,cycles\nconv,4,4,1,1,1,int32,9\n", "out: 'int32'; convolutions"),
+        (
+            "kind,height,width,channels,filters,kernel,out,cycles\nconv,4,4,1,1,1,int32,9\n",
+            "out: 'int32'; convolutions",
+        ),
     ],
 )
 def test_rows_that_cannot_be_used(tmp_path, text, told):

@@ -147,7 +147,9 @@ class HostTwin(CommandTwin):
                 for name in (("results",) if what.kind == "bias" else ("activations", "weights"))
                 if what.place and getattr(block, name) and _meet(what.place, getattr(block, name))
             ]
-            what.stores = [s for s in self.store_entries if what.kind == "bias" and what.place and _meet(what.place, s.place)]
+            what.stores = [
+                s for s in self.store_entries if what.kind == "bias" and what.place and _meet(what.place, s.place)
+            ]
             self.loading.append(what)
             self.load_queue.append(what)
         elif kind == "store":

@@ -74,7 +74,9 @@ def test_commands_are_counted_one_by_one():
     assert lists.host_commands(GEMMINI.controller) == 5 + 2 + weights + activations + 2 * blocks + stores
     biased = command_schedule("layer", Product(48, 96, 80, 1, "matrix"), GEMMINI).commands
     assert biased.host_commands(GEMMINI.controller) == lists.host_commands(GEMMINI.controller) + 1 + 3 * 6
-    unrolled = command_schedule("layer", Product(48, 96, 80, 1), GEMMINI.evolve({"array.dataflow": "weight_stationary"}))
+    unrolled = command_schedule(
+        "layer", Product(48, 96, 80, 1), GEMMINI.evolve({"array.dataflow": "weight_stationary"})
+    )
     assert unrolled.commands.host_commands(GEMMINI.controller) == 11
 
 
@@ -108,7 +110,9 @@ def test_values_follow_the_array_and_not_the_controller():
     x = rng.integers(-128, 128, (33, 70)).astype(np.int8)
     ours = bittrue.simulate(net, GEMMINI, [x])
     assert np.array_equal(ours.outputs["output"], x.astype(np.int64) @ weights)
-    assert ours.layers[0].overflow == bittrue.simulate(net, GEMMINI.evolve({"controller": None}), [x]).layers[0].overflow
+    assert (
+        ours.layers[0].overflow == bittrue.simulate(net, GEMMINI.evolve({"controller": None}), [x]).layers[0].overflow
+    )
 
 
 def test_convolutions_run_on_the_generic_machine_and_keep_their_pool():

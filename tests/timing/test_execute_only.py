@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 import bittrue
@@ -23,7 +25,7 @@ def test_blocks_of_few_rows_wait_for_a_place_in_the_array():
     """The sixth pass, that of the fifth block, waits for the first, the preload: `pass_cycles` from its last row."""
     least, most = GEMMINI.controller.minimum_rows, GEMMINI.controller.passes_in_flight
     cycles = [execute_only_cycles(GEMMINI, blocks, 1, False) for blocks in range(1, 8)]
-    steps = [after - before for before, after in zip(cycles, cycles[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(cycles)]
     waits = GEMMINI.controller.pass_cycles - 1 - least * (most - 1)
     assert steps == [least] * (most - 2) + [least + waits] + [least, least]
     deep = GEMMINI.evolve({"controller.passes_in_flight": 100})
