@@ -31,18 +31,18 @@ def _twin(product, accelerator):
     return HostTwin(product, tile, accelerator)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_machine_equals_its_twin(seed):
     rng = np.random.default_rng(seed)
     loops = 0
-    for _ in range(20):
-        accelerator = drawn_device(rng).evolve(OUTPUT)
+    for _ in range(12):
+        accelerator = drawn_device(rng, dims=(4, 8)).evolve(OUTPUT)
         m, n, k = (int(rng.integers(1, 6 * accelerator.array.rows)) for _ in range(3))
         product = Product(m, n, k, int(rng.choice([1, 4])), ("none", "vector", "matrix")[rng.integers(3)])
         twin = _twin(product, accelerator)
         loops += len(twin.loops)
         assert _cycles(product, accelerator).end_cycle == twin.cycles(), (product, accelerator)
-    assert loops > 60  # most products are cut, so waiting for what a loop before it uses is met
+    assert loops > 20  # most products are cut, so waiting for what a loop before it uses is met
 
 
 def test_one_block_by_hand():
