@@ -143,13 +143,16 @@ class _Row:
         if self.text("out") not in ("", "int8"):
             self.refuse(f"out: {self.text('out')!r}; convolutions give int8")
         height, width, channels, filters, kernel = (self.whole(name) for name in CONV)
-        window = [self.whole(name, least=0) if self.text(name) else default for name, default in CONV_OPTIONS.items()]
+        stride, padding, dilation, groups = (
+            self.whole(name, least=0) if self.text(name) else default for name, default in CONV_OPTIONS.items()
+        )
         pool = None
         if self.text("pool_size"):
             border = self.whole("pool_padding", least=0) if self.text("pool_padding") else 0
             pool = (self.whole("pool_size"), self.whole("pool_stride"), border)
         # Outputs of a convolution share their bias channel by channel, whatever the word.
-        return conv2d(height, width, channels, filters, kernel, *window, bias=bool(self._bias()), pool=pool)
+        window = (kernel, stride, padding, dilation, groups)
+        return conv2d(height, width, channels, filters, *window, bias=bool(self._bias()), pool=pool)
 
     def _bias(self) -> str:
         word = self.text("bias").lower()
