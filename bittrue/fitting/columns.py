@@ -11,8 +11,34 @@ CONV_OPTIONS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 POOL = ("pool_size", "pool_stride", "pool_padding")
 TRAFFIC = ("dram_read_bytes", "dram_write_bytes", "commands")
 """Measured too, if given: compared, never fitted."""
-COLUMNS = ("kind", "cycles", "group", "dataflow", "out", "bias", *GEMM, *CONV, *CONV_OPTIONS, *POOL, *TRAFFIC)
-"""Columns that a file may have; besides these, any dotted key of the accelerator holds for its row alone."""
+COLUMNS = {
+    "cycles": "Measured; needed.",
+    "kind": "`gemm` or `conv`; empty = gemm where the row has an `m`.",
+    "dataflow": "`ws` or `os`: weight or output stationary; empty = the accelerator's own.",
+    "group": "Rows of one name are summed up together; default: kind, dataflow, output, bias and pool.",
+    "m": "gemm: rows of the product.",
+    "k": "gemm: length of the sums.",
+    "n": "gemm: columns of the product.",
+    "out": "gemm: `int8` (default) or `int32`, the accumulators as they are.",
+    "bias": "`none` (default), `vector`; gemm also `matrix`.",
+    "height": "conv: of the input, pixels.",
+    "width": "conv: of the input, pixels.",
+    "channels": "conv: of the input.",
+    "filters": "conv: channels of the output.",
+    "kernel": "conv: height and width of a filter.",
+    "stride": "conv: default 1.",
+    "padding": "conv: rows and columns of zeros on each side; default 0.",
+    "dilation": "conv: default 1.",
+    "groups": "conv: default 1.",
+    "pool_size": "conv: height and width of a max pool behind it; empty = none.",
+    "pool_stride": "conv: of that pool; needed with it.",
+    "pool_padding": "conv: of that pool; default 0.",
+    "dram_read_bytes": "Measured too, if given: compared by `--compare`, never fitted.",
+    "dram_write_bytes": "As `dram_read_bytes`.",
+    "commands": "As `dram_read_bytes`: commands that the host issued.",
+}
+"""Columns that a file may have, with their meaning; besides these, any dotted key of the accelerator holds for its row
+alone."""
 
 DATAFLOWS = {"ws": "weight_stationary", "os": "output_stationary"}
 BIASES = {
