@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from accel_models.reference import cell, field_table
-from bittrue.fitting.rows import COLUMNS
+from bittrue.fitting.columns import COLUMNS
 from bittrue.golden.model import Bound, Golden
 from bittrue.sweeping.metrics import KNOWN_BEFORE, LIMITABLE, OBJECTIVES, UNITS
 from bittrue.sweeping.space import Space

@@ -13,6 +13,7 @@ from bittrue.progress import RunProgress
 
 if TYPE_CHECKING:
     from bittrue.fitting.fit import Fit
+    from simulator.accelerator.spec import Accelerator
 
 
 @refusals
@@ -38,12 +39,19 @@ def fit(
             "--set", metavar="KEY=VALUE", help="Change the accelerator before, e.g. array.rows=64. Repeatable."
         ),
     ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Fit nothing: print ours, theirs and the error of every row.")
+    ] = False,
 ) -> None:
     """Tune timing constants to cycles measured on your hardware; print the errors, on held-back rows too."""
     from accel_models.save import save_accelerator
     from bittrue.fitting.fit import fit as run_fit
 
     start = load_device(accelerator, changes or [])
+    if compare:
+        _refuse_options_of_a_fit(free, output)
+        _print_rows(start, rows)
+        return
     bounds = dict(map(_bounds, free)) if free else None
     with RunProgress(stderr()) as progress:
         progress.phase("fit", rows.name)
@@ -52,6 +60,45 @@ def fit(
     if output is not None:
         note = f"Fitted to {rows.name} by bittrue fit, starting from {start.name}."
         stdout().print(f"\nwrote {save_accelerator(found.accelerator, output, note)}")
+
+
+def _refuse_options_of_a_fit(free: list[str] | None, output: Path | None) -> None:
+    from simulator.errors import InputError
+
+    if free or output is not None:
+        raise InputError("--compare fits nothing: leave --free and --output out")
+
+
+def _print_rows(accelerator: Accelerator, path: Path) -> None:
+    from bittrue.fitting.compare import compare_rows, summary
+    from bittrue.tables import draw
+
+    with RunProgress(stderr()) as progress:
+        progress.phase("compare", path.name)
+        found = compare_rows(accelerator, path, progress.update)
+    console = stdout()
+    lines = [
+        {
+            "line": str(row.line),
+            "layer": row.name,
+            "rows": row.group,
+            "ours": str(row.cycles),
+            "theirs": str(row.measured_cycles),
+            "error %": f"{row.error_percent:+.2f}",
+            "traffic": "-" if not row.traffic else "equal" if row.traffic_is_equal else "DIFFERS",
+        }
+        for row in found
+    ]
+    draw(console, lines, flexible=("layer", "rows"))
+    console.print()
+    names = ("mean |error| %", "worst %")
+    draw(
+        console,
+        [
+            {"rows": group, "count": str(count)} | dict(zip(names, (f"{value:.2f}" for value in errors), strict=True))
+            for group, count, *errors in summary(found)
+        ],
+    )
 
 
 def _bounds(text: str) -> tuple[str, tuple[int, int]]:

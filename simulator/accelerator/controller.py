@@ -1,8 +1,9 @@
 """CommandLoops: a controller that unrolls products and convolutions into commands, its queues and pipeline latencies.
 
 The device it describes is Gemmini's loop unrollers, load, execute and store controllers (github.com/ucb-bar/gemmini,
-LoopMatmul.scala, LoopConv.scala, ReservationStation.scala, ExecuteController.scala, DMA.scala). What each field does in
-a cycle is said in `simulator.kernels.command_loops`.
+LoopMatmul.scala, LoopConv.scala, ReservationStation.scala, ExecuteController.scala, DMA.scala). Output stationary, it
+unrolls nothing: the host issues every command. What each field does in a cycle is said in
+`simulator.kernels.command_loops`.
 """
 
 from __future__ import annotations
@@ -60,6 +61,14 @@ class CommandLoops(Spec):
     """Row into the array to its row of results in accumulator memory."""
     minimum_rows: int = Field(default=4, ge=1)
     """Least cycles of a block whose weights stay."""
+    passes_in_flight: int = Field(default=5, ge=1)
+    """Passes on their way through the array; one more waits until the first of them is through."""
+    pass_cycles: int = Field(default=0, ge=0)
+    """Last row of a pass into the array to the pass being through."""
+    flush_cycles: int = Field(default=6, ge=0)
+    """Output stationary: last row of a flush to the first of a pass after it."""
+    host_cycles: int = Field(default=1, ge=1)
+    """Cycles from one command of the host to the next, where it issues each itself (output stationary)."""
     read_results_in_flight: int = Field(default=5, ge=1)
     """Rows of accumulators on their way to the store."""
     read_result_cycles: int = Field(default=8, ge=1)
@@ -76,3 +85,8 @@ class CommandLoops(Spec):
         more = self.commands_per_convolution_loop - self.commands_per_loop if convolution else 0
         ahead = self.convolution_setup_commands - self.setup_commands if convolution else 0
         return max(0, self.start_cycles + ahead + more), max(1, self.configure_cycles + more)
+
+    def host_start_cycles(self, setup_commands: int) -> int:
+        """Cycles to the host's first command after `setup_commands` others, where it issues each: no loop to start."""
+        pipeline = self.start_cycles - self.setup_commands - self.commands_per_loop
+        return max(0, pipeline + setup_commands * self.host_cycles)

@@ -242,8 +242,8 @@ class Accelerator(Spec):
         array, dma = self.array, self.dma
         assert self.controller is not None
         bus = self.controller.bus_bytes
-        if array.dataflow is not Dataflow.WEIGHT_STATIONARY or not array.weight_double_buffer:
-            return "drive a weight-stationary array with weight_double_buffer: true"
+        if array.dataflow is Dataflow.WEIGHT_STATIONARY and not array.weight_double_buffer:
+            return "drive a weight-stationary array with weight_double_buffer: true, or an output-stationary one"
         if array.rows != array.cols:
             return f"drive a square array; make array.rows ({array.rows}) and array.cols ({array.cols}) equal"
         for name in ("activation", "weight"):

@@ -1,7 +1,8 @@
-"""The array of the command machine, one cycle at a time: preloads and blocks, a row of each operand a cycle.
+"""The weight-stationary array of the command machine, one cycle at a time: preloads and blocks, a row of each a cycle.
 
 Writes from memory take a bank of the scratchpad before the array does. Where activations and weights come from one
-bank, they take turns.
+bank, they take turns. A pass of the array (a preload, a block, or a block and the next one's preload) begins only when
+the one `PASSES_IN_FLIGHT` before it is through: MeshWithDelays.scala, the queue of tags.
 """
 
 from __future__ import annotations
@@ -24,7 +25,21 @@ def written_bank(cycle: int, scalars: Table, windows: Table) -> int:
 
 
 @kernel(inline=True)
-def _loaded(cycle: int, loop: int, sequencer: int, load: int, loops: Table, constants: Table, done: Table) -> bool:
+def pass_may_begin(cycle: int, constants: Table, scalars: Table, passes: Table) -> bool:
+    """Whether few enough passes are on their way through the array."""
+    return bool(cycle >= passes[scalars[of.PASSES] % len(passes)] + constants[at.PASS_THROUGH])
+
+
+@kernel(inline=True)
+def end_pass(cycle: int, scalars: Table, passes: Table) -> None:
+    """Note a pass's last row."""
+    passes[scalars[of.PASSES] % len(passes)] = cycle
+    scalars[of.PASSES] += 1
+    scalars[of.STEP] = of.NOTHING
+
+
+@kernel(inline=True)
+def loaded(cycle: int, loop: int, sequencer: int, load: int, loops: Table, constants: Table, done: Table) -> bool:
     """Whether a load of a loop is complete, or its operand was left by a loop before."""
     first = loops[loop, at.FIRST_COMMAND + sequencer]
     if load < 0 or loops[loop + 1, at.FIRST_COMMAND + sequencer] == first:
@@ -38,9 +53,9 @@ def _preload_is_ready(
 ) -> bool:
     if executes[row, at.NEW_WEIGHTS] == 0:
         return False
-    if not _loaded(cycle, loop, at.WEIGHTS, executes[row, at.WEIGHT_LOAD], loops, constants, done):
+    if not loaded(cycle, loop, at.WEIGHTS, executes[row, at.WEIGHT_LOAD], loops, constants, done):
         return False
-    return _loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done)
+    return loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done)
 
 
 @kernel(inline=True)
@@ -49,10 +64,14 @@ def _weight_bank(loop: int, row: int, loops: Table, constants: Table, executes: 
 
 
 @kernel(inline=True)
-def _choose_step(cycle: int, loops: Table, constants: Table, scalars: Table, done: Table, executes: Table) -> None:
+def _choose_step(
+    cycle: int, loops: Table, constants: Table, scalars: Table, done: Table, executes: Table, passes: Table
+) -> None:
     """Give the array something to do: a preload, a block, or a block and the next one's preload."""
     now = scalars[of.PAIR_NOW]
     if scalars[of.STEP] != of.NOTHING or now == scalars[of.PAIRS_ISSUED]:
+        return
+    if not pass_may_begin(cycle, constants, scalars, passes):
         return
     loop = scalars[of.EXECUTE_LOOP]
     row = loops[loop, at.SHAPE_COMMAND + at.EXECUTES] + now - loops[loop, at.FIRST_BLOCK]
@@ -62,9 +81,9 @@ def _choose_step(cycle: int, loops: Table, constants: Table, scalars: Table, don
             scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = 0
             scalars[of.STEP_WEIGHT_BANK] = _weight_bank(loop, row, loops, constants, executes)
         return
-    if not _loaded(cycle, loop, at.ACTIVATIONS, executes[row, at.INPUT_LOAD], loops, constants, done):
+    if not loaded(cycle, loop, at.ACTIVATIONS, executes[row, at.INPUT_LOAD], loops, constants, done):
         return
-    if not _loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done):
+    if not loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done):
         return
     scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = 0
     rows = scalars[of.STEP_INPUT_ROWS] = executes[row, at.EXECUTE_ROWS]
@@ -118,9 +137,10 @@ def execute(
     executes: Table,
     pair_done: Table,
     adding: Table,
+    passes: Table,
 ) -> bool:
     """Array: return whether a row went in."""
-    _choose_step(cycle, loops, constants, scalars, done, executes)
+    _choose_step(cycle, loops, constants, scalars, done, executes, passes)
     if scalars[of.STEP] == of.NOTHING:
         return False
     fed = _feed(cycle, written, constants, scalars, adding)
@@ -136,7 +156,7 @@ def execute(
                 scalars[of.EXECUTE_LOOP] += 1
             if scalars[of.STEP] == of.BOTH:
                 scalars[of.WEIGHTS_READY] = scalars[of.PAIR_NOW] + 1
-        scalars[of.STEP] = of.NOTHING
+        end_pass(cycle, scalars, passes)
     return fed
 
 

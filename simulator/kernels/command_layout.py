@@ -27,7 +27,8 @@ LOOP_COLUMNS = WEIGHT_ORIGIN + 1
 
 # Columns of `commands`. Of a product: the first of its blocks in its matrix, how many side by side. Then the rows of
 # bytes it moves; STRIDE from row to row, LINE_STRIDE from line to line of LINE_ROWS rows (stores only). PLACE: first
-# row of the scratchpad. REPEATS: rows on chip for each row moved. AFTER: execute of its loop that a store waits for.
+# row of the scratchpad (of accumulator memory, of biases and stores that a host issues). REPEATS: rows on chip for each
+# row moved. AFTER: execute of its loop that a store waits for.
 (
     ROW_BLOCK,
     COLUMN_BLOCK,
@@ -49,12 +50,24 @@ COMMAND_COLUMNS = 13
 MOVE, SETUP, ZEROS = range(3)
 
 # Columns of `executes`, in their order: rows, whether its weights are new, rows of the scratchpad where its operands
-# begin, whether it adds to accumulators, loads of its loop that it waits for (-1 = none).
-EXECUTE_ROWS, NEW_WEIGHTS, INPUT_PLACE, WEIGHT_PLACE, ADDS, INPUT_LOAD, WEIGHT_LOAD, BIAS_LOAD = range(8)
-EXECUTE_COLUMNS = 8
+# begin, whether it adds to accumulators, loads of its loop that it waits for (-1 = none). Read by an output-stationary
+# array only: rows of weights, row of accumulator memory where results go (-1 = they stay in the array).
+(
+    EXECUTE_ROWS,
+    NEW_WEIGHTS,
+    INPUT_PLACE,
+    WEIGHT_PLACE,
+    ADDS,
+    INPUT_LOAD,
+    WEIGHT_LOAD,
+    BIAS_LOAD,
+    WEIGHT_ROWS,
+    RESULT_PLACE,
+) = range(10)
+EXECUTE_COLUMNS = 10
 
-# How loops are unrolled: by the unroller of matrix products, or by that of convolutions.
-PRODUCTS, CONVOLUTIONS = range(2)
+# How loops are unrolled: by the unroller of matrix products, by that of convolutions, or by the host, in this order.
+PRODUCTS, CONVOLUTIONS, HOST = range(3)
 
 # Columns of `requests`: cycles count from the first beat on the bus.
 BEATS, PERIOD, FIRST_WRITE, LAST_WRITE = range(4)
@@ -91,8 +104,14 @@ REQUEST_COLUMNS = 4
     UNROLLER,
     UNROLL,
     ZERO,
-) = range(29)
-CONSTANTS = 29
+    OUTPUT_STATIONARY,
+    HOST_COMMAND,
+    ACCUMULATOR_HALF_ROWS,
+    PASSES_IN_FLIGHT,
+    PASS_THROUGH,
+    FLUSH,
+) = range(35)
+CONSTANTS = 35
 
 # Results of a run, cycles.
 CYCLES, COMPUTE_CYCLES, LAST_COMPUTE, LOAD_CYCLES, STORE_CYCLES = range(5)

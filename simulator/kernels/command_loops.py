@@ -10,8 +10,10 @@ from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
 from simulator.kernels.command_array import execute, retire_pairs, written_bank
+from simulator.kernels.command_array_output import execute_output_stationary
 from simulator.kernels.command_issue import issue_of_product
 from simulator.kernels.command_issue_convolution import issue_of_convolution
+from simulator.kernels.command_issue_host import issue_of_host
 from simulator.kernels.command_memory import load, store
 from simulator.kernels.command_sequencers import configure, retire_loops, start_sequencers
 from simulator.kernels.command_state import Table, new_state
@@ -68,13 +70,30 @@ def run_commands(
     pair_done, store_loops, stored = state.pair_done, state.store_loops, state.stored
     reads, windows = state.reads, state.windows
     writes, result_reads, adding = state.writes, state.result_reads, state.adding
+    passes, pairs = state.passes, state.pairs
     cycle = 0
     while True:
-        configure(cycle, loops, constants, scalars, loop_times)
-        start_sequencers(cycle, loops, sequencers, loop_times)
+        if constants[at.UNROLLER] != at.HOST:
+            configure(cycle, loops, constants, scalars, loop_times)
+            start_sequencers(cycle, loops, sequencers, loop_times)
         if constants[at.UNROLLER] == at.PRODUCTS:
             issue_of_product(
                 cycle, loops, commands, constants, scalars, sequencers, loop_times, loads, entries, store_loops
+            )
+        elif constants[at.UNROLLER] == at.HOST:
+            issue_of_host(
+                cycle,
+                loops,
+                commands,
+                executes,
+                constants,
+                scalars,
+                sequencers,
+                loop_times,
+                loads,
+                entries,
+                pairs,
+                store_loops,
             )
         else:
             issue_of_convolution(cycle, loops, constants, scalars, sequencers, loop_times, loads, entries, store_loops)
@@ -96,7 +115,13 @@ def run_commands(
         )
         written = written_bank(cycle, scalars, windows)
         loop = scalars[of.EXECUTE_LOOP]
-        if execute(cycle, written, loops, constants, scalars, done, executes, pair_done, adding):
+        if constants[at.OUTPUT_STATIONARY] == 1:
+            fed = execute_output_stationary(
+                cycle, written, loops, constants, scalars, done, executes, pair_done, adding, pairs, passes
+            )
+        else:
+            fed = execute(cycle, written, loops, constants, scalars, done, executes, pair_done, adding, passes)
+        if fed:
             results[at.COMPUTE_CYCLES] += 1
             results[at.LAST_COMPUTE] = cycle + 1
             _extend(intervals, loop, EXECUTE_BEGIN, cycle)

@@ -40,8 +40,15 @@ def _complete_load(end: int, scalars: Table, loads: Table, done: Table, entries:
 
 
 @kernel(inline=True)
-def _half_is_free(sequencer: int, loop: int, loops: Table, scalars: Table) -> bool:
-    """Whether what a load overwrites is used up: two loops before it, or stored, where it writes accumulators."""
+def _may_overwrite(load: Table, loops: Table, constants: Table, scalars: Table) -> bool:
+    """Whether what a load overwrites is used up: two loops before it, or stored, where it writes accumulators.
+
+    Where a host issues, there are no halves: a load waits for the executes and stores whose rows it overlaps.
+    """
+    if constants[at.UNROLLER] == at.HOST:
+        used = scalars[of.PAIR_NOW] >= load[of.AFTER_FED] and scalars[of.PAIRS_RETIRED] >= load[of.AFTER_WRITTEN]
+        return bool(used and scalars[of.STORES_RETIRED] >= load[of.AFTER_STORED])
+    sequencer, loop = load[of.OF_SEQUENCER], load[of.OF_LOOP]
     executed = loop < 2 or scalars[of.PAIR_NOW] >= loops[loop - 1, at.FIRST_BLOCK]
     return bool(executed and (sequencer != at.BIASES or scalars[of.STORES_RETIRED] >= loops[loop, at.STORES_BEFORE]))
 
@@ -71,7 +78,7 @@ def _start_load(
     tracker = 0
     while tracker < len(trackers) and trackers[tracker] > cycle:
         tracker += 1
-    if tracker == len(trackers) or not _half_is_free(load[of.OF_SEQUENCER], load[of.OF_LOOP], loops, scalars):
+    if tracker == len(trackers) or not _may_overwrite(load, loops, constants, scalars):
         return False
     if kind == at.ZEROS:
         rows = commands[row, at.ROWS] * commands[row, at.BLOCKS] * commands[row, at.REPEATS]
@@ -182,6 +189,13 @@ def load(
         return
     trackers[scalars[of.LOAD_TRACKER]] = end + 1
     _complete_load(end + 1, scalars, loads, done, entries)
+
+
+@kernel(inline=True)
+def store_command(store: int, loop: int, loops: Table) -> int:
+    """Row in `commands` of a store of a loop; stores are counted over all loops."""
+    column = at.FIRST_COMMAND + at.STORES
+    return int(loops[loop, at.SHAPE_COMMAND + at.STORES] + loops[0, column] + store - loops[loop, column])
 
 
 @kernel(inline=True)
@@ -325,12 +339,13 @@ def store(
     now = scalars[of.STORE_NOW]
     if now < scalars[of.STORES_ISSUED]:
         loop = store_loops[now]
-        first = loops[0, at.FIRST_COMMAND + at.STORES]
-        command = loops[loop, at.SHAPE_COMMAND + at.STORES] + first + now - loops[loop, at.FIRST_COMMAND + at.STORES]
+        command = store_command(now, loop, loops)
         if scalars[of.STORE_STARTED] == 0 and cycle >= scalars[of.NEXT_STORE]:
             _start_store(cycle, command, loop, loops, commands, pattern_start, constants, scalars, stored, pair_done)
         if scalars[of.STORE_STARTED] == 1 and cycle >= scalars[of.WRITER_FREE]:
             half, address = loops[loop, at.ACCUMULATOR_HALF], loops[loop, at.ADDRESS_OF + at.STORES]
+            if constants[at.UNROLLER] == at.HOST:
+                half = commands[command, at.PLACE] // constants[at.ACCUMULATOR_HALF_ROWS]
             if _move_result(
                 cycle,
                 command,

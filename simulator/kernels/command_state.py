@@ -22,8 +22,13 @@ IDLE, ACTIVE, EMPTY = range(3)
 CONFIGURED, ISSUED, LOADED, EXECUTED = range(4)
 
 # Columns of `loads`, in the order of issue: command (counted over all loops), its row in
-# `commands`, loop, sequencer, cycle of issue, entry of the queue.
-COMMAND, ROW, OF_LOOP, OF_SEQUENCER, ISSUED_AT, ENTRY = range(6)
+# `commands`, loop, sequencer, cycle of issue, entry of the queue. Set where a host issues: executes that must have been
+# fed, executes whose results must be written, and stores that must be complete, before it may overwrite.
+COMMAND, ROW, OF_LOOP, OF_SEQUENCER, ISSUED_AT, ENTRY, AFTER_FED, AFTER_WRITTEN, AFTER_STORED = range(9)
+LOAD_COLUMNS = 9
+
+# Columns of `pairs`, executes that a host issued: row in `executes`, stores that must be complete before it.
+PAIR_ROW, PAIR_AFTER_STORED = range(2)
 
 # Scalars.
 (
@@ -78,11 +83,18 @@ COMMAND, ROW, OF_LOOP, OF_SEQUENCER, ISSUED_AT, ENTRY = range(6)
     STEP_INPUT_BANK,
     STEP_WEIGHT_BANK,
     STEP_ADDS_TO,
-) = range(51)
-SCALARS = 51
+    STEP_WEIGHT_ROWS,
+    PASSES,
+    NEXT_HOST,
+    RESULTS_WAITING,
+    STEP_RESULTS,
+    ARRAY_FREE,
+    LAST_EXIT,
+) = range(58)
+SCALARS = 58
 
 # Values of the scalar STEP: what the array is fed with.
-NOTHING, PRELOAD, COMPUTE, BOTH = range(4)
+NOTHING, PRELOAD, COMPUTE, BOTH, FLUSH = range(5)
 
 RESULT_RING = 256
 """Cycles ahead for which accumulator writes are noted; more than any result_cycles."""
@@ -116,6 +128,10 @@ class State(NamedTuple):
     """Ring: cycle in which each row of accumulators was read for a store."""
     adding: Table
     """Ring by cycle: half of the accumulators that a row of results is added to, from 1."""
+    passes: Table
+    """Ring: cycle of the last row of each pass of the array."""
+    pairs: Table
+    """[pairs, 2], or one row where no host issues."""
 
 
 @kernel()
@@ -129,11 +145,12 @@ def new_state(loops: Table, constants: Table) -> State:
     scalars = np.zeros(SCALARS, np.int64)
     scalars[NEXT_CONFIGURE] = constants[at.START]
     scalars[ACTIVATION_STREAK] = constants[at.LOADS_BEFORE_START]
+    scalars[NEXT_HOST] = constants[at.START]
     return State(
         scalars,
         np.zeros((at.SEQUENCERS, 4), np.int64),
         np.full((last, 4), NEVER, np.int64),
-        np.full((loads, 6), NEVER, np.int64),
+        np.full((loads, LOAD_COLUMNS), NEVER, np.int64),
         np.full(loops[last, at.FIRST_COMMAND + at.STORES], NEVER, np.int64),
         np.full(constants[at.LOAD_ENTRIES], -1, np.int64),
         np.full(constants[at.LOADS_IN_FLIGHT], -1, np.int64),
@@ -145,4 +162,6 @@ def new_state(loops: Table, constants: Table) -> State:
         np.zeros(ring, np.int64),
         np.zeros(constants[at.RESULTS_IN_FLIGHT], np.int64),
         np.zeros(RESULT_RING, np.int64),
+        np.full(constants[at.PASSES_IN_FLIGHT], -NEVER, np.int64),
+        np.zeros((pairs if constants[at.UNROLLER] == at.HOST else 1, 2), np.int64),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.accelerator.controller import CommandLoops
 from simulator.kernels import command_layout as at
 from simulator.mapping.memory_requests import row_requests
 
@@ -69,7 +70,18 @@ class CommandLists:
     """[loops, SEQUENCERS]: rows of DRAM that these come in."""
     device: CommandDevice
     unroller: int = at.PRODUCTS
-    """PRODUCTS or CONVOLUTIONS."""
+    """PRODUCTS, CONVOLUTIONS or HOST."""
+
+    def host_commands(self, controller: CommandLoops) -> int:
+        """Commands that the host issues: some a loop, or every load, store, preload and compute."""
+        loops = len(self.loops) - 1
+        if self.unroller == at.CONVOLUTIONS:
+            return controller.convolution_setup_commands + loops * controller.commands_per_convolution_loop
+        if self.unroller == at.PRODUCTS:
+            return controller.setup_commands + loops * controller.commands_per_loop
+        # FIRST_COMMAND counts on through all sections: the stores' end is that of all moves.
+        moves = int(self.loops[-1, at.FIRST_COMMAND + at.STORES])
+        return controller.setup_commands + moves + 2 * int(self.loops[-1, at.FIRST_BLOCK])
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +107,21 @@ class PlacedLoop:
     """Rows of the scratchpad before its activations and weights."""
     loads: tuple[bool, ...] = (True,) * at.SEQUENCERS
     """Per sequencer: whether its commands are issued at all."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """An operand in DRAM."""
+
+    rows: int
+    columns: int
+    element_bytes: int
+    stride_bytes: int
+    """0: one row, read once and repeated on chip (LoadController.scala, `actual_rows_read`)."""
+    row_bytes: int
+    """Of a row of the memory on chip."""
+    whole_blocks: bool = False
+    """Rows past the end of a block are moved too."""
 
 
 class Patterns:
@@ -130,6 +157,28 @@ def commands_table(count: int) -> Table:
     """Return a table of `count` commands that move rows, everything else 0."""
     table = np.zeros((count, at.COMMAND_COLUMNS), np.int64)
     table[:, at.REPEATS] = table[:, at.LINE_ROWS] = table[:, at.BLOCKS] = 1
+    return table
+
+
+def block_commands(
+    matrix: Matrix, step: int, columns_outside: bool, device: CommandDevice, patterns: Patterns
+) -> Table:
+    """Return commands for all blocks of a matrix, `step` side by side in each."""
+    dim, burst = device.dim, device.burst_bytes
+    r, c = np.arange(-(-matrix.rows // dim)), np.arange(0, -(-matrix.columns // dim), step)
+    row, column = (part.ravel() for part in np.meshgrid(r, c, indexing="xy" if columns_outside else "ij"))
+    blocks = np.minimum(step, -(-matrix.columns // dim) - column)
+    first_row, first_column = row * dim, column * dim
+    rows = np.full_like(row, dim) if matrix.whole_blocks else np.minimum(dim, matrix.rows - first_row)
+    sizes = (np.minimum(first_column + blocks * dim, matrix.columns) - first_column) * matrix.element_bytes
+    address = first_row * matrix.stride_bytes + first_column * matrix.element_bytes
+    table = commands_table(len(row))
+    table[:, at.ROW_BLOCK], table[:, at.COLUMN_BLOCK], table[:, at.BLOCKS] = row, column, blocks
+    repeated = matrix.stride_bytes == 0
+    table[:, at.ROWS], table[:, at.REPEATS] = (1, rows) if repeated else (rows, 1)
+    table[:, at.LINE_ROWS] = dim
+    table[:, at.ADDRESS], table[:, at.STRIDE] = address % burst, matrix.stride_bytes % burst
+    table[:, at.PATTERN] = patterns.of(sizes, matrix.row_bytes)
     return table
 
 

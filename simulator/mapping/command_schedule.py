@@ -15,7 +15,7 @@ from simulator.errors import DoesNotFit
 from simulator.graph.ops import Padding
 from simulator.kernels import command_layout as at
 from simulator.lowering.layer import Engine
-from simulator.mapping.command_lists import CommandDevice, CommandLists
+from simulator.mapping.command_lists import KEPT_TRIPS, CommandDevice, CommandLists
 from simulator.mapping.command_tiles import Extent, LoopTile, loop_blocks, loop_tile
 from simulator.mapping.commands import Product, command_lists
 from simulator.mapping.convolution_commands import convolution_lists
@@ -29,8 +29,10 @@ from simulator.mapping.convolution_tiles import (
     keeps,
     rows_used,
 )
+from simulator.mapping.host_commands import host_lists
 from simulator.mapping.schedule import TILE_OP, LayerMapping, LayerSchedule, LoopOrder, Residency
 from simulator.mapping.work import ArrayWork
+from simulator.numerics.modes import Dataflow
 
 
 def command_device(accelerator: Accelerator) -> CommandDevice:
@@ -87,9 +89,9 @@ def convolution_of(work: ArrayWork) -> Convolution | None:
     )
 
 
-def can_pool(work: ArrayWork) -> bool:
-    """Whether the store of a layer can do a max pool: only a convolution's can."""
-    return convolution_of(work) is not None
+def can_pool(work: ArrayWork, accelerator: Accelerator) -> bool:
+    """Whether the store of a layer can do a max pool: only that of a convolution which the device unrolls can."""
+    return accelerator.array.dataflow is Dataflow.WEIGHT_STATIONARY and convolution_of(work) is not None
 
 
 def command_layer(
@@ -97,7 +99,8 @@ def command_layer(
 ) -> LayerSchedule | None:
     """Cut a layer by the device's fixed rule; None where neither a product nor a convolution describes it.
 
-    With a pool, a product too runs as a convolution.
+    With a pool, a product too runs as a convolution. Output stationary there are only products: the device's unroller
+    of convolutions is weight stationary (gemmini.h, tiled_conv).
 
     Raises
     ------
@@ -109,7 +112,7 @@ def command_layer(
     if product is not None and pool is None:
         return command_schedule(name, product, accelerator)
     convolution = convolution_of(work)
-    if convolution is None:
+    if convolution is None or accelerator.array.dataflow is Dataflow.OUTPUT_STATIONARY:
         return None
     return convolution_schedule(name, replace(convolution, pool=pool), accelerator)
 
@@ -124,13 +127,14 @@ def command_schedule(name: str, product: Product, accelerator: Accelerator) -> L
 
     """
     device = command_device(accelerator)
+    by_host = accelerator.array.dataflow is Dataflow.OUTPUT_STATIONARY
     extent = Extent.of(product.m, product.n, product.k, device.dim)
-    tile = loop_tile(extent, device.scratchpad_rows, device.accumulator_rows, device.dim)
+    tile = loop_tile(extent, device.scratchpad_rows, device.accumulator_rows, device.dim, 1 if by_host else 2)
     if tile is None:
         raise _does_not_fit(name, accelerator, device)
-    lists = command_lists(product, tile, device)
+    lists = host_lists(product, tile, device) if by_host else command_lists(product, tile, device)
     ops = _loop_ops(product, extent, tile, lists)
-    return LayerSchedule(Engine.ARRAY, ops, _mapping(product, extent, tile, device), lists)
+    return LayerSchedule(Engine.ARRAY, ops, _mapping(product, extent, tile, lists), lists)
 
 
 def convolution_schedule(name: str, conv: Convolution, accelerator: Accelerator) -> LayerSchedule:
@@ -162,7 +166,8 @@ def _loop_ops(product: Product, extent: Extent, tile: LoopTile, lists: CommandLi
         begin, size = blocks[:, 2 * column], blocks[:, 2 * column + 1]
         ops[first], ops[count] = begin, np.minimum(begin + size, limit) - begin
     ops["groups"] = ops["cols"] = 1
-    ops["folds"] = lists.loops[:-1, at.BLOCKS_J] * lists.loops[:-1, at.BLOCKS_K]
+    other = at.BLOCKS_I if lists.unroller == at.HOST else at.BLOCKS_K
+    ops["folds"] = lists.loops[:-1, at.BLOCKS_J] * lists.loops[:-1, other]
     _count_traffic(ops, lists)
     return ops
 
@@ -198,8 +203,9 @@ def _count_traffic(ops: NDArray[Any], lists: CommandLists) -> None:
         ops[f"{kind}_segments"] = lists.rows[:, sequencer]
 
 
-def _mapping(product: Product, extent: Extent, tile: LoopTile, device: CommandDevice) -> LayerMapping:
-    trips, dim = extent.trips(tile), device.dim
+def _mapping(product: Product, extent: Extent, tile: LoopTile, lists: CommandLists) -> LayerMapping:
+    trips, dim = extent.trips(tile), lists.device.dim
+    kept = KEPT_TRIPS if lists.unroller == at.PRODUCTS else 0
     return LayerMapping(
         rows=min(tile.i * dim, product.m),
         cols=1,
@@ -207,8 +213,8 @@ def _mapping(product: Product, extent: Extent, tile: LoopTile, device: CommandDe
         k=min(tile.k * dim, product.k),
         groups=1,
         order=LoopOrder.INPUTS_RESIDENT,
-        input_residency=Residency.LAYER if trips.i * trips.k <= 2 else Residency.CHUNK,
-        weight_residency=Residency.LAYER if trips.j * trips.k <= 2 else Residency.CHUNK,
+        input_residency=Residency.LAYER if trips.i * trips.k <= kept else Residency.CHUNK,
+        weight_residency=Residency.LAYER if trips.j * trips.k <= kept else Residency.CHUNK,
         extent=(1, 1, product.m, 1, product.n, product.k),
     )
 
@@ -232,11 +238,12 @@ def _convolution_mapping(conv: Convolution, tile: ConvolutionTile) -> LayerMappi
 def _does_not_fit(name: str, accelerator: Accelerator, device: CommandDevice) -> DoesNotFit:
     dim, memories = device.dim, accelerator.memories
     block_bytes = 4 * dim * dim
-    if memories.accumulator.size < 2 * block_bytes:
-        levers = [f"memories.accumulator.size >= {2 * block_bytes}"]
-        return DoesNotFit(name, "accumulator", 2 * block_bytes, memories.accumulator.size, levers)
-    side = isqrt(memories.accumulator.size // (2 * block_bytes))
-    needed = 4 * dim * dim * side
+    buffers = 1 if accelerator.array.dataflow is Dataflow.OUTPUT_STATIONARY else 2
+    if memories.accumulator.size < buffers * block_bytes:
+        levers = [f"memories.accumulator.size >= {buffers * block_bytes}"]
+        return DoesNotFit(name, "accumulator", buffers * block_bytes, memories.accumulator.size, levers)
+    side = isqrt(memories.accumulator.size // (buffers * block_bytes))
+    needed = 2 * buffers * dim * dim * side
     have = memories.input_scratchpad.size + memories.weight_scratchpad.size
     levers = [f"memories.input_scratchpad.size + memories.weight_scratchpad.size >= {needed}"]
     return DoesNotFit(name, "scratchpad", needed, have, levers)

@@ -1,7 +1,8 @@
 """The fixed rule by which a command-driven device cuts a matrix product into loops.
 
-It is that of tiled_matmul_auto in Gemmini's software library (gemmini-rocc-tests, include/gemmini.h), for a
-weight-stationary, double-buffered device: a loop has half of the scratchpad and half of accumulator memory.
+It is that of tiled_matmul_auto in Gemmini's software library (gemmini-rocc-tests, include/gemmini.h). Weight
+stationary, it buffers twice: a loop has half of the scratchpad and half of accumulator memory. Output stationary, a
+loop has all of both.
 """
 
 from __future__ import annotations
@@ -50,28 +51,33 @@ class LoopBlocks:
     k: int
 
 
-def loop_tile(extent: Extent, scratchpad_rows: int, accumulator_rows: int, dim: int) -> LoopTile | None:
+def loop_tile(
+    extent: Extent, scratchpad_rows: int, accumulator_rows: int, dim: int, buffers: int = 2
+) -> LoopTile | None:
     """Blocks of a loop, or None where not one block of each operand fits.
 
-    Start near a cube: as many blocks along M and N as the square root of what half of accumulator memory holds, and as
-    many along K as a quarter of the scratchpad then holds. Then grow J, I and K by one in turn while the loop fits.
+    Start near a cube: as many blocks along M and N as the square root of what a loop's part of accumulator memory
+    holds, and as many along K as half of its part of the scratchpad then holds. Then grow J, I and K by one in turn
+    while the loop fits.
 
     Parameters
     ----------
     scratchpad_rows, accumulator_rows
         Rows of `dim` elements in the whole memories.
+    buffers
+        Parts that the memories are in: 2, or 1 for all of them.
 
     """
-    half_scratchpad, half_accumulator = scratchpad_rows // 2 // dim, accumulator_rows // 2 // dim
-    side = isqrt(half_accumulator)
-    depth = half_scratchpad // 2 // side if side else 0
+    scratchpad, accumulators = scratchpad_rows // buffers // dim, accumulator_rows // buffers // dim
+    side = isqrt(accumulators)
+    depth = scratchpad // 2 // side if side else 0
     if depth == 0:
         return None
     i, j, k = min(extent.i, side), min(extent.j, side), min(extent.k, depth)
 
     def fits(i: int, j: int, k: int) -> bool:
         inside = i <= extent.i and j <= extent.j and k <= extent.k
-        return inside and (i + j) * k <= half_scratchpad and i * j <= half_accumulator
+        return inside and (i + j) * k <= scratchpad and i * j <= accumulators
 
     grown = True
     while grown:

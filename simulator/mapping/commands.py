@@ -18,9 +18,11 @@ from simulator.mapping.command_lists import (
     CommandDevice,
     CommandLists,
     LoopShape,
+    Matrix,
     Patterns,
     PlacedLoop,
     Table,
+    block_commands,
     commands_table,
     join,
 )
@@ -40,30 +42,15 @@ class Product:
     """none, vector (one row, read once for a block of rows of outputs) or matrix."""
 
 
-@dataclass(frozen=True)
-class _Matrix:
-    """An operand in DRAM."""
-
-    rows: int
-    columns: int
-    element_bytes: int
-    stride_bytes: int
-    """0: one row, read once and repeated on chip (LoadController.scala, `actual_rows_read`)."""
-    row_bytes: int
-    """Of a row of the memory on chip."""
-    whole_blocks: bool = False
-    """Rows past the end of a block are moved too."""
-
-
 def command_lists(product: Product, tile: LoopTile, device: CommandDevice) -> CommandLists:
     """Unroll `product`, cut into loops of `tile`, into commands."""
     extent = Extent.of(product.m, product.n, product.k, device.dim)
     trips = extent.trips(tile)
     patterns = Patterns(device)
-    known: dict[_Part, LoopShape] = {}
+    known: dict[Part, LoopShape] = {}
     loops = []
     for index, block in enumerate(loop_blocks(extent, tile)):
-        part = _Part.of(product, block, extent, device.dim)
+        part = Part.of(product, block, extent, device.dim)
         if part not in known:
             known[part] = _Unroller(product, part, device, patterns).shape()
         loops.append(_placed(index, block, tile, trips, product, device, known[part]))
@@ -101,7 +88,7 @@ def _placed(
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """What loops that unroll alike have in common: sizes in elements, and whether they begin or end a sum."""
 
     m: int
@@ -111,7 +98,8 @@ class _Part:
     ends: bool
 
     @classmethod
-    def of(cls, product: Product, block: LoopBlocks, extent: Extent, dim: int) -> _Part:
+    def of(cls, product: Product, block: LoopBlocks, extent: Extent, dim: int) -> Part:
+        """Return what a loop is, its last blocks cut to the product."""
         return cls(
             min(block.i * dim, product.m - block.i0 * dim),
             min(block.j * dim, product.n - block.j0 * dim),
@@ -126,7 +114,7 @@ class _Unroller:
     """Unrolls a part of a product that lies at the origin of its operands."""
 
     product: Product
-    part: _Part
+    part: Part
     device: CommandDevice
     patterns: Patterns
 
@@ -138,15 +126,15 @@ class _Unroller:
     def shape(self) -> LoopShape:
         """Return commands, a table a sequencer, and executes."""
         p, part, dim, device = self.product, self.part, self.device.dim, self.device
-        x = self._section(_Matrix(part.m, part.k, 1, p.k, dim), device.load_blocks, True)
-        w = self._section(_Matrix(part.k, part.n, 1, p.n, dim, whole_blocks=True), device.load_blocks, False)
+        x = self._section(Matrix(part.m, part.k, 1, p.k, dim), device.load_blocks, True)
+        w = self._section(Matrix(part.k, part.n, 1, p.n, dim, whole_blocks=True), device.load_blocks, False)
         bias = y = commands_table(0)
         if p.bias != "none" and part.begins:
             stride = 4 * p.n if p.bias == "matrix" else 0
-            bias = self._section(_Matrix(part.m, part.n, 4, stride, 4 * dim), device.accumulator_blocks, True)
+            bias = self._section(Matrix(part.m, part.n, 4, stride, 4 * dim), device.accumulator_blocks, True)
         if part.ends:
             step = device.load_blocks if p.out_bytes == 1 else 1
-            y = self._section(_Matrix(part.m, part.n, p.out_bytes, p.out_bytes * p.n, dim), step, True)
+            y = self._section(Matrix(part.m, part.n, p.out_bytes, p.out_bytes * p.n, dim), step, True)
         i, j, k = self._blocks
         x[:, at.PLACE] = (x[:, at.ROW_BLOCK] * k + x[:, at.COLUMN_BLOCK]) * dim
         w[:, at.PLACE] = self._weight_place(w[:, at.ROW_BLOCK], w[:, at.COLUMN_BLOCK])
@@ -176,21 +164,5 @@ class _Unroller:
         table[:, at.BIAS_LOAD] = np.where((k == 0) & has_bias, j // per_bias * size_i + i, nothing)
         return table
 
-    def _section(self, matrix: _Matrix, step: int, columns_outside: bool) -> Table:
-        """Return commands for all blocks of a matrix, `step` side by side in each."""
-        dim, burst = self.device.dim, self.device.burst_bytes
-        r, c = np.arange(-(-matrix.rows // dim)), np.arange(0, -(-matrix.columns // dim), step)
-        row, column = (part.ravel() for part in np.meshgrid(r, c, indexing="xy" if columns_outside else "ij"))
-        blocks = np.minimum(step, -(-matrix.columns // dim) - column)
-        first_row, first_column = row * dim, column * dim
-        rows = np.full_like(row, dim) if matrix.whole_blocks else np.minimum(dim, matrix.rows - first_row)
-        sizes = (np.minimum(first_column + blocks * dim, matrix.columns) - first_column) * matrix.element_bytes
-        address = first_row * matrix.stride_bytes + first_column * matrix.element_bytes
-        table = commands_table(len(row))
-        table[:, at.ROW_BLOCK], table[:, at.COLUMN_BLOCK], table[:, at.BLOCKS] = row, column, blocks
-        repeated = matrix.stride_bytes == 0
-        table[:, at.ROWS], table[:, at.REPEATS] = (1, rows) if repeated else (rows, 1)
-        table[:, at.LINE_ROWS] = dim
-        table[:, at.ADDRESS], table[:, at.STRIDE] = address % burst, matrix.stride_bytes % burst
-        table[:, at.PATTERN] = self.patterns.of(sizes, matrix.row_bytes)
-        return table
+    def _section(self, matrix: Matrix, step: int, columns_outside: bool) -> Table:
+        return block_commands(matrix, step, columns_outside, self.device, self.patterns)

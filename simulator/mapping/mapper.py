@@ -73,7 +73,7 @@ def map_layers(
             schedules.append(written.stream(layer, device))
             continue
         work = written.work(layer)
-        pool = pools[index] if index in pools and can_pool(work) else None
+        pool = pools.get(index) if can_pool(work, accelerator) else None
         if (id(work), pool) not in known:
             known[id(work), pool] = chooser.schedule(layer.name, work, pool)
         schedules.append(known[id(work), pool])

@@ -9,17 +9,22 @@ from simulator.accelerator.spec import Accelerator
 from simulator.kernels import command_layout as at
 from simulator.kernels.command_loops import EXECUTE_BEGIN, LOAD_BEGIN, STORE_BEGIN, run_commands
 from simulator.mapping.command_lists import CommandLists
+from simulator.numerics.modes import Dataflow
 from simulator.timing.timeline import LayerTime
 from simulator.timing.trace import Intervals, Span
 
 
-def command_constants(accelerator: Accelerator, lists: CommandLists) -> NDArray[np.int64]:
+def command_constants(
+    accelerator: Accelerator, lists: CommandLists, setup_commands: int | None = None
+) -> NDArray[np.int64]:
     """Return the constants of the command machine, in the order of `command_layout`."""
     controller, device = accelerator.controller, lists.device
     assert controller is not None
     # A beat takes bus_bytes / bytes_per_cycle cycles; the bus itself passes at most one a cycle.
     beat = controller.bus_bytes / accelerator.dram_bytes_per_cycle
     start, configure = controller.loop_cycles(lists.unroller == at.CONVOLUTIONS)
+    if lists.unroller == at.HOST:
+        start = controller.host_start_cycles(controller.setup_commands if setup_commands is None else setup_commands)
     return np.array(
         [
             device.dim,
@@ -51,22 +56,29 @@ def command_constants(accelerator: Accelerator, lists: CommandLists) -> NDArray[
             lists.unroller,
             controller.unroll_cycles,
             controller.zero_cycles,
+            int(accelerator.array.dataflow is Dataflow.OUTPUT_STATIONARY),
+            controller.host_cycles,
+            max(1, device.accumulator_rows // 2),
+            controller.passes_in_flight,
+            controller.pass_cycles,
+            controller.flush_cycles,
         ],
         np.int64,
     )
 
 
 def run_command_layer(
-    lists: CommandLists, accelerator: Accelerator, limit: int
+    lists: CommandLists, accelerator: Accelerator, limit: int, setup_commands: int | None = None
 ) -> tuple[LayerTime, dict[str, tuple[Span, ...]]]:
     """Run one layer from an idle device; keep at most `limit` spans an engine.
 
     The array computes in the cycles in which it takes a row. Up to its last one it otherwise waits for operands, banks
-    or commands (load_stall_cycles); after it, for its results to be written (store_stall_cycles).
+    or commands (load_stall_cycles); after it, for its results to be written (store_stall_cycles). `setup_commands` are
+    those ahead of a host's own; None = as many as the controller says.
     """
     results = np.zeros(at.RESULTS, np.int64)
     intervals = np.full((len(lists.loops) - 1, 6), -1, np.int64)
-    constants = command_constants(accelerator, lists)
+    constants = command_constants(accelerator, lists, setup_commands)
     run_commands(
         lists.loops,
         lists.commands,

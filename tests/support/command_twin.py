@@ -38,6 +38,7 @@ class CommandTwin(Unrolled):
         self.adding: dict[int, int | None] = {}
         self.result_reads: list[int] = []
         self.writer_free = self.next_store = self.last_store = 0
+        self.passes: list[int] = []
         self.executed = dict.fromkeys(range(len(self.loops)), 0)
         self.next_configured = self.start
         self.load_free = self.bias_free = self.all_loaded = self.all_stored = 0
@@ -245,11 +246,7 @@ class CommandTwin(Unrolled):
             self.load_free = t + 1
             return False
         busy = [m for m in self.loading if m.todo or t < m.done < float("inf")]
-        over = move.loop.index < 2 or all(
-            self.executed[n] == len(self.loops[n].pairs) for n in range(move.loop.index - 1)
-        )
-        stored = move.kind != "bias" or all(m.done < t for m in move.loop.stores_before)
-        if len(busy) >= self.c.load_commands_in_flight or not over or not stored:
+        if len(busy) >= self.c.load_commands_in_flight or not self._used_up(move, t):
             return False
         self.load_queue.popleft()
         if move.what == "zeros":
@@ -260,11 +257,24 @@ class CommandTwin(Unrolled):
         move.todo = [(request, request is row[-1]) for row in move.rows for request in row]
         return True
 
+    def _used_up(self, move: Move, t: int) -> bool:
+        over = move.loop.index < 2 or all(
+            self.executed[n] == len(self.loops[n].pairs) for n in range(move.loop.index - 1)
+        )
+        return over and (move.kind != "bias" or all(m.done < t for m in move.loop.stores_before))
+
+    def _half_of(self, move: Move) -> int:
+        return move.loop.half
+
+    def _array_is_full(self, t: int) -> bool:
+        under_way = self.passes[-self.c.passes_in_flight :]
+        return len(under_way) == self.c.passes_in_flight and t < under_way[0] + self.c.pass_cycles
+
     def _present(self, moves: list, t: int) -> bool:
         return all(move.seen + self.c.load_done_cycles <= t for move in moves)
 
     def _array(self, t: int) -> None:
-        if self.step is None and self.pairs_waiting:
+        if self.step is None and self.pairs_waiting and not self._array_is_full(t):
             self._begin_step(t)
         if self.step is None:
             return
@@ -288,6 +298,7 @@ class CommandTwin(Unrolled):
         if (kind != "preload" and x < total) or (kind != "compute" and w < total):
             return
         self.step = None
+        self.passes.append(t)
         if kind == "preload":
             self.weights_in = pair
             return
@@ -332,7 +343,7 @@ class CommandTwin(Unrolled):
         if move is None or t < self.writer_free:
             return
         if self.fresh:
-            if self.adding.get(t) == move.loop.half:
+            if self.adding.get(t) == self._half_of(move):
                 return
             recent = self.result_reads[-c.read_results_in_flight :]
             if len(recent) == c.read_results_in_flight and t < recent[0] + c.read_result_cycles:

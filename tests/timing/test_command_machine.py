@@ -51,7 +51,8 @@ def drawn_device(rng, dims=(4, 8, 16)):
         "start_cycles": (0, 14), "configure_cycles": (1, 7, 30), "issue_cycles": (1, 2), "read_cycles": (1, 6),
         "load_done_cycles": (0, 4), "result_cycles": (1, 20), "minimum_rows": (1, 4), "read_results_in_flight": (1, 5),
         "read_result_cycles": (1, 8), "write_cycles": (0, 2), "store_done_cycles": (0, 32), "end_cycles": (0, 4),
-        "unroll_cycles": (0, 2), "zero_cycles": (1, 3),
+        "unroll_cycles": (0, 2), "zero_cycles": (1, 3), "passes_in_flight": (1, 5), "pass_cycles": (0, 9, 34),
+        "flush_cycles": (0, 6), "host_cycles": (1, 1, 3),
     }  # fmt: skip
     changes |= {f"controller.{name}": int(pick(*options)) for name, options in names.items()}
     return GEMMINI.evolve(changes)
@@ -155,7 +156,6 @@ def test_values_do_not_depend_on_the_controller():
     ("changes", "message"),
     [
         ({"array.rows": 8}, r"square array; make array.rows \(8\) and array.cols \(16\) equal"),
-        ({"array.dataflow": "output_stationary"}, "weight-stationary array with weight_double_buffer"),
         ({"array.weight_double_buffer": False}, "weight_double_buffer: true"),
         ({"arithmetic.weight": "int16"}, "make arithmetic.weight int8"),
         ({"arithmetic.accumulator.bits": 48}, "at most 32 bits, not 48"),
