@@ -87,7 +87,14 @@ def run(
     train_step: Annotated[
         bool, typer.Option("--train-step", help="One step of integer training instead of an inference.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="With --train-step: images of the step.")] = 8,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images in one run, stacked along the first axis of inputs and outputs: 1, of a training step 8.",
+            show_default=False,
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="With --train-step: paper, e2_8, wageubn or niti.")] = "paper",
     dataset: Annotated[
         str | None,
@@ -108,7 +115,7 @@ def run(
 
     if saved is not None:
         alone = (network, accelerator, input_file, scheme, calibration, timing_only, values_only, keep_tensors)
-        if any(alone) or any((changes, net, sweep, activity, train_step, dataset, ledger != "fast", seed)):
+        if any(alone) or any((changes, net, sweep, activity, train_step, dataset, ledger != "fast", seed, batch)):
             raise InputError("--from says everything of the run; it goes with -o and --threads")
         replay(saved, output, threads)
         return
@@ -120,7 +127,7 @@ def run(
             raise InputError(
                 "--train-step goes with -a, -o, --set, --net, --batch, --preset, --dataset, --threads, --seed"
             )
-        step = (accelerator, changes or [], net or [], batch, preset, dataset, threads, seed)
+        step = (accelerator, changes or [], net or [], batch or 8, preset, dataset, threads, seed)
         _run_train_step(network, output, *step)
         return
     _check_choices(timing_only, values_only, keep_tensors, input_file)
@@ -141,6 +148,7 @@ def run(
         activity,
         _widths(sweep, values=input_file is not None and not timing_only),
         seed,
+        batch or 1,
     )
     began = time.perf_counter()
     device = load_device(accelerator, changes or [])
@@ -166,8 +174,13 @@ def execute(command: RunCommand, device: Accelerator, progress: RunProgress, thr
     loaded = load_named_network(command.network, command.net, command.seed if values else None)
     if (command.scheme or command.calibration) and not loaded.is_float:
         raise InputError(f"--scheme and --calibration: {loaded.name} is integer already; it runs as it is")
+    if command.batch > 1 and values and loaded.is_float:
+        raise InputError(
+            f"--batch {command.batch}: {loaded.name} is float and would be calibrated on the batch; save it quantized "
+            "(net.quantize(images).save(FILE.npz)) and run that file"
+        )
     return _simulate(
-        loaded,
+        loaded.batched(command.batch),
         device,
         None if command.input is None else Path(command.input),
         progress,
