@@ -82,6 +82,9 @@ def run(
             help="Also run with registers of these widths, e.g. 16,20,24, and compare the outputs with 32 bits.",
         ),
     ] = "",
+    ignore_memory: Annotated[
+        bool, typer.Option("--ignore-memory", help="Run also what is not expected to fit into memory.")
+    ] = False,
     threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding and seeded weights.")] = 0,
     train_step: Annotated[
@@ -116,8 +119,8 @@ def run(
     if saved is not None:
         alone = (network, accelerator, input_file, scheme, calibration, timing_only, values_only, keep_tensors)
         if any(alone) or any((changes, net, sweep, activity, train_step, dataset, ledger != "fast", seed, batch)):
-            raise InputError("--from says everything of the run; it goes with -o and --threads")
-        replay(saved, output, threads)
+            raise InputError("--from says everything of the run; it goes with -o, --threads and --ignore-memory")
+        replay(saved, output, threads, ignore_memory=ignore_memory)
         return
     if network is None or accelerator is None:
         raise InputError("give a network and --accelerator (-a), or a saved run (--from out/first/run.json)")
@@ -154,7 +157,7 @@ def run(
     device = load_device(accelerator, changes or [])
     folder = None
     with RunProgress(stderr()) as progress:
-        result = execute(command, device, progress, threads)
+        result = execute(command, device, progress, threads, ignore_memory=ignore_memory)
         if output is not None:
             progress.phase("save", str(output))
             folder = result.save(output)
@@ -163,7 +166,9 @@ def run(
     stderr().print(f"wall time {time.perf_counter() - began:.1f} s")
 
 
-def execute(command: RunCommand, device: Accelerator, progress: RunProgress, threads: int | None) -> Run:
+def execute(
+    command: RunCommand, device: Accelerator, progress: RunProgress, threads: int | None, *, ignore_memory: bool
+) -> Run:
     """Load the network and the input of a command, and run it on a device."""
     from bittrue.quantization import choose_quantization
     from simulator.errors import InputError
@@ -185,6 +190,7 @@ def execute(command: RunCommand, device: Accelerator, progress: RunProgress, thr
         None if command.input is None else Path(command.input),
         progress,
         quantization,
+        ignore_memory=ignore_memory,
         values_only=command.values_only,
         timing_only=not values,
         keep_tensors=command.keep_tensors,
@@ -196,7 +202,7 @@ def execute(command: RunCommand, device: Accelerator, progress: RunProgress, thr
     )
 
 
-def replay(saved: Path, output: Path | None, threads: int | None) -> None:
+def replay(saved: Path, output: Path | None, threads: int | None, *, ignore_memory: bool) -> None:
     """Run a saved run again and compare; exit status 1 where a value, a cycle or an event is not what it was."""
     from bittrue.commands.compare import compare
     from simulator.accelerator.spec import Accelerator
@@ -210,7 +216,9 @@ def replay(saved: Path, output: Path | None, threads: int | None) -> None:
     with TemporaryDirectory(prefix="bittrue-replay-") as scratch:
         target = output or Path(scratch) / "run"
         with RunProgress(stderr()) as progress:
-            result = execute(command, Accelerator.model_validate(record.spec), progress, threads)
+            result = execute(
+                command, Accelerator.model_validate(record.spec), progress, threads, ignore_memory=ignore_memory
+            )
             command.write(result.save(target))
         if result.record.network_hash != record.network_hash:
             stdout().print("the network is not the one that was run: its file, or how it is read, has changed")
@@ -282,15 +290,19 @@ def _simulate(
     input_file: Path | None,
     progress: RunProgress,
     quantization: Quantization,
+    ignore_memory: bool,
     **options: Any,
 ) -> Run:
     from bittrue.api import prepare
+    from bittrue.foresight import available_bytes, refuse_what_cannot_fit
     from bittrue.inputs import prepare_input
 
     inputs = None
     if input_file is not None:
         ready = prepare_input(network, input_file, progress, quantization)
         network, inputs = ready.network, ready.inputs
+        if not ignore_memory:
+            refuse_what_cannot_fit(network, options["keep_tensors"], available_bytes())
     _note_compiling(progress, 6 if inputs is None else 30)
     progress.phase("lower", f"{network.name} for {accelerator.name}")
     return prepare(network, accelerator, **options).run(inputs, progress.update)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.small_nets import small_network
 
 import bittrue
 from simulator.errors import InputError, UnsupportedOp
 from simulator.graph import ops
 from simulator.graph.builder import GraphBuilder
 from simulator.numerics.formats import INT8
+from support.small_nets import small_network
 from workloads.network import Network
 
 IMAGES = 3
