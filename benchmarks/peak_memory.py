@@ -1,6 +1,6 @@
 """Peak memory of one run of ours, measured in a process of its own.
 
-    python -m benchmarks.peak_memory NETWORK [--accelerator edge_16x16_os] [--requantizer NAME] [--threads 1] [--batch 1]
+    python -m benchmarks.peak_memory NETWORK [--accelerator NAME] [--requantizer NAME] [--threads 1] [--batch N]
 
 Prints JSON. The network is a file that takes an image; it runs on the photograph, values only. Linux only: there the
 kernel keeps the high-water mark of resident memory (VmHWM) of each program. `resource.getrusage` would not do: its

@@ -11,10 +11,14 @@ import numpy as np
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import InputError
 from simulator.graph.liveness import LiveNode, host_bytes, live_plan, weights_bytes
+from workloads.counting import ARRAY_OPS
 from workloads.network import Network
 
-CODE_BYTES = 56 << 20
+CODE_BYTES = 64 << 20
 """What compiled kernels and their buffers take once they run; measured, see docs/memory.md."""
+SECONDS_PER_BYTE = 2e-9
+"""What a byte of an intermediate costs beside the MACs (vector unit, copies); measured, see docs/memory.md."""
+_LAPS = 5
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -27,7 +31,8 @@ class Foresight:
     weights_bytes: int
     """All constants, once more as the kernels pack them."""
     tensors_bytes: int
-    """Most that is alive at one time, in NumPy's elements; with keep_tensors all of them."""
+    """Most that is alive at one time, in NumPy's elements, with what a layer of the array copies of its input; with
+    keep_tensors all tensors."""
 
     @property
     def peak(self) -> LiveNode | None:
@@ -44,10 +49,16 @@ def foresee(network: Network, *, keep_tensors: bool = False) -> Foresight:
     """Estimate the memory of a run on values of `network`, lowered already or not."""
     graph = network.graph
     plan = live_plan(graph)
-    tensors = max((step.host_bytes for step in plan), default=0)
+    copied = [host_bytes(graph.tensors[node.inputs[0]]) * isinstance(node.op, ARRAY_OPS) for node in graph.nodes]
+    tensors = max((step.host_bytes + copy for step, copy in zip(plan, copied, strict=True)), default=0)
     if keep_tensors:
-        tensors = sum(host_bytes(tensor) for tensor in graph.tensors.values() if not tensor.is_constant)
+        everything = sum(host_bytes(tensor) for tensor in graph.tensors.values() if not tensor.is_constant)
+        tensors = everything + max(copied, default=0)
     return Foresight(plan, weights_bytes(graph), tensors)
+
+
+LONG_MACS = 20e9
+"""From so many MACs on, `bittrue run` says beforehand what a run will take."""
 
 
 def refuse_what_cannot_fit(network: Network, keep_tensors: bool, available: int | None) -> None:
@@ -75,10 +86,9 @@ def available_bytes() -> int | None:
 
 
 def seconds_estimate(network: Network, accelerator: Accelerator, threads: int | None = None) -> float:
-    """Estimate seconds of a run on values: the network's MACs at the pace of one layer measured now, on this machine.
+    """Estimate seconds of a run on values: MACs at the pace of one layer measured now, and bytes at `SECONDS_PER_BYTE`.
 
-    The layer is a convolution of 57.8 MMAC in the accelerator's own arithmetic, taken the second time that it runs.
-    Layers of few MACs a byte (depthwise, vector unit) are slower than that.
+    The layer is a convolution of 57.8 MMAC in the accelerator's own arithmetic, the fastest of five runs after a first.
     """
     from bittrue.api import prepare
     from workloads.nets.single import conv2d
@@ -88,6 +98,11 @@ def seconds_estimate(network: Network, accelerator: Accelerator, threads: int | 
     inputs = [rng.integers(-100, 101, (1, 28, 28, 64), np.int8)]
     prepared = prepare(layer, accelerator, values_only=True, threads=threads)
     prepared.run(inputs)
-    began = time.perf_counter()
-    prepared.run(inputs)
-    return network.macs * (time.perf_counter() - began) / layer.macs
+    laps = []
+    for _ in range(_LAPS):
+        began = time.perf_counter()
+        prepared.run(inputs)
+        laps.append(time.perf_counter() - began)
+    pace_s = min(laps) / layer.macs
+    written = sum(host_bytes(network.graph.tensors[name]) for node in network.graph.nodes for name in node.outputs)
+    return network.macs * pace_s + written * SECONDS_PER_BYTE

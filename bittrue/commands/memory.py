@@ -49,4 +49,4 @@ def memory(
     console.print(f"free                       {'not known here' if free is None else binary_bytes(free)}")
     if accelerator is not None:
         seconds = seconds_estimate(loaded, load_device(accelerator, []), threads)
-        console.print(f"its array layers take      about {three_digits(seconds)} s")
+        console.print(f"its values take            about {three_digits(seconds)} s")

@@ -294,7 +294,7 @@ def _simulate(
     **options: Any,
 ) -> Run:
     from bittrue.api import prepare
-    from bittrue.foresight import available_bytes, refuse_what_cannot_fit
+    from bittrue.foresight import LONG_MACS, available_bytes, foresee, refuse_what_cannot_fit, seconds_estimate
     from bittrue.inputs import prepare_input
 
     inputs = None
@@ -303,6 +303,10 @@ def _simulate(
         network, inputs = ready.network, ready.inputs
         if not ignore_memory:
             refuse_what_cannot_fit(network, options["keep_tensors"], available_bytes())
+        if network.macs >= LONG_MACS:
+            memory = foresee(network, keep_tensors=options["keep_tensors"]).run_bytes >> 20
+            seconds = seconds_estimate(network, accelerator, options["threads"])
+            progress.note(f"values will take about {seconds:.1f} s and {memory:,} MiB more memory")
     _note_compiling(progress, 6 if inputs is None else 30)
     progress.phase("lower", f"{network.name} for {accelerator.name}")
     return prepare(network, accelerator, **options).run(inputs, progress.update)

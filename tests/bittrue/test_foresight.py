@@ -110,7 +110,13 @@ def test_the_command_prints_the_plan_and_the_estimate(tmp_path):
     result = invoke("memory", tmp_path / "diamond.npz", "--batch", 2, "-a", "edge_32x32", "--threads", 1)
     assert result.exit_code == 0, result.output
     assert "72 B at y" in result.stdout
-    assert "array layers take      about 0" in result.stdout
+    assert "values take            about 0" in result.stdout
+
+
+def test_a_long_run_says_what_it_will_take(product, monkeypatch):
+    assert "values will take" not in invoke(*product).stderr
+    monkeypatch.setattr(foresight, "LONG_MACS", 1)
+    assert "MiB more memory" in " ".join(invoke(*product).stderr.split())
 
 
 def test_time_is_the_macs_at_the_pace_of_this_machine():
