@@ -18,6 +18,8 @@ CODE_BYTES = 64 << 20
 """What compiled kernels and their buffers take once they run; measured, see docs/memory.md."""
 SECONDS_PER_BYTE = 2e-9
 """What a byte of an intermediate costs beside the MACs (vector unit, copies); measured, see docs/memory.md."""
+SECONDS_PER_LAYER = 0.17e-3
+"""What a layer costs whatever it computes; likewise."""
 _LAPS = 5
 _MEMINFO = Path("/proc/meminfo")
 
@@ -86,7 +88,7 @@ def available_bytes() -> int | None:
 
 
 def seconds_estimate(network: Network, accelerator: Accelerator, threads: int | None = None) -> float:
-    """Estimate seconds of a run on values: MACs at the pace of one layer measured now, and bytes at `SECONDS_PER_BYTE`.
+    """Estimate seconds of a run on values: MACs at the pace of one layer measured now, and fixed costs.
 
     The layer is a convolution of 57.8 MMAC in the accelerator's own arithmetic, the fastest of five runs after a first.
     """
@@ -105,4 +107,5 @@ def seconds_estimate(network: Network, accelerator: Accelerator, threads: int | 
         laps.append(time.perf_counter() - began)
     pace_s = min(laps) / layer.macs
     written = sum(host_bytes(network.graph.tensors[name]) for node in network.graph.nodes for name in node.outputs)
-    return network.macs * pace_s + written * SECONDS_PER_BYTE
+    fixed = written * SECONDS_PER_BYTE + len(network.graph.nodes) * SECONDS_PER_LAYER
+    return network.macs * pace_s + fixed
