@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.cfg pyproject.toml
 
-.PHONY: help demo test prove check format clean
+.PHONY: help demo test prove check docs format clean
 
 help:
 	@echo "make demo    install, find the nuclei in a photograph of tissue, leave a report in out/demo"
 	@echo "make test    install, run the tests"
 	@echo "make prove   hold arithmetic and time to independent code for long, renew docs/proofs (PROVE_ARGS=\"--macs 1e10\")"
 	@echo "make check   ruff, mypy --strict, import-linter"
+	@echo "make docs    the pages of docs/ as a site in out/site, warnings are errors"
 	@echo "make format  ruff format and safe fixes"
 	@echo "make clean   remove the virtual environment and outputs"
 
@@ -23,6 +24,11 @@ $(VENV)/.dev: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,dev]'
 	touch $@ $(VENV)/.user
+
+$(VENV)/.docs: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
 
 demo: $(VENV)/.user
 	$(BIN)/python examples/nuclei/photograph.py out/tissue.png
@@ -41,6 +47,11 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -b html -W --keep-going -q -j 2 -c docs . out/site
+	echo '<meta http-equiv="refresh" content="0; url=docs/index.html">' > out/site/index.html
+	@echo "open out/site/index.html"
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -1,92 +1,126 @@
-"""The field tables of docs/accelerators.md, written from the specification itself.
-
-`python -m accel_models.reference docs/accelerators.md` brings the page up to date; a test holds it to it.
-"""
+"""What a file may say, as a Markdown table, written from the model that reads it."""
 
 from __future__ import annotations
 
-import re
-import sys
-from pathlib import Path
+import typing
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from simulator.accelerator.energy import EnergyTable, Leakage, Price
-from simulator.accelerator.problems import allowed_words, model_at
-from simulator.accelerator.spec import Accelerator
-from simulator.accelerator.technology import Component, PowerLaw, Technology
+from simulator.accelerator.energy import Leakage, Price
+from simulator.accelerator.problems import allowed_words
+from simulator.accelerator.technology import Component, PowerLaw
 from simulator.accelerator.units import parse_bytes, parse_bytes_per_second
 from simulator.numerics.formats import IntFormat
 
-_BEGIN = "<!-- written by `python -m accel_models.reference`: {name} -->"
-_END = "<!-- end -->"
-_TABLES: dict[str, type[BaseModel]] = {
-    "accelerator": Accelerator,
-    "technology": Technology,
-    "energy table": EnergyTable,
-}
 _LEAVES = (Price, Leakage, Component, PowerLaw)
-"""Groups that look the same under every key: the page tells their keys once."""
+"""Groups of energy tables that are written on one line."""
+_KINDS = {str: "text", bool: "`true`, `false`", int: "whole number", float: "number"}
 
 
-def field_table(model: type[BaseModel]) -> str:
-    """Return a Markdown table of every key of `model`, dotted: what it takes, its default, what it means."""
+def field_table(model: type[BaseModel], leaves: tuple[type[BaseModel], ...] = _LEAVES) -> str:
+    """Return a Markdown table of every key of `model`, dotted: what it takes, its default, what it means.
+
+    Keys of a list's groups follow ``[]``, those of groups that the user names follow ``NAME``. Groups of `leaves`
+    look the same under every key; their keys are not told again under each.
+    """
     lines = ["| key | takes | default | meaning |", "|---|---|---|---|"]
-    lines += _rows(model, "")
+    lines += _rows(model, "", leaves)
     return "\n".join(lines)
 
 
-def update(page: str) -> str:
-    """Return the page with the text between its markers written anew."""
-    for name, model in _TABLES.items():
-        begin = _BEGIN.format(name=name)
-        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(_END), re.DOTALL)
-        text = f"{begin}\n\n{field_table(model)}\n\n{_END}"
-        page = pattern.sub(lambda _, text=text: text, page)  # type: ignore[misc]
-    return page
+def cell(text: str) -> str:
+    """Return text as a cell of a Markdown table: one line, bars escaped."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
-def _rows(model: type[BaseModel], prefix: str) -> list[str]:
-    lines = []
+def _rows(model: type[BaseModel], prefix: str, leaves: tuple[type[BaseModel], ...]) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        key = prefix + name
-        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-        lines.append(f"| `{key}` | {_takes(field, name, model)} | {_default(field)} | {meaning} |")
-        section = model_at(model, (name,))
-        if section in _LEAVES:
-            continue
-        if section is not None:
-            lines += _rows(section, f"{key}.")
-    return lines
+        key = prefix + (field.alias or name)
+        yield f"| `{key}` | {cell(_takes(field, name))} | {cell(_default(field))} | {cell(field.description or '')} |"
+        section, suffix = _section(field.annotation)
+        if section is not None and section not in leaves:
+            yield from _rows(section, f"{key}{suffix}.", leaves)
 
 
-def _takes(field: FieldInfo, name: str, model: type[BaseModel]) -> str:
+def _section(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+    """Return the group that a key holds and what stands between the key and those of the group; None: no group."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, ""
+    if origin is typing.Annotated:
+        return _section(arguments[0])
+    if origin in (typing.Union, UnionType):
+        return next((found for found in map(_section, arguments) if found[0] is not None), (None, ""))
+    if origin in (tuple, list):
+        section, suffix = _section(arguments[0])
+        return section, f"[]{suffix}"
+    if origin is dict:
+        section, suffix = _section(arguments[1])
+        return section, f".NAME{suffix}"
+    return None, ""
+
+
+def _takes(field: FieldInfo, name: str) -> str:
     parsers = [item.func for item in field.metadata if isinstance(item, BeforeValidator)]
-    words = allowed_words(field.annotation)
     if parse_bytes in parsers:
         return "size: `256 KiB`, `1.5 MB`, or bytes"
     if parse_bytes_per_second in parsers or name == "bandwidth":
         return "rate: `12.8 GB/s`, or bytes per second"
+    return _kind(field.annotation, field.metadata)
+
+
+def _kind(annotation: Any, metadata: list[Any]) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    words = allowed_words(annotation)
     if words:
         return ", ".join(f"`{word}`" for word in words)
-    section = model_at(model, (name,))
-    if section is not None and section in _LEAVES:
-        return f"`{{{', '.join(section.model_fields)}}}`"
+    if origin is typing.Annotated:
+        return _kind(arguments[0], list(arguments[1:]))
+    if origin in (typing.Union, UnionType):
+        return _either([_kind(part, metadata) for part in arguments if part is not type(None)])
+    if origin in (tuple, list):
+        return f"list; each: {_kind(arguments[0], [])}"
+    if origin is dict:
+        return f"mapping; each value: {_kind(arguments[1], [])}"
+    section, _ = _section(annotation)
     if section is not None:
-        return "group, or the name of its `kind`" if name == "requantizer" else "group"
-    if field.annotation is IntFormat:
+        return f"`{{{', '.join(section.model_fields)}}}`" if section in _LEAVES else f"group{_short_form(metadata)}"
+    return _plain(annotation, metadata)
+
+
+def _either(kinds: list[str]) -> str:
+    if any(kind.startswith("number") for kind in kinds):
+        kinds = [kind for kind in kinds if not kind.startswith("whole number")]
+    return " or ".join(dict.fromkeys(kinds))
+
+
+def _short_form(metadata: list[Any]) -> str:
+    """Return what may stand in a group's place, found by asking the parsers in front of it."""
+    for parser in (item.func for item in metadata if isinstance(item, BeforeValidator)):
+        for value in ("x", 1):
+            read = parser(value)  # type: ignore[call-arg]
+            if isinstance(read, dict):
+                return f", or its `{next(iter(read))}` alone"
+    return ""
+
+
+def _plain(annotation: Any, metadata: list[Any]) -> str:
+    if annotation is IntFormat:
         return "`int8`, `uint8`, `int16`, `int4` ..."
-    return _plain(field)
+    if annotation is Any:
+        return "any value"
+    kind = _KINDS.get(annotation, "number")
+    return kind + _bounds(metadata) if kind.endswith("number") else kind
 
 
-def _plain(field: FieldInfo) -> str:
-    kinds = {str: "text", bool: "`true`, `false`"}
-    if field.annotation in kinds:
-        return kinds[field.annotation]
-    text = "number" if "float" in str(field.annotation) else "whole number"
-    for bound in field.metadata:
+def _bounds(metadata: list[Any]) -> str:
+    text = ""
+    for bound in metadata:
         for kind, attribute, word in ((Gt, "gt", "above"), (Ge, "ge", "from"), (Le, "le", "to")):
             if isinstance(bound, kind):
                 text += f" {word} {getattr(bound, attribute):g}"
@@ -99,11 +133,8 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel):
         return "as below"
-    if value is None or value == "":
+    if value is None or value == "" or value in ((), {}):
         return ""
+    if isinstance(value, tuple):
+        return ", ".join(f"`{item}`" for item in value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    path.write_text(update(path.read_text(encoding="utf-8")), encoding="utf-8")

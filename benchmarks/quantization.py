@@ -48,6 +48,7 @@ ROWS: Mapping[str, Options] = {
     "paper": {"scheme": "paper"},
     "paper, scales up": {"scheme": "paper", "scale_rounding": "up"},
     "paper, mse": {"scheme": "paper", "calibration": "mse"},
+    "paper, dynamic scales": {"scheme": "paper", "activation_scales": "dynamic"},
     "paper, no weight shift": {"scheme": "paper", "weight_shift": "none"},
     "affine, 4-bit weights": _FOUR,
     "affine, 4-bit weights, bias correction": {**_FOUR, "bias_correction": True},
@@ -70,13 +71,10 @@ def score(network: Network, options: Options, calibration: list[Any], images: li
     """Quantize and run; `floats` are the float logits of `images`."""
     quantized = network.quantize(calibration, **options)
     prepared = bittrue.prepare(quantized, device_for(options), values_only=True, keep_tensors=True)
-    name = logits_name(network)
-    tensor = quantized.graph.tensors[name]
     power = noise = same = pixels = 0.0
     for image, exact in zip(images, floats, strict=True):
         run = prepared.run(prepare_image(quantized, image))
-        stored = run.outputs[name] if name in run.outputs else run.tensors[name]
-        found = (stored.astype(np.float64) - tensor.zero_point) * tensor.scale
+        found = real_logits(quantized, {**run.tensors, **run.outputs})
         power += float(np.square(exact, dtype=np.float64).sum())
         noise += float(np.square(found - exact).sum())
         same += int((labels(found) == labels(exact)).sum())
@@ -96,6 +94,17 @@ def logits_name(network: Network) -> str:
     (output,) = network.graph.outputs
     writer = next(node for node in network.graph.nodes if output in node.outputs)
     return writer.inputs[0] if isinstance(writer.op, ops.ArgMax) else output
+
+
+def real_logits(quantized: Network, values: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Return the logits of a run as real numbers: by the scale of their tensor, or that which the device found."""
+    name = logits_name(quantized)
+    tensor, stored = quantized.graph.tensors[name], values[name].astype(np.float64)
+    if tensor.quant is not None:
+        return np.asarray((stored - tensor.zero_point) * tensor.scale)
+    writer = next(node for node in quantized.graph.nodes if name in node.outputs)
+    mantissa, exponent = values[writer.outputs[1]].tolist()
+    return np.asarray(np.ldexp(stored * mantissa, exponent))
 
 
 def labels(logits: NDArray[Any]) -> NDArray[Any]:

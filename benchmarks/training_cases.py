@@ -71,12 +71,21 @@ def _ablation(name: str, *changes: str, says: str, **device: object) -> Case:
     return Case(f"short {name}", "deeplab", "paper", _SHORT, "short E2=16", changes, device=device, says=says)
 
 
+def _fcn(name: str, rate: float) -> tuple[Case, ...]:
+    reference = f"{name} float32"
+    return (
+        Case(reference, "fcn", FLOAT, _FCN_LONG, learning_rate=rate, says="float32, the same graph"),
+        Case(f"{name} E2=16", "fcn", "paper", _FCN_LONG, reference, learning_rate=rate, says="integers, E2 = 16"),
+        Case(f"{name} E2=8", "fcn", "e2_8", _FCN_LONG, reference, learning_rate=rate, says="integers, E2 = 8"),
+    )
+
+
 _DECODER = ("fc", "score", "up")
 
 
 def _part(name: str, emulated: tuple[str, ...]) -> Case:
     says = f"{name} in integers (imitated in float32)"
-    return Case(f"parts {name}", "fcn", FLOAT, _SHORT, "parts float32", learning_rate=1.0, emulated=emulated, says=says)
+    return Case(f"parts {name}", "fcn", FLOAT, _SHORT, "parts float32", emulated=emulated, says=says)
 
 
 def _registers(bits: int, overflow: str) -> dict[str, object]:
@@ -91,14 +100,11 @@ STUDIES: dict[str, tuple[Case, ...]] = {
         Case("deeplab E2=16", "deeplab", "paper", _LONG, "deeplab float32", says="integers, E2 = 16"),
         Case("deeplab E2=8", "deeplab", "e2_8", _LONG, "deeplab float32", says="integers, E2 = 8"),
     ),
-    "fcn": (
-        Case("fcn float32", "fcn", FLOAT, _FCN_LONG, learning_rate=1.0, says="float32, the same graph"),
-        Case("fcn E2=16", "fcn", "paper", _FCN_LONG, "fcn float32", learning_rate=1.0, says="integers, E2 = 16"),
-        Case("fcn E2=8", "fcn", "e2_8", _FCN_LONG, "fcn float32", learning_rate=1.0, says="integers, E2 = 8"),
-    ),
+    "fcn": _fcn("fcn", 0.5),
+    "fcn at 2^0": _fcn("fcn 2^0", 1.0),
     "rates": (*_learning_rates("deeplab", (0.25, 0.5, 1.0)), *_learning_rates("fcn", (0.25, 0.5, 1.0))),
     "parts": (
-        Case("parts float32", "fcn", FLOAT, _SHORT, learning_rate=1.0, says="float32"),
+        Case("parts float32", "fcn", FLOAT, _SHORT, says="float32"),
         _part("encoder", ("conv",)),
         _part("decoder", _DECODER),
         _part("both", ("conv", *_DECODER)),

@@ -105,7 +105,11 @@ def _calibrated(
     if quantization.reason:
         progress.note(quantization.reason)
     return network.quantize(
-        image, quantization.scheme, on_progress=progress.update, calibration=quantization.calibration
+        image,
+        quantization.scheme,
+        on_progress=progress.update,
+        calibration=quantization.calibration,
+        activation_scales=quantization.activation_scales,
     )
 
 

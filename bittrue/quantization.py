@@ -17,10 +17,16 @@ class Quantization:
     scheme: str = "affine"
     calibration: str = "minmax"
     reason: str = ""
+    activation_scales: str = "frozen"
 
 
-def choose_quantization(accelerator: Accelerator, scheme: str | None, calibration: str) -> Quantization:
+def choose_quantization(
+    accelerator: Accelerator, scheme: str | None, calibration: str, activation_scales: str = "frozen"
+) -> Quantization:
     """Return the quantization of a float network for a device; `scheme` None = the one that its requantizer needs.
+
+    Dynamic scales are the vector unit's work and leave the requantizer out: they suit any device, `scheme` None is
+    then 'paper'.
 
     Raises
     ------
@@ -30,6 +36,9 @@ def choose_quantization(accelerator: Accelerator, scheme: str | None, calibratio
     """
     shifts = accelerator.arithmetic.requantizer.requantizer.kind is RequantizerKind.POWER_OF_TWO
     suitable = " or ".join(SHIFT_SCHEMES)
+    if activation_scales != "frozen":
+        options = QuantizeOptions(scheme or "paper", calibration, activation_scales=activation_scales)
+        return Quantization(options.scheme, options.calibration, activation_scales=options.activation_scales)
     if scheme is None:
         if not shifts:
             return Quantization(calibration=QuantizeOptions(calibration=calibration).calibration)

@@ -27,6 +27,7 @@ class RunCommand:
     """Of that file's bytes."""
     scheme: str | None = None
     calibration: str | None = None
+    activation_scales: str | None = None
     values_only: bool = False
     keep_tensors: bool = False
     ledger: str = "fast"

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from simulator.errors import NetworkError
 from simulator.graph.graph import Graph
+from simulator.records.run import Segmentation
 from workloads.images import takes_image
 from workloads.nets import registry
 from workloads.network import ImageInput, Network
@@ -31,7 +32,8 @@ class Importer(Protocol):
         """Read a file; a BittrueError on anything it cannot use."""
         ...
 
-    # An importer may also have image_input(path, graph) -> ImageInput | None: what the file says of pixels.
+    # An importer may also have image_input(path, graph) -> ImageInput | None: what the file says of pixels, and
+    # segmentation(path, graph) -> Segmentation | None: of classes.
 
 
 def load_network(name_or_path: str | Path, **keywords: Any) -> Network:
@@ -72,7 +74,9 @@ def load_network(name_or_path: str | Path, **keywords: Any) -> Network:
     if isinstance(loaded, Network):
         return loaded
     image = _image(importer, path, loaded) if takes_image(loaded.input_tensors) else None
-    return Network(loaded, image=image, segmentation=recognise_segmentation(loaded))
+    stated: Callable[[Path, Graph], Segmentation | None] | None = getattr(importer, "segmentation", None)
+    segmentation = (stated(path, loaded) if stated else None) or recognise_segmentation(loaded)
+    return Network(loaded, image=image, segmentation=segmentation)
 
 
 def _image(importer: Importer, path: Path, graph: Graph) -> ImageInput:

@@ -153,7 +153,8 @@ class Network:
         scale_rounding
             Of ``"paper"``: the power of two ``"nearest"`` to the greatest activation, or the next one ``"up"``.
         activation_scales
-            ``"frozen"``, from calibration; there is no other.
+            ``"frozen"``, from calibration; of ``"paper"`` also ``"dynamic"``: each tensor is requantized by its own
+            greatest magnitude, found by the device on every input.
 
         Float sums come from BLAS, so another machine may arrive at scales that differ in their last bits; `save` keeps
         the integers that this one found.

@@ -144,6 +144,8 @@ def _with_pixels(network: Network, pixels: ImageInput | None) -> Network:
 
 def _run(evaluation: Evaluation, progress: RunProgress) -> bool:
     """Evaluate all images; whether Ctrl-C came before the last."""
+    from simulator.errors import BittrueError
+
     kept = evaluation.finished_images
     if kept:
         progress.note(f"{kept} of {evaluation.plan.limit} images were finished before; going on after them")
@@ -152,7 +154,15 @@ def _run(evaluation: Evaluation, progress: RunProgress) -> bool:
         evaluation.run(progress.update)
     except KeyboardInterrupt:
         return True
+    except BittrueError:
+        progress.note(f"stopped: {_finished(evaluation)}")
+        raise
     return False
+
+
+def _finished(evaluation: Evaluation) -> str:
+    where = f"they are kept in {evaluation.folder}/, the same command goes on" if evaluation.folder else "not kept"
+    return f"{evaluation.finished_images} of {evaluation.plan.limit} images are finished ({where})"
 
 
 def _conclude(evaluation: Evaluation, classes: bool, stopped: bool) -> None:
@@ -161,8 +171,7 @@ def _conclude(evaluation: Evaluation, classes: bool, stopped: bool) -> None:
 
     done, wanted = evaluation.finished_images, evaluation.plan.limit
     if stopped:
-        where = f"they are kept in {evaluation.folder}/, the same command goes on" if evaluation.folder else "not kept"
-        stderr().print(f"interrupted: {done} of {wanted} images are finished ({where})")
+        stderr().print(f"interrupted: {_finished(evaluation)}")
         if not done:
             return
     record = evaluation.record()

@@ -64,6 +64,13 @@ def run(
             show_default=False,
         ),
     ] = None,
+    activation_scales: Annotated[
+        str | None,
+        typer.Option(
+            help="Of scheme paper: frozen by calibration (the default), or dynamic, each tensor's own maximum.",
+            show_default=False,
+        ),
+    ] = None,
     timing_only: Annotated[bool, typer.Option("--timing-only", help="Do not compute values.")] = False,
     values_only: Annotated[bool, typer.Option("--values-only", help="Do not compute time and energy.")] = False,
     keep_tensors: Annotated[bool, typer.Option("--keep-tensors", help="Save every intermediate tensor.")] = False,
@@ -117,7 +124,17 @@ def run(
     from simulator.errors import InputError
 
     if saved is not None:
-        alone = (network, accelerator, input_file, scheme, calibration, timing_only, values_only, keep_tensors)
+        alone = (
+            network,
+            accelerator,
+            input_file,
+            scheme,
+            calibration,
+            activation_scales,
+            timing_only,
+            values_only,
+            keep_tensors,
+        )
         if any(alone) or any((changes, net, sweep, activity, train_step, dataset, ledger != "fast", seed, batch)):
             raise InputError("--from says everything of the run; it goes with -o, --threads and --ignore-memory")
         replay(saved, output, threads, ignore_memory=ignore_memory)
@@ -134,7 +151,8 @@ def run(
         _run_train_step(network, output, *step)
         return
     _check_choices(timing_only, values_only, keep_tensors, input_file)
-    for option, given in (("--activity", activity), ("--scheme", scheme), ("--calibration", calibration)):
+    asked_of_floats = {"--scheme": scheme, "--calibration": calibration, "--activation-scales": activation_scales}
+    for option, given in {"--activity": activity, **asked_of_floats}.items():
         if given and (timing_only or input_file is None):
             raise InputError(f"{option} needs values: give -i and leave --timing-only out")
     _check_files(input_file, output)
@@ -145,6 +163,7 @@ def run(
         "",
         scheme,
         calibration,
+        activation_scales,
         values_only,
         keep_tensors,
         ledger,
@@ -173,11 +192,13 @@ def execute(
     from bittrue.quantization import choose_quantization
     from simulator.errors import InputError
 
-    quantization = choose_quantization(device, command.scheme, command.calibration or "minmax")
+    quantization = choose_quantization(
+        device, command.scheme, command.calibration or "minmax", command.activation_scales or "frozen"
+    )
     values = command.input is not None
     progress.phase("load", command.network)
     loaded = load_named_network(command.network, command.net, command.seed if values else None)
-    if (command.scheme or command.calibration) and not loaded.is_float:
+    if (command.scheme or command.calibration or command.activation_scales) and not loaded.is_float:
         raise InputError(f"--scheme and --calibration: {loaded.name} is integer already; it runs as it is")
     if command.batch > 1 and values and loaded.is_float:
         raise InputError(

@@ -16,10 +16,30 @@ from workloads.network import Network
 _GEMM = ("m", "k", "n")
 _CONV = ("height", "width", "channels", "filters", "kernel")
 _CONV_OPTIONS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-_POOL = ("pool_size", "pool_stride", "pool_padding")
-_COMMON = ("kind", "cycles", "group", "out", "bias")
-COLUMNS = (*_COMMON, *_GEMM, *_CONV, *_CONV_OPTIONS, *_POOL)
-"""Columns that a file may have; besides these, any dotted key of the accelerator holds for its row alone."""
+COLUMNS = {
+    "cycles": "Measured; needed.",
+    "kind": "`gemm` or `conv`; empty = gemm where the row has an `m`.",
+    "group": "Rows of one name are summed up together; default: kind, output and bias.",
+    "m": "gemm: rows of the product.",
+    "k": "gemm: length of the sums.",
+    "n": "gemm: columns of the product.",
+    "out": "gemm: `int8` (default) or `int32`, the accumulators as they are.",
+    "bias": "`none` (default), `vector`; gemm also `matrix`.",
+    "height": "conv: of the input, pixels.",
+    "width": "conv: of the input, pixels.",
+    "channels": "conv: of the input.",
+    "filters": "conv: channels of the output.",
+    "kernel": "conv: height and width of a filter.",
+    "stride": "conv: default 1.",
+    "padding": "conv: rows and columns of zeros on each side; default 0.",
+    "dilation": "conv: default 1.",
+    "groups": "conv: default 1.",
+    "pool_size": "conv: height and width of a max pool behind it; empty = none.",
+    "pool_stride": "conv: of that pool; needed with it.",
+    "pool_padding": "conv: of that pool; default 0.",
+}
+"""Columns that a file may have, with their meaning; besides these, any dotted key of the accelerator holds for its row
+alone."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,11 +94,13 @@ class Expectation(Spec):
     hashes: dict[str, Annotated[str | None, AfterValidator(_as_hash)]] | None = None
     """`sha256:...` by tensor name; without any, --update takes all outputs."""
     total_cycles: Figure = None
+    """Cycles of the run."""
     total_energy_pj: Figure = None
-    """Picojoules."""
+    """Energy of the run, picojoules."""
     dram_bytes: Figure = None
-    """Read and written."""
+    """DRAM bytes read and written."""
     overflow_events: Figure = None
+    """Events of all layers, partial sums and accumulators."""
 
     @model_validator(mode="after")
     def _expects_something(self) -> Self:
@@ -144,7 +146,7 @@ class Golden(Spec):
     description: str = ""
     """What is guarded, in a sentence."""
     cases: dict[str, Case] = Field(min_length=1)
-    """By name."""
+    """What is held, by names of your own."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -119,6 +119,8 @@ class Layer:
     """Only layers on the array."""
     vector_ops: int = 0
     """Lane operations (vector) or output elements (host) of the layer; 0 on the array and for pure movement."""
+    reread_bytes: int = 0
+    """Bytes that a vector layer reads again for passes after its first, where they did not fit on chip."""
     moves_data: bool = True
     """False where the output is the input's bytes unchanged (reshape): no traffic, no time."""
 

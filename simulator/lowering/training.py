@@ -12,6 +12,7 @@ product, subtract), 3 without; dropout 2; update 3 (product, subtract, clip), 2 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -101,7 +102,23 @@ def lower_training(
     for tensor in present:
         if tensor.shape == (2,) and tensor.format != INT64 and tensor is not present[0]:
             refuse(node, f"scale {tensor.name} is {tensor.format}; a scale is int64 [2]")
-    return vector_layer(node, inputs, outputs, constants, LANES[type(op)](op, present, outputs))
+    layer = vector_layer(node, inputs, outputs, constants, LANES[type(op)](op, present, outputs))
+    reread = REREADS.get(type(op))
+    return replace(layer, reread_bytes=reread(op, present)) if reread else layer
 
+
+def _again(passes: int, *operands: int) -> Callable[[Any, list[Tensor]], int]:
+    return lambda op, inputs: (passes - 1) * sum(inputs[index].bytes for index in operands)
+
+
+REREADS: Mapping[type[ops.TrainingOp], Callable[[Any, list[Tensor]], int]] = {
+    ops.ScaleQuantize: _again(2, 0),
+    ops.FlagQuantize: _again(2, 0),
+    ops.L1Statistics: _again(2, 0),
+    ops.L2Statistics: _again(2, 0),
+    ops.L1NormGradient: lambda op, inputs: _again(2 if op.bits is None else 3, 0, 2)(op, inputs),
+    ops.L2NormGradient: lambda op, inputs: _again(2 if op.bits is None else 3, 0, 2)(op, inputs),
+}
+"""Bytes read after the first pass: greatest magnitude, then quantizing; mean, then deviation; sums, dx, quantizing."""
 
 LOWERERS: LowererTable = dict.fromkeys(LANES, lower_training)

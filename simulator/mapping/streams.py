@@ -24,6 +24,9 @@ def traffic(layer: Layer) -> tuple[int, int]:
 def stream_schedule(layer: Layer, device: Device) -> LayerSchedule:
     """Cut a vector, DMA or host layer into equal chunks whose inputs and outputs share half the input scratchpad.
 
+    A layer of several passes (a quantizer needs the greatest magnitude before the first result) that is no single chunk
+    reads its inputs again for each.
+
     Raises
     ------
     DoesNotFit
@@ -39,6 +42,8 @@ def stream_schedule(layer: Layer, device: Device) -> LayerSchedule:
     if smallest > half:
         lever = f"memories.input_scratchpad.size >= {2 * smallest}"
         raise DoesNotFit(layer.name, "input_scratchpad", 2 * smallest, 2 * half, [lever])
+    if read + write > half:
+        read += layer.reread_bytes
     count = max(1, -(-(read + write) // half))
     while -(-read // count) + -(-write // count) > half:
         count += 1

@@ -54,7 +54,7 @@ class Explanation:
 @cache
 def explanations() -> tuple[Explanation, ...]:
     """Every field and property of every record, layers first, in the order of the source."""
-    return tuple(item for name, (module, _) in _PLACES.items() for item in _of_class(module, name))
+    return tuple(item for name, (module, _) in _PLACES.items() for item in attributes(module, name))
 
 
 def explain(name: str) -> tuple[Explanation, ...]:
@@ -86,7 +86,8 @@ def _means(name: str, item: Explanation) -> bool:
     return name in (item.field, f"{item.record}.{item.field}", whole) or whole.endswith(f".{name}")
 
 
-def _of_class(module: ModuleType, name: str) -> Iterator[Explanation]:
+def attributes(module: ModuleType, name: str) -> Iterator[Explanation]:
+    """Yield every field and property of the class of that name in `module`, with the docstring under it."""
     tree = ast.parse(inspect.getsource(module))
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
     for node, after in zip(body, [*body[1:], None], strict=True):

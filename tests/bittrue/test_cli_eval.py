@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import bittrue
 from bittrue.cli import app
 from bittrue.evaluation.journal import JOURNAL
+from simulator.errors import InputError
 from support.segmenter import CLASSES, float_segmenter, integer_segmenter, write_dataset
 from workloads.exporters.npz import save_network
 
@@ -126,6 +127,25 @@ def test_ctrl_c_says_what_is_finished_and_the_same_command_goes_on(case, cli, mo
     assert "2 of 4 images were finished before" in second.stderr
     assert calls[3:] == ["im02", "im03"]
     assert second.stdout == cli(folder / "int.npz", spec, "-o", "out").stdout
+
+
+def test_an_error_in_the_middle_says_what_is_finished(case, cli, monkeypatch):
+    folder, spec = case
+    from bittrue.evaluation import evaluate
+
+    predict, calls = evaluate.predict, []
+
+    def trapped(plan, ready):
+        calls.append(ready.sample.name)
+        if len(calls) == 3:
+            raise InputError("trapped here")
+        return predict(plan, ready)
+
+    monkeypatch.setattr(evaluate, "predict", trapped)
+    result = cli(folder / "int.npz", spec, "-o", "out")
+    assert result.exit_code == 2
+    assert "stopped: 2 of 4 images are finished (they are kept in out/, the same command goes on)" in result.stderr
+    assert "trapped here" in result.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of a POSIX shell")

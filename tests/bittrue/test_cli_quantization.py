@@ -57,6 +57,14 @@ def test_what_is_asked_for_is_done(cli):
     assert any("scheme paper: one weight shift per layer, mse ranges" in note for note in notes())
 
 
+def test_scales_of_the_tensor_at_hand_suit_any_device(cli):
+    result = cli("-a", "edge_32x32", "--activation-scales", "dynamic")
+    assert result.exit_code == 0, result.stderr
+    assert any("scheme paper: one weight shift per layer, min-max ranges, dynamic" in note for note in notes())
+    kinds = {layer["op"] for layer in json.loads(Path("out/run.json").read_text())["layers"]}
+    assert "ScaleQuantize" in kinds or "AffineQuantize" in kinds
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -64,6 +72,8 @@ def test_what_is_asked_for_is_done(cli):
         (("-a", "edge_32x32", "--scheme", "paper"), "--set arithmetic.requantizer=power_of_two"),
         (("-a", "edge_32x32", "--scheme", "ternary"), "there is 'affine'"),
         (("-a", "edge_32x32", "--calibration", "max"), "'minmax' or 'percentile'"),
+        (("-a", "edge_32x32", "--activation-scales", "live"), "'frozen' or 'dynamic'"),
+        (("-a", "edge_32x32", "--activation-scales", "dynamic", "--scheme", "affine"), "goes with scheme 'paper'"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_runs(cli, arguments, words):

@@ -95,6 +95,43 @@ def fcn_resnet(side, classes):
     return net.layers
 
 
+MOBILE = """
+224 conv2d     -  32 1 2
+112 bottleneck 1  16 1 1
+112 bottleneck 6  24 2 2
+ 56 bottleneck 6  32 3 2
+ 28 bottleneck 6  64 4 2
+ 14 bottleneck 6  96 3 1
+ 14 bottleneck 6 160 3 2
+  7 bottleneck 6 320 1 1
+  7 conv2d     - 1280 1 1
+"""
+"""Table 2 of Sandler et al., "MobileNetV2" (2018): side of the input, operator, t, c, n, s."""
+
+
+def mobilenet_v2():
+    """At 224 pixels, width 1. A bottleneck (table 1): 1x1 to t k channels, 3x3 depthwise of stride s, 1x1 to k'."""
+    net, channels, block = Sizes(), 3, 0
+    for row in MOBILE.split("\n")[1:-1]:
+        side, operator, *numbers = row.split()
+        side, expansion = int(side), int(numbers[0].replace("-", "0"))
+        filters, repeats, stride = map(int, numbers[1:])
+        for index in range(repeats):
+            name, step = f"features.{block}", stride if index == 0 else 1
+            if operator == "conv2d":
+                side = net.conv(f"{name}.0", side, channels, filters, 3 if block == 0 else 1, stride=step)
+            else:
+                inner, part = expansion * channels, 0
+                if expansion > 1:
+                    net.conv(f"{name}.conv.0.0", side, channels, inner, 1)
+                    part = 1
+                side = net.conv(f"{name}.conv.{part}.0", side, inner, inner, 3, stride=step, groups=inner)
+                net.conv(f"{name}.conv.{part + 1}", side, inner, filters, 1)
+            channels, block = filters, block + 1
+    net.conv("classifier.1", 1, channels, 1000, 1, bias=True)
+    return net.layers
+
+
 def resnet50(side):
     net, _ = resnet(side, 32)
     net.conv("fc", 1, 2048, 1000, 1, bias=True)

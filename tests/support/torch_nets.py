@@ -125,6 +125,43 @@ class Vgg16(nn.Module):
         return x
 
 
+class InvertedResidual(nn.Module):
+    def __init__(self, channels, filters, stride, expansion, dilation):
+        super().__init__()
+        inner = channels * expansion
+        depthwise = {"stride": stride, "padding": dilation, "dilation": dilation, "groups": inner}
+        layers = [conv_bn_relu6(channels, inner, 1)] if expansion != 1 else []
+        layers += [conv_bn_relu6(inner, inner, 3, **depthwise)]
+        layers += [nn.Conv2d(inner, filters, 1, bias=False), nn.BatchNorm2d(filters)]
+        self.conv = nn.Sequential(*layers)
+        self.residual = stride == 1 and channels == filters
+
+    def forward(self, x):
+        return x + self.conv(x) if self.residual else self.conv(x)
+
+
+def conv_bn_relu6(channels, filters, kernel, **options):
+    conv = nn.Conv2d(channels, filters, kernel, bias=False, **options)
+    return nn.Sequential(conv, nn.BatchNorm2d(filters), nn.ReLU6())
+
+
+class MobileNetV2(nn.Module):
+    """Table 2 of Sandler et al. from its rows (t, c, n, s)."""
+
+    def __init__(self, rows, stem, last, classes):
+        super().__init__()
+        layers, channels = [conv_bn_relu6(3, stem, 3, stride=2, padding=1)], stem
+        for expansion, filters, repeats, stride in rows:
+            for block in range(repeats):
+                layers.append(InvertedResidual(channels, filters, stride if block == 0 else 1, expansion, 1))
+                channels = filters
+        self.features = nn.Sequential(*layers, conv_bn_relu6(channels, last, 1))
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, classes))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
 def randomised(model, seed):
     """Give every parameter and running statistic a random value that keeps activations near 1."""
     generator = torch.Generator().manual_seed(seed)

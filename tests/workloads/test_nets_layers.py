@@ -10,6 +10,7 @@ from simulator.errors import NetworkError
 from simulator.graph import ops
 from support import network_sizes as sizes
 from support.accelerators import device
+from support.numbered_resnet import numbered_resnet
 from workloads.counting import ARRAY_OPS, count_parameters, node_macs
 from workloads.load import load_network
 from workloads.quantization.float_execute import run_float
@@ -31,6 +32,7 @@ CASES = [
     ("fcn_resnet50", {"size": 520}, sizes.fcn_resnet(520, 21)),
     ("resnet50", {}, sizes.resnet50(224)),
     ("vgg16", {}, sizes.vgg16()),
+    ("mobilenet_v2", {}, sizes.mobilenet_v2()),
 ]
 
 
@@ -43,6 +45,17 @@ def test_every_layer_has_the_work_and_the_weights_of_the_published_table(name, k
         if isinstance(node.op, ARRAY_OPS)
     }
     assert found == expected
+
+
+def test_mobilenet_v2_is_as_large_as_its_paper_says():
+    """300 M multiply-adds and 3.4 M parameters (table 4): the latter without a few of gamma, beta or biases."""
+    net = load_network("mobilenet_v2")
+    layers = sizes.mobilenet_v2()
+    norms = sum(2 * net.graph.tensors[n.inputs[1]].elements for n in net.graph.nodes if isinstance(n.op, ops.BatchNorm))
+    assert net.macs == sum(macs for macs, _ in layers.values())
+    assert net.parameters == sum(weights for _, weights in layers.values()) + norms
+    assert round(net.macs / 1e6, -1) == 300
+    assert 3.4e6 < net.parameters < 3.4e6 * 1.04
 
 
 @pytest.mark.parametrize(
@@ -112,6 +125,43 @@ def test_a_backbone_file_gives_its_layers_and_the_rest_is_seeded(tmp_path):
     np.savez(tmp_path / "other.npz", **{"stem.w": weights})
     with pytest.raises(NetworkError, match="none of its arrays"):
         load_network("fcn_vgg16", weights=tmp_path / "other.npz", **keywords)
+
+
+def torch_arrays(net):
+    arrays = {name: tensor.data for name, tensor in net.graph.tensors.items() if tensor.data is not None}
+    return {name: data.transpose(0, 3, 1, 2) if data.ndim == 4 else data for name, data in arrays.items()}
+
+
+def test_arrays_in_both_layouts_or_in_a_layout_that_no_shape_tells_are_refused(tmp_path):
+    keywords = {"layout": "caffe", "size": 32, "width": 0.01, "classes": 3}
+    net = load_network("fcn_vgg16", weights="seeded", **keywords)
+    arrays = torch_arrays(net)
+    mixed = {**arrays, "conv5_1.weight": net.graph.tensors["conv5_1.weight"].data}
+    np.savez(tmp_path / "mixed.npz", **mixed)
+    with pytest.raises(NetworkError, match=r"give all arrays one layout"):
+        load_network("fcn_vgg16", weights=tmp_path / "mixed.npz", **keywords)
+    cubes = {name: values for name, values in arrays.items() if values.ndim != 4 or values.shape[1:] == (3, 3, 3)}
+    np.savez(tmp_path / "cubes.npz", **cubes)
+    with pytest.raises(NetworkError, match=r"conv1_1\.weight \(8, 3, 3, 3\): reads as .* in a \.safetensors"):
+        load_network("fcn_vgg16", weights=tmp_path / "cubes.npz", **keywords)
+
+
+@pytest.mark.assets
+def test_a_numbered_backbone_is_a_resnet_of_the_compact_layout(assets):
+    path = assets / "resnet50_1by2_backbone_fp16.npz"
+    keywords = {"size": 65, "classes": 3, "width": 0.5, "weights": path}
+    net = load_network("deeplabv3_resnet50", layout="compact", **keywords)
+    image = np.random.default_rng(2).uniform(-120, 120, (1, 65, 65, 3)).astype(np.float32)
+    seen = {}
+    run_float(net.graph, {"image": image}, on_tensor=lambda name, values: seen.update({name: values.copy()}))
+    (pooled,) = [node for node in net.graph.nodes if isinstance(node.op, ops.Mean)]
+    expected = numbered_resnet(np.load(path), image)
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(seen[pooled.inputs[0]], expected, rtol=0, atol=1e-3)
+    assert any("the rest is seeded: classifier" in note for note in net.notes)
+    for name, other in (("resnet50", {}), ("deeplabv3_resnet50", {"layout": "torchvision"})):
+        with pytest.raises(NetworkError, match=r"(?s)do not suit.*fits deeplabv3_resnet50 with layout='compact'"):
+            load_network(name, **{**keywords, **other})
 
 
 @pytest.mark.parametrize(("file", "words"), [("a.txt", "no kind of weights"), ("b.safetensors", "not readable")])

@@ -293,7 +293,7 @@ def test_a_device_that_multiplies_tells_what_the_papers_scheme_needs():
         ({"calibration": "max"}, "'minmax' or 'percentile' or 'mse' or 'kl'"),
         ({"calibration": "percentile", "percentile": 40}, "percentile is greater than 50"),
         ({"weight_scales": "per_group"}, "weight_scales is"),
-        ({"scheme": "paper", "activation_scales": "dynamic"}, "belong to training"),
+        ({"activation_scales": "measured"}, "'frozen' or 'dynamic'"),
         ({"scheme": "paper", "equalize": True}, "options of the other schemes"),
         ({"scheme": "paper", "weight_scales": "per_tensor"}, "options of the other schemes"),
         ({"weight_shift": "none"}, "options of scheme 'paper'"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +13,9 @@ import numpy as np
 from simulator.graph import ops
 from simulator.graph.graph import Node, Tensor
 from simulator.graph.ops import Arithmetic, Op
+from simulator.lowering.quantized import scale32
 from simulator.numerics.formats import BOOL, FLOAT32, IntFormat
+from simulator.numerics.quant import QuantParams
 from workloads.exporters._onnx_file import FileWriter, Refused
 from workloads.exporters._onnx_steps import (
     Writer,
@@ -26,6 +30,8 @@ from workloads.exporters._onnx_steps import (
 )
 
 _MS = "com.microsoft"
+_TANH_ERROR = 1e-6
+"""More than ONNX Runtime's tanh deviates: a quotient of polynomials in float32 (mlas/lib/tanh.cpp), a few 2^-24."""
 
 
 def _quantized(file: FileWriter, values: Sequence[str], tensors: Sequence[Tensor]) -> list[str]:
@@ -188,18 +194,37 @@ def _arg_max(file: FileWriter, node: Node) -> None:
 
 
 def _bilinear(file: FileWriter, node: Node) -> None:
-    """Write a Resize of integers, which drops the fraction."""
+    """Write a Resize of integers, which drops the fraction; to round to nearest, of the integers as floats."""
     op, (x,), y = node.op, inputs_of(file, node, 1), output_of(file, node)
     assert isinstance(op, ops.ResizeBilinear)
     require_eight_bits(x, y)
     require_same_scale(file, node)
-    if op.arithmetic is Arithmetic.FLOAT32:
-        raise Refused("it rounds to the nearest; ONNX Runtime's Resize of integers drops the fraction")
     mode = "align_corners" if op.align_corners else "half_pixel" if op.half_pixel_centers else "asymmetric"
     sizes = integers(file, node, "sizes", (x.shape[0], x.shape[3], *op.size))
-    operands = [file.channels_first(x.name), "", "", sizes]
+    nearest, made = op.arithmetic is Arithmetic.FLOAT32, file.channels_first(x.name)
+    # Scale 1 and zero point 0 leave the integers as they are: float32 holds them, and QuantizeLinear rounds to even.
+    unit = file.params(replace(y, name=f"{node.name}/integers", quant=QuantParams.per_tensor(1.0))) if nearest else ()
+    made = file.emit("DequantizeLinear", [made, *unit], node.name) if nearest else made
+    operands = [made, "", "", sizes]
     made = file.emit("Resize", operands, node.name, mode="linear", coordinate_transformation_mode=mode)
+    made = file.emit("QuantizeLinear", [made, *unit], node.name) if nearest else made
     file.give_channels_first(y.name, made)
+
+
+def _tanh(file: FileWriter, node: Node) -> None:
+    """Write the float operator where no value lies so near a tie that its approximation could decide it."""
+    (x,), y = inputs_of(file, node, 1), output_of(file, node)
+    require_eight_bits(x, y)
+    step, format = float(scale32(y)), x.format
+    assert isinstance(format, IntFormat)
+    for value in range(format.min, format.max + 1):
+        scaled = math.tanh(float(scale32(x)) * (value - x.zero_point)) / step
+        if abs(scaled - math.floor(scaled) - 0.5) * step < _TANH_ERROR:
+            raise Refused(
+                f"tanh of {value} is {scaled:.5f} steps of the output, a tie within the error of ONNX Runtime's "
+                "approximation; another output scale would work"
+            )
+    _in_float("Tanh", (), file, node)
 
 
 def _without(reason: str, file: FileWriter, node: Node) -> None:
@@ -227,8 +252,12 @@ WRITERS: Mapping[type[Op], Writer] = {
     ops.ReduceMax: _reduce_max,
     ops.ArgMax: _arg_max,
     ops.ResizeBilinear: _bilinear,
-    ops.Tanh: partial(_without, "ONNX Runtime approximates tanh; ours is rounded correctly"),
-    ops.Softmax: partial(_without, "ONNX Runtime's QLinearSoftmax has another arithmetic"),
+    ops.Tanh: _tanh,
+    ops.Softmax: partial(
+        _without,
+        "its exponentials are fixed-point numbers (gemmlowp), and ONNX Runtime's softmax, quantized or float, "
+        "sums float32 ones; a .tflite file has the operator",
+    ),
     ops.Sub: partial(_without, "ONNX Runtime has no difference of quantized integers"),
 }
 """Operator -> how to write it."""

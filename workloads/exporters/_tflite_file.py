@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
@@ -65,13 +65,23 @@ class FileWriter:
             self.tensors.append(tensor)
         return self._index[tensor.name]
 
-    def packed(self, name: str, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
-        """Return the bytes of the file; NetworkError where they would exceed a FlatBuffer's 2 GiB."""
+    def packed(
+        self, name: str, inputs: Sequence[int], outputs: Sequence[int], metadata: Mapping[str, bytes] | None = None
+    ) -> bytes:
+        """Return the bytes of the file, `metadata` as buffers of their own by name.
+
+        Raises
+        ------
+        NetworkError
+            They would exceed a FlatBuffer's 2 GiB.
+
+        """
         import flatbuffers
 
         builder = flatbuffers.Builder(1 << 16)
         try:
-            builder.Finish(_Packer(builder, self).model(name, inputs, outputs), file_identifier=FILE_IDENTIFIER)
+            model = _Packer(builder, self).model(name, inputs, outputs, metadata or {})
+            builder.Finish(model, file_identifier=FILE_IDENTIFIER)
         except flatbuffers.builder.BuilderSizeError:
             raise NetworkError(f"{name}: a .tflite file holds at most 2 GiB") from None
         return bytes(builder.Output())
@@ -100,11 +110,17 @@ class _Packer:
         self.builder = builder
         self.writer = writer
 
-    def model(self, name: str, inputs: Sequence[int], outputs: Sequence[int]) -> int:
+    def model(self, name: str, inputs: Sequence[int], outputs: Sequence[int], metadata: Mapping[str, bytes]) -> int:
         # A FlatBuffer is written from the leaves up: what a table refers to stands before it.
         constants = [tensor for tensor in self.writer.tensors if tensor.data is not None]
         numbers = {tensor.name: position + 1 for position, tensor in enumerate(constants)}
         buffers = [self.table("Buffer"), *(self.buffer(tensor.data) for tensor in constants if tensor.data is not None)]
+        first = len(buffers)
+        buffers += [self.buffer(np.frombuffer(content, np.uint8)) for content in metadata.values()]
+        entries = [
+            self.table("Metadata", Name=self.builder.CreateString(key), Buffer=first + index)
+            for index, key in enumerate(metadata)
+        ]
         tensors = [self.tensor(tensor, numbers.get(tensor.name, 0)) for tensor in self.writer.tensors]
         codes = list(dict.fromkeys(op.code for op in self.writer.ops))
         subgraph = self.table(
@@ -122,6 +138,7 @@ class _Packer:
             Subgraphs=self.offsets([subgraph]),
             Description=self.builder.CreateString("written by bittrue"),
             Buffers=self.offsets(buffers),
+            Metadata=self.offsets(entries),
         )
 
     def table(self, kind: str, /, **fields: int | float) -> int:

@@ -6,24 +6,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from simulator.errors import NetworkError
-from simulator.graph.graph import Graph
 from workloads.exporters.files import whole_file
 from workloads.network import Network
 
 
-def _tflite(graph: Graph, path: Path) -> bytes:
+def _tflite(network: Network, path: Path) -> bytes:
     from workloads.exporters.tflite import tflite_bytes
 
-    return tflite_bytes(graph, path)
+    return tflite_bytes(network, path)
 
 
-def _onnx(graph: Graph, path: Path) -> bytes:
+def _onnx(network: Network, path: Path) -> bytes:
     from workloads.exporters.onnx import onnx_bytes
 
-    return onnx_bytes(graph, path)
+    return onnx_bytes(network, path)
 
 
-_FORMATS: Mapping[str, Callable[[Graph, Path], bytes]] = {".tflite": _tflite, ".onnx": _onnx}
+_FORMATS: Mapping[str, Callable[[Network, Path], bytes]] = {".tflite": _tflite, ".onnx": _onnx}
 SUFFIXES = (*_FORMATS, ".npz")
 """Kinds of files that are written."""
 
@@ -54,7 +53,7 @@ def _content(network: Network, target: Path) -> bytes:
         )
     if not network.has_weights:
         raise NetworkError(f"{target}: {network.name} has no weights, and a {suffix} file is nothing without them")
-    return _FORMATS[suffix](network.graph, target)
+    return _FORMATS[suffix](network, target)
 
 
 def check_target(path: Path) -> None:

@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from simulator.errors import NetworkError, Unsupported, UnsupportedOp
-from simulator.graph.graph import Graph, Node
+from simulator.graph.graph import Node
 from simulator.graph.ops import Op
+from workloads import description
 from workloads.exporters import _onnx_array_ops, _onnx_movement_ops, _onnx_vector_ops
 from workloads.exporters._onnx_file import FileWriter, Refused
 from workloads.exporters._onnx_steps import Writer
+from workloads.images import image_channels
+from workloads.importers._onnx_images_in import image_properties
+from workloads.network import Network
 
 OPSET = 17
 """First with everything that is written here; ONNX Runtime reads it since 1.12."""
@@ -27,13 +31,14 @@ WRITERS: Mapping[type[Op], Writer] = {
 """Operator -> how to write it."""
 
 
-def onnx_bytes(graph: Graph, path: Path) -> bytes:
+def onnx_bytes(network: Network, path: Path) -> bytes:
     """Return the .onnx file of an integer network.
 
     Parameters
     ----------
-    graph
-        With values. Inputs and outputs keep their names, formats and layout (images: channels last).
+    network
+        With values. Inputs and outputs keep their names, formats and layout (images: channels last). How an image
+        becomes the input, and the class names, go into `metadata_props`.
     path
         Of the file to be, for messages.
 
@@ -49,8 +54,8 @@ def onnx_bytes(graph: Graph, path: Path) -> bytes:
         import onnx
     except ImportError as error:
         raise NetworkError(f"{path}: writing .onnx needs the extra: pip install 'bittrue[onnx]' ({error})") from None
+    graph, problems = network.graph, []
     file = FileWriter(graph)
-    problems = []
     for node in graph.nodes:
         try:
             _write(file, node)
@@ -63,6 +68,13 @@ def onnx_bytes(graph: Graph, path: Path) -> bytes:
     imports = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("com.microsoft", 1)]
     model = onnx.helper.make_model(
         file.finished(), opset_imports=imports, ir_version=IR_VERSION, producer_name="bittrue"
+    )
+    onnx.helper.set_model_props(
+        model,
+        {
+            **image_properties(network.image, image_channels(graph.input_tensors)),
+            description.KEY: description.written(network),
+        },
     )
     try:
         content: bytes = model.SerializeToString()

@@ -6,25 +6,29 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from simulator.errors import Unsupported, UnsupportedOp
-from simulator.graph.graph import Graph
 from simulator.graph.ops import Op
+from workloads import description
 from workloads.exporters import _tflite_array_ops, _tflite_other_ops
 from workloads.exporters._tflite_context import Context, Refused, Writer, checked
 from workloads.exporters._tflite_file import FileWriter, schema
+from workloads.exporters._tflite_metadata import METADATA_NAME, normalization_bytes
+from workloads.images import image_channels
+from workloads.network import Network
 
 WRITERS: Mapping[type[Op], Writer] = {**_tflite_array_ops.WRITERS, **_tflite_other_ops.WRITERS}
 """Operator -> how to write it."""
 
 
-def tflite_bytes(graph: Graph, path: Path) -> bytes:
+def tflite_bytes(network: Network, path: Path) -> bytes:
     """Return the .tflite file of an integer network.
 
     Parameters
     ----------
-    graph
+    network
         With values. Tensors keep their names; padding that TFLite cannot state becomes PAD operators, a transposed
         convolution with crops of its own is followed by a SLICE, a product that rounds twice
-        is written as a 1 x 1 convolution.
+        is written as a 1 x 1 convolution. How an image becomes the input goes into TFLite's own metadata, that and the
+        class names into an entry of ours.
     path
         Of the file to be, for messages.
 
@@ -37,6 +41,7 @@ def tflite_bytes(graph: Graph, path: Path) -> bytes:
 
     """
     schema()
+    graph = network.graph
     context = Context(graph, FileWriter(), set(graph.tensors))
     problems = []
     try:
@@ -58,4 +63,12 @@ def tflite_bytes(graph: Graph, path: Path) -> bytes:
     if problems:
         raise UnsupportedOp(problems, f"{path}: {graph.name}")
     outputs = [context.writer.tensor(tensor) for tensor in graph.output_tensors]
-    return context.writer.packed(graph.name, inputs, outputs)
+    return context.writer.packed(graph.name, inputs, outputs, _metadata(network))
+
+
+def _metadata(network: Network) -> dict[str, bytes]:
+    entries = {description.KEY: description.written(network).encode()}
+    image, channels = network.image, image_channels(network.graph.input_tensors)
+    if image is not None and image.mean is not None and image.std is not None and channels is not None:
+        entries[METADATA_NAME] = normalization_bytes(network.name, image.mean, image.std, channels)
+    return entries

@@ -19,6 +19,20 @@ _RANGES = {
 """Image.NominalPixelRange -> what is subtracted from a pixel of 0 to 255, and what it is then divided by."""
 
 
+def image_properties(image: ImageInput | None, channels: int | None) -> dict[str, str]:
+    """Return ONNX's metadata of an image input, for a file that is written."""
+    if image is None or channels is None:
+        return {}
+    known = {values: name for name, values in _RANGES.items()}
+    mean, std = image.mean or (), image.std or ()
+    stated = set(zip(mean, std, strict=True)) if len(mean) == len(std) else set()
+    range_ = known.get(stated.pop()) if len(stated) == 1 else None
+    return {
+        "Image.BitmapPixelFormat": "Gray8" if channels == 1 else "Rgb8",
+        **({"Image.NominalPixelRange": range_} if range_ else {}),
+    }
+
+
 def image_input(graph: Graph, metadata: Mapping[str, str]) -> ImageInput | None:
     """Return how pixels become the only input; None where it takes no image."""
     channels = image_channels(graph.input_tensors)

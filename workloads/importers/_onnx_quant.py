@@ -71,13 +71,20 @@ def as_read(view: NodeView, value: Value, quant: QuantParams) -> Value:
 
 _FIRST = ("QLinearConv", "QLinearMatMul", "QGemm", "DequantizeLinear", "QLinearSigmoid", "QLinearLeakyRelu")
 _POOLS = ("QLinearGlobalAveragePool", "QLinearAveragePool")
+_MOVES = ("Transpose", "Identity", "Reshape", "Slice", "MaxPool")
 
 
 def stated_params(model: RawModel, name: str) -> QuantParams | None:
-    """Return the scale and zero point with which the first operator that states any reads an input of the network."""
+    """Return the scale and zero point with which the first operator that states any reads an input of the network.
+
+    Before it may stand operators that only move values.
+    """
+    names = {name}
     for node in model.nodes:
+        if node.op in _MOVES and not node.domain and node.inputs[:1] and node.inputs[0] in names:
+            names.update(node.outputs)
         for position in _places(node):
-            if position >= len(node.inputs) or node.inputs[position] != name:
+            if position >= len(node.inputs) or node.inputs[position] not in names:
                 continue
             scale, zero = (model.constants.get(n) for n in (*node.inputs[position + 1 : position + 3], "", "")[:2])
             if scale is not None and scale.size == 1:

@@ -11,6 +11,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from simulator.graph.graph import Graph
+from workloads import description
 from workloads.importers._tflite_reader import schema
 from workloads.network import ImageInput
 
@@ -24,19 +26,30 @@ _NORMALIZATION = 1
 def stated_normalization(path: Path, channels: int) -> ImageInput | None:
     """Return what the file's metadata say of the only input; None where they say nothing that can be used."""
     try:
-        content = _metadata(path.read_bytes())
+        content = _metadata(path.read_bytes(), _NAME)
+        if content is not None and content[4:8] != _IDENTIFIER:
+            return None
         return None if content is None else _normalization(content, channels)
     except (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError):
         return None  # damaged metadata: the network itself is whole, and an image is refused as it is without them
 
 
-def _metadata(file: bytes) -> bytes | None:
+def own_entry(path: Path, graph: Graph) -> description.Description | None:
+    """Return what a file written by this tool says of image and classes; None in another file."""
+    try:
+        content = _metadata(path.read_bytes(), description.KEY.encode())
+        text = None if content is None else content.decode()
+    except (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError):
+        return None  # as above
+    return None if text is None else description.read(text, graph)
+
+
+def _metadata(file: bytes, name: bytes) -> bytes | None:
     model = schema().Model.GetRootAs(file, 0)
     for index in range(min(model.MetadataLength(), 64)):
         entry = model.Metadata(index)
-        if entry.Name() == _NAME:
-            data = model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
-            return bytes(data) if data[4:8] == _IDENTIFIER else None
+        if entry.Name() == name:
+            return bytes(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     return None
 
 

@@ -11,6 +11,7 @@ from simulator.graph import ops
 from simulator.graph.graph import Graph, Tensor
 from simulator.numerics.formats import FLOAT32
 from simulator.records.run import Segmentation
+from workloads import description
 from workloads.counting import ARRAY_OPS
 from workloads.importers import (
     _onnx_array_ops,
@@ -70,6 +71,9 @@ class OnnxImporter:
         model = read_model(path)
         with guarded(path), _named(path):
             graph = _Import(str(path), path.stem, model).graph()
+            if description.KEY in model.metadata:
+                image, segmentation = description.read(model.metadata[description.KEY], graph)
+                return Network(graph, image=image, segmentation=segmentation or _label_map(graph))
             return Network(graph, image=image_input(graph, model.metadata), segmentation=_label_map(graph))
 
 

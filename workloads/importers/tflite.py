@@ -14,11 +14,13 @@ from simulator.errors import NetworkError, Unsupported, UnsupportedOp
 from simulator.graph.graph import Graph, Node, Tensor
 from simulator.graph.shapes import infer_shapes
 from simulator.numerics.formats import FLOAT32
+from simulator.records.run import Segmentation
+from workloads import description
 from workloads.images import image_channels
 from workloads.importers import _tflite_array_ops, _tflite_movement_ops, _tflite_vector_ops
 from workloads.importers._tflite_dilation import merge_dilated
 from workloads.importers._tflite_folding import fold
-from workloads.importers._tflite_metadata import stated_normalization
+from workloads.importers._tflite_metadata import own_entry, stated_normalization
 from workloads.importers._tflite_node import Converted, Converter, NodeView, Refused
 from workloads.importers._tflite_reader import RawModel, RawNode, guarded, read_model
 from workloads.importers._tflite_tensors import TensorTable
@@ -65,11 +67,26 @@ class TfliteImporter:
             return merge_dilated(_Import(path, model).graph())
 
     def image_input(self, path: Path, graph: Graph) -> ImageInput | None:
-        """Return how a pixel becomes the file's float input by the file's metadata; None where it does not say."""
+        """Return how a pixel becomes the file's input by the file's metadata; None where it does not say.
+
+        Of an integer input only a file of ours is believed: others leave open what is done before quantizing.
+        """
+        own = self._own_entry(Path(path), graph)
+        if own is not None:
+            return own[0]
         channels = image_channels(graph.input_tensors)
         if channels is None or graph.input_tensors[0].format != FLOAT32:
             return None
         return stated_normalization(Path(path), channels)
+
+    def segmentation(self, path: Path, graph: Graph) -> Segmentation | None:
+        """Return classes and colours that a file of ours states; None in another file."""
+        own = self._own_entry(Path(path), graph)
+        return None if own is None else own[1]
+
+    def _own_entry(self, path: Path, graph: Graph) -> description.Description | None:
+        with _named(path):
+            return own_entry(path, graph)
 
 
 @contextmanager

@@ -128,7 +128,7 @@ class NetBuilder:
     def upsample(self, x: str, name: str, filters: int, stride: int, size: tuple[int, int]) -> str:
         """Transposed convolution whose kernel is its stride, with bias, to `size`."""
         shape = (filters, stride, stride, self.graph.shape(x)[3])
-        weights = self.constant(f"{name}.weight", shape, "conv")
+        weights = self.constant(f"{name}.weight", shape, "transposed")
         bias = self.constant(f"{name}.bias", (filters,), "bias")
         op = ops.TransposeConv2D((stride, stride), size, same_padding(size, stride, stride))
         return self.graph.add(op, x, weights, bias, name=name)

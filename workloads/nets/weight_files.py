@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import NetworkError
 from simulator.records.arrays import read_arrays
+from workloads.nets.backbone_names import BACKBONE_FITS, is_numbered_backbone, torchvision_names
 
 
 @dataclass(frozen=True)
@@ -20,19 +21,23 @@ class WeightFile:
     """The arrays of a file, by the name of the constant they are for."""
 
     arrays: Mapping[str, NDArray[Any]]
-    torch_layout: bool
-    """Convolution weights are [filters, channels, kernel_h, kernel_w], else [filters, kernel_h, kernel_w, channels]."""
+    torch_layout: bool | None
+    """Convolution weights are [filters, channels, kernel_h, kernel_w], else [filters, kernel_h, kernel_w, channels];
+    None = the shapes of the arrays alone do not tell."""
     partial: bool = False
     """A backbone alone, in which constants may be missing."""
+    hint: str = ""
+    """Where the file can be used, if not in any network."""
 
 
 def read_weights(path: Path) -> WeightFile:
     """Return the arrays of `path`.
 
     ``.pth`` and ``.pt``: a torch state dict, read without running code from it (extra `torch`). ``.safetensors``: the
-    same names, without torch (extra `safetensors`). ``.npz``: names and layout of the network's own constants; where
-    all float arrays are called `<layer>.w` and `<layer>.b`, a backbone in torch's layout, whose missing rest is seeded.
-    Such a backbone comes from Caffe and takes images in blue, green, red: its first filters are turned for ours.
+    same names, without torch (extra `safetensors`). ``.npz``: the same names, in torch's layout or the network's own,
+    told apart by the square sides of the filters; where all float arrays are called `<layer>.w` and `<layer>.b`, a
+    backbone in torch's layout, whose missing rest is seeded. Such a backbone comes from Caffe and takes images in blue,
+    green, red: its first filters are turned for ours.
 
     Raises
     ------
@@ -56,8 +61,24 @@ def read_weights(path: Path) -> WeightFile:
         raise NetworkError(f"weights {path}: not a .npz of arrays ({error})") from None
     floats = {name: values for name, values in arrays.items() if values.dtype.kind == "f"}
     if floats and all(name.endswith((".w", ".b")) for name in floats):
-        return WeightFile({_long_name(name): _for_rgb(values) for name, values in floats.items()}, True, partial=True)
-    return WeightFile(arrays, torch_layout=False)
+        backbone = {_long_name(name): _for_rgb(values) for name, values in floats.items()}
+        if is_numbered_backbone(backbone):
+            return WeightFile(dict(torchvision_names(backbone)), True, partial=True, hint=BACKBONE_FITS)
+        return WeightFile(backbone, True, partial=True)
+    return WeightFile(arrays, _is_torch_layout(floats, path))
+
+
+def _is_torch_layout(arrays: Mapping[str, NDArray[Any]], path: Path) -> bool | None:
+    """Tell by filters with as many rows as columns but another number of channels; None where there are none."""
+    shapes = {name: values.shape for name, values in arrays.items() if values.ndim == 4}
+    torch = [name for name, (_, a, b, c) in shapes.items() if b == c != a]
+    own = [name for name, (_, a, b, c) in shapes.items() if a == b != c]
+    if torch and own:
+        raise NetworkError(
+            f"weights {path}: {torch[0]} {shapes[torch[0]]} is [filters, channels, height, width], {own[0]} "
+            f"{shapes[own[0]]} is [filters, height, width, channels]; give all arrays one layout"
+        )
+    return bool(torch) if torch or own else None
 
 
 def _for_rgb(values: NDArray[Any]) -> NDArray[Any]:

@@ -14,6 +14,8 @@ from workloads.nets.weight_files import read_weights
 
 Shape = tuple[int, ...]
 
+TRANSPOSED = ("bilinear", "transposed")
+"""Roles of a transposed convolution's filters."""
 _BRANCH_SCALE = 0.1
 _SEEDED_NOTE = "weights are seeded random numbers, not trained: labels mean nothing, arithmetic and time are real"
 
@@ -24,8 +26,8 @@ class WeightSource(Protocol):
     def take(self, name: str, shape: Shape, role: str) -> NDArray[np.float32]:
         """Return a constant.
 
-        `role` is conv, branch (last of a residual branch), score, bilinear, bias, gamma, branch_gamma, beta, mean,
-        variance, or linear (fully connected, last).
+        `role` is conv, branch (last of a residual branch), score, bilinear or transposed (filters of transposed
+        convolutions), bias, gamma, branch_gamma, beta, mean, variance, or linear (fully connected, last).
         """
         ...
 
@@ -104,8 +106,18 @@ class FileWeights:
                 return self._seeded.take(name, shape, role)
             self._problems.append(f"{name} {shape}: missing")
             return np.zeros(shape, np.float32)
-        if self._file.torch_layout:
-            values = _own_layout(values, shape)
+        if self._file.torch_layout is not False:
+            turned = _own_layout(values, shape, role)
+            if self._file.torch_layout:
+                values = turned
+            elif values.ndim == 4 and values.shape == turned.shape == shape and not np.array_equal(values, turned):
+                self._problems.append(
+                    f"{name} {shape}: reads as [filters, channels, height, width] and as [filters, height, width, "
+                    "channels]; torch's layout is clear in a .safetensors or .pth file"
+                )
+                return np.zeros(shape, np.float32)
+            elif values.shape != shape:
+                values = turned
         if values.shape != shape or values.dtype.kind != "f":
             self._problems.append(f"{name}: {values.dtype} {values.shape}, the network takes float {shape}")
         elif not np.isfinite(values).all():
@@ -121,6 +133,8 @@ class FileWeights:
         problems = self._problems + [f"{name}: the network has no such constant" for name in left]
         if self._file.partial and not self._taken:
             problems.append("none of its arrays is a constant of the network")
+        if problems and self._file.hint:
+            problems.append(self._file.hint)
         if problems:
             lines = "\n".join(f"  {problem}" for problem in problems)
             raise NetworkError(f"{network}: weights {self.path} do not suit the network:\n{lines}")
@@ -130,8 +144,13 @@ class FileWeights:
         return (f"{self.path.name} holds {self._taken} constants of the network; the rest is seeded: {missing}",)
 
 
-def _own_layout(values: NDArray[Any], shape: Shape) -> NDArray[Any]:
-    """Torch's [filters, channels, height, width] as [filters, height, width, channels]."""
+def _own_layout(values: NDArray[Any], shape: Shape, role: str) -> NDArray[Any]:
+    """Torch's [filters, channels, height, width] as [filters, height, width, channels].
+
+    Transposed convolutions have [channels, filters, height, width] there.
+    """
+    if values.ndim == 4 and role in TRANSPOSED:
+        return values.transpose(1, 2, 3, 0)
     if values.ndim == 2 and len(shape) == 4:  # a product over a flattened map, which is a convolution of all of it
         filters, height, width, channels = shape
         if values.shape == (filters, channels * height * width):

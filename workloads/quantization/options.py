@@ -24,6 +24,7 @@ CALIBRATIONS = ("minmax", "percentile", "mse", "kl")
 WEIGHT_SCALES = ("per_channel", "per_tensor")
 WEIGHT_SHIFTS = ("layer", "none")
 SCALE_ROUNDINGS = ("nearest", "up")
+ACTIVATION_SCALES = ("frozen", "dynamic")
 _BITS = range(2, 17)
 _BIT_KEYS = ("weight_bits", "activation_bits")
 
@@ -59,15 +60,16 @@ class QuantizeOptions:
         _check_choice("scale_rounding", self.scale_rounding, SCALE_ROUNDINGS)
         if not 50 < self.percentile <= 100:
             raise InputError(f"percentile is greater than 50 and at most 100, not {self.percentile!r}")
-        if self.activation_scales != "frozen":
-            raise InputError(
-                f"activation_scales is 'frozen', not {self.activation_scales!r}: scales that follow each input "
-                "(dynamic) belong to training; a quantized network keeps those found by calibration"
-            )
+        _check_choice("activation_scales", self.activation_scales, ACTIVATION_SCALES)
         _check_bits(self.bits)
         self._check_scheme()
 
     def _check_scheme(self) -> None:
+        if self.is_dynamic and (self.scheme != "paper" or self.bits or self.bias_correction):
+            raise InputError(
+                "activation_scales 'dynamic', where each tensor is requantized by its own maximum, goes with scheme "
+                "'paper' at 8 bits: leave bits and bias_correction out, or keep the scales 'frozen'"
+            )
         if self.scheme != "paper":
             if (self.weight_shift, self.scale_rounding) != ("layer", "nearest"):
                 raise InputError(f"weight_shift and scale_rounding are options of scheme 'paper', not {self.scheme!r}")
@@ -82,6 +84,11 @@ class QuantizeOptions:
         """Whether every scale is a power of two."""
         return self.scheme in SHIFT_SCHEMES
 
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether activations take the scale of the tensor at hand."""
+        return self.activation_scales == "dynamic"
+
     def describe(self) -> str:
         """Return what is not at its default, for a note."""
         parts = [f"scheme {self.scheme}"]
@@ -91,6 +98,8 @@ class QuantizeOptions:
             parts.append("per-filter weights" if self.weight_scales == "per_channel" else "per-tensor weights")
         ranges = {"minmax": "min-max", "percentile": f"{self.percentile:g} percentile"}
         parts.append(f"{ranges.get(self.calibration, self.calibration)} ranges")
+        if self.is_dynamic:
+            parts.append("dynamic activation scales")
         parts += [text for text, on in (("equalized", self.equalize), ("bias-corrected", self.bias_correction)) if on]
         return f"{parts[0]}: {', '.join(parts[1:])}"
 

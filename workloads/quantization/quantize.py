@@ -44,6 +44,10 @@ def quantize(
     if not network.has_weights:
         raise NetworkError(f'{network.name}: no weights to quantize; load the network with weights="seeded" or a file')
     inputs = calibration_set(network, images)
+    if options.is_dynamic:
+        from workloads.quantization.dynamic import dynamic_network  # brings in the rules of training
+
+        return dynamic_network(network, inputs, options, on_progress)
     if options.bits:  # refused before the runs, not after
         resolve_formats(_prepared(network.graph, {}, replace(options, equalize=False)), options.bits)
     graph, seen = _observe(network, inputs, options, on_progress)

@@ -124,7 +124,7 @@ def _check(forward: Graph, config: TrainingConfig, batch: int) -> str:
     if not isinstance(batch, int) or batch < 1:
         raise InputError(f"a batch holds at least 1 image, not {batch!r}")
     problems = [
-        Unsupported(node.name, node.op.kind, reason) for node in forward.nodes if (reason := _reason(forward, node))
+        Unsupported(node.name, node.op.kind, reason) for node in forward.nodes if (reason := obstacle(forward, node))
     ]
     if problems:
         raise UnsupportedOp(problems, forward.name)
@@ -139,19 +139,19 @@ def _check(forward: Graph, config: TrainingConfig, batch: int) -> str:
     return last.inputs[0]
 
 
-def _reason(forward: Graph, node: Node) -> str | None:
-    """Say why a node cannot be trained through; None where it can."""
+def obstacle(forward: Graph, node: Node, what: str = "integer training", *, grouped: bool = False) -> str | None:
+    """Say why `what` has no rule for a node; None where it has. `grouped`: whether convolutions may have groups."""
     op = node.op
     if type(op) not in FORWARD:
-        return "integer training has no rule for this operator"
+        return f"{what} has no rule for this operator"
     if getattr(op, "activation", "none") != "none":
         return f"a fused activation ({op.activation}); write it as a node of its own"  # type: ignore[attr-defined]
-    if isinstance(op, ops.Conv2D) and op.groups != 1:
+    if isinstance(op, ops.Conv2D) and op.groups != 1 and not grouped:
         return f"{op.groups} groups; convolutions in training have 1"
     if isinstance(op, ops.Mean) and (set(op.axes) != {1, 2} or not op.keep_dims):
-        return f"a mean over axes {op.axes}; training takes height and width, kept"
+        return f"a mean over axes {op.axes}; {what} takes height and width, kept"
     if isinstance(op, ops.Concat) and op.axis not in (3, -1):
-        return f"a concatenation along axis {op.axis}; training takes channels"
+        return f"a concatenation along axis {op.axis}; {what} takes channels"
     if isinstance(op, ops.Add):
         shapes = {forward.tensors[name].shape for name in node.inputs}
         return "a sum of different shapes" if len(shapes) > 1 else None

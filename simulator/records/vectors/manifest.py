@@ -29,13 +29,15 @@ class TensorFile(_Part):
     role: Role
     """stimulus: goes in; constant: weights, biases, scales of a layer; expected: must come out."""
     shape: tuple[Annotated[int, Field(ge=0)], ...]
+    """Elements along each axis, the last fastest."""
     dtype: Dtype
     """NumPy's name."""
     bits: int = Field(default=0, ge=0, le=64)
     """Width of a value; 0 = that of dtype."""
     format: Kind
+    """Of the file."""
     file: str
-    """Beside the manifest."""
+    """Its name, beside the manifest."""
     byte_order: ByteOrder = "little"
     """raw: of an element's bytes. memh: little = a word's first element in its least significant bits."""
     lanes: int = Field(default=1, ge=1)
@@ -45,6 +47,7 @@ class TensorFile(_Part):
     scale: float | None = None
     """real = scale * (value - zero_point); None where that is not one number."""
     zero_point: int | None = None
+    """See scale."""
 
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
@@ -72,12 +75,15 @@ class Manifest(_Part):
     """What a folder of vectors holds."""
 
     schema_version: Literal[1] = 1
+    """Of the manifest."""
     tool_version: str = ""
     """Version of bittrue that computed the values."""
     network: str = ""
+    """Its name."""
     network_hash: str = ""
     """SHA-256, as run.json has it."""
     accelerator: str = ""
+    """Its name."""
     spec_hash: str = ""
     """SHA-256, as run.json has it."""
     layer: str | None = None
@@ -85,6 +91,7 @@ class Manifest(_Part):
     layer_constants: dict[str, Any] = Field(default_factory=dict)
     """Geometry, zero points, requantizer, registers of the layer, as single numbers and words."""
     tensors: tuple[TensorFile, ...] = Field(min_length=1)
+    """What the folder holds, a group each."""
 
 
 def read_manifest(path: Path) -> Manifest:
