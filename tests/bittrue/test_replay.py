@@ -69,7 +69,7 @@ def test_what_cannot_be_replayed_is_refused(saved, tmp_path):
     assert "it is not the file that the saved run read" in invoke("run", "--from", saved).stderr
     (tmp_path / "x.npy").unlink()
     assert "it is gone" in invoke("run", "--from", saved).stderr
-    assert "goes with -o and --threads" in invoke("run", "gemm.npz", "--from", saved).stderr
+    assert "goes with -o, --threads and --ignore-memory" in invoke("run", "gemm.npz", "--from", saved).stderr
     (saved / "command.json").write_text('{"network": "x", "colour": 1}')
     assert "command.json is damaged (unknown entries)" in invoke("run", "--from", saved).stderr
     (saved / "command.json").unlink()
