@@ -1,9 +1,10 @@
-"""Time sweeps: design points a second, by mapper, engine and number of processes.
+"""Time sweeps: design points a second and processor time, by mapper, engine and number of processes.
 
-    python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 60]
+    python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 800] [--mapper fixed_rule]
 
-Every point differs in a memory and in DRAM bandwidth, so every layer is mapped anew. Each sweep runs twice in the same
-processes on different points; the second, warm, is told. Each result also goes to the store.
+Every point has a memory and a DRAM bandwidth of its own, so no point is found ready made; what the points of a sweep
+share (layers cut alike) they find again, as users' points do. The first half of a sweep warms its processes up, the
+second is told. Each result also goes to the store. A search takes long: it gets a tenth of the points.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
 from benchmarks.plain_table import PlainTable
 from bittrue.sweeping.engines import Engine, InProcess, Processes
-from bittrue.sweeping.evaluate import evaluate
+from bittrue.sweeping.evaluate import Outcome, evaluate
 from bittrue.sweeping.points import DesignPoint, design_points
 from bittrue.sweeping.space import Space
 from bittrue.sweeping.store import SweepStore
@@ -32,8 +34,8 @@ def space(network: str, size: int, mapper: str, points: int) -> Space:
             "networks": [{"network": network, "size": size}],
             "fixed": {"mapper": mapper},
             "vary": {
-                "memories.input_scratchpad.size": {"from": "64 KiB", "to": "1 MiB", "step": "16 KiB"},
-                "dram.bytes_per_cycle": {"from": 4, "to": 64, "step": 1},
+                "memories.input_scratchpad.size": {"from": "64 KiB", "to": "1 MiB", "step": "1 KiB"},
+                "dram.bytes_per_cycle": {"from": 4, "to": 64, "step": 0.125},
             },
             "method": "random",
             "points": points,
@@ -41,19 +43,41 @@ def space(network: str, size: int, mapper: str, points: int) -> Space:
     )
 
 
-def points_per_second(engine: Engine, points: Sequence[DesignPoint]) -> float:
-    """Evaluate all points and return those of the second half a second."""
+@dataclass(frozen=True)
+class Rate:
+    """How fast the second half of a sweep was."""
+
+    points_per_s: float
+    worker_ms: float
+    """Processor time of a point where it is evaluated, milliseconds."""
+    driver_ms: float
+    """Processor time of a point where it is given out and stored, if that is another process, milliseconds."""
+
+
+def clocked(point: DesignPoint) -> Outcome:
+    """Evaluate, and say how much processor time that took."""
+    begin = time.process_time()
+    outcome = evaluate(point)
+    return replace(outcome, figures=outcome.figures | {"cpu_s": time.process_time() - begin})
+
+
+def rate_of(engine: Engine, points: Sequence[DesignPoint]) -> Rate:
+    """Evaluate all points and return the rate of the second half."""
     with tempfile.TemporaryDirectory() as folder, SweepStore(Path(folder)) as store:
         store.begin("benchmark", points)
         half = len(points) // 2
-        begin = 0.0
-        for index, outcome in enumerate(engine.outcomes(points, evaluate)):
+        begin = driver = worker = 0.0
+        for index, outcome in enumerate(engine.outcomes(points, clocked)):
             if outcome.error:
                 raise SystemExit(f"{outcome.key}: {outcome.error}")
             store.record(outcome)
+            worker += outcome.figures["cpu_s"]
             if index == half - 1:
-                begin = time.perf_counter()
-        return (len(points) - half) / (time.perf_counter() - begin)
+                begin, driver, worker = time.perf_counter(), time.process_time(), 0.0
+        count = len(points) - half
+        own = time.process_time() - driver
+        own -= worker if isinstance(engine, InProcess) else 0.0
+        return Rate(count / (time.perf_counter() - begin), 1000 * worker / count, 1000 * own / count)
 
 
 def engines() -> Iterator[tuple[str, Engine]]:
@@ -68,17 +92,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--network", default="deeplabv3_resnet50", help="built-in network")
     parser.add_argument("--size", type=int, default=513, help="side of the image")
-    parser.add_argument("--points", type=int, default=60, help="design points of a sweep, half of them to warm up")
+    parser.add_argument("--points", type=int, default=800, help="design points of a sweep, half of them to warm up")
+    parser.add_argument("--mapper", action="append", help="only this mapper; repeatable")
     options = parser.parse_args()
     print(describe_machine())
     print(f"{options.network} @{options.size}, timing only, {options.points // 2} points each")
-    table = PlainTable(("mapper", 14), ("engine", 12), ("points/s", 9), ("ms a point", 10))
+    table = PlainTable(("mapper", 14), ("engine", 12), ("points/s", 9), ("worker ms", 10), ("driver ms", 10))
     print(table.header())
-    for mapper in ("fixed_rule", "least_traffic"):
-        points = design_points(space(options.network, options.size, mapper, options.points)).points
+    for mapper in options.mapper or ("fixed_rule", "least_traffic"):
+        count = options.points if mapper == "fixed_rule" else max(4, options.points // 10)
+        points = design_points(space(options.network, options.size, mapper, count)).points
         for name, engine in engines():
-            rate = points_per_second(engine, points)
-            print(table.row([mapper, name, f"{rate:.1f}", f"{1000 / rate:.1f}"]), flush=True)
+            rate = rate_of(engine, points)
+            cells = [f"{rate.points_per_s:.1f}", f"{rate.worker_ms:.2f}", f"{rate.driver_ms:.2f}"]
+            print(table.row([mapper, name, *cells]), flush=True)
 
 
 if __name__ == "__main__":

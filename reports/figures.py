@@ -9,43 +9,47 @@ from reports.figures_overflow import overflow
 from reports.figures_roofline import roofline
 from reports.figures_style import (
     BLUE,
+    COMPONENTS,
     GREEN,
     GREY,
-    MINT,
     OCHRE,
-    PINK,
-    SKY,
     VERMILION,
     VIOLET,
     Drawing,
 )
 from reports.figures_sweep import sweep
+from reports.figures_timeline import timeline
+from reports.figures_totals import components, memories, time
 from simulator.records.layer import EnergyRecord
 from simulator.records.run import RunRecord
 
-__all__ = ["Drawing", "cycles", "energy", "overflow", "roofline", "sweep", "traffic"]
-
-_COMPONENTS = {
-    "mac_pj": ("MAC", BLUE),
-    "idle_pe_pj": ("idle PE", SKY),
-    "input_scratchpad_pj": ("input scratchpad", GREEN),
-    "weight_scratchpad_pj": ("weight scratchpad", MINT),
-    "accumulator_pj": ("accumulator", OCHRE),
-    "dram_pj": ("DRAM", VERMILION),
-    "vector_pj": ("vector unit", PINK),
-    "host_pj": ("host", VIOLET),
-    "leakage_pj": ("leakage", GREY),
-}
+__all__ = [
+    "Drawing",
+    "components",
+    "cycles",
+    "energy",
+    "memories",
+    "overflow",
+    "roofline",
+    "sweep",
+    "time",
+    "timeline",
+    "traffic",
+]
 
 
 def cycles(record: RunRecord) -> Drawing | None:
-    """Draw each layer's cycles: computing, waiting for loads, waiting for stores, waiting otherwise."""
+    """Draw each layer's cycles: array, vector unit or host computing, waiting for loads, for stores, otherwise."""
     if not record.total_cycles:
         return None
     layers = record.layers
     other = [max(0, la.stall_cycles - la.load_stall_cycles - la.store_stall_cycles) for la in layers]
+    engines = (("array", "array", BLUE), ("vector", "vector unit", GREEN), ("host", "host", VIOLET))
     series = [
-        Series("computing", BLUE, [layer.compute_cycles for layer in layers]),
+        Series(f"{label} computing", colour, [la.compute_cycles * (la.engine == engine) for la in layers])
+        for engine, label, colour in engines
+    ]
+    series += [
         Series("waiting for loads", VERMILION, [layer.load_stall_cycles for layer in layers]),
         Series("waiting for stores", OCHRE, [layer.store_stall_cycles for layer in layers]),
         Series("waiting otherwise", GREY, other),
@@ -58,7 +62,7 @@ def energy(record: RunRecord) -> Drawing | None:
     if not record.total_energy_pj:
         return None
     series = [
-        Series(*_COMPONENTS[part.name], [getattr(layer.energy, part.name) for layer in record.layers])
+        Series(*COMPONENTS[part.name], [getattr(layer.energy, part.name) for layer in record.layers])
         for part in fields(EnergyRecord)
     ]
     return stacked("energy", "Energy by layer and component", record.layers, series, "pJ")

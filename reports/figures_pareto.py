@@ -11,6 +11,8 @@ from reports.figures_style import BLUE, GREY, VERMILION, Drawing, legend, new_ax
 from reports.units import si, three_digits
 
 _HEIGHT_IN = 4.2
+_MOST_SHAPES = 2000
+"""Of more points than that the cloud is drawn as pixels: a file of a shape each would be slow to open."""
 _WORDS = {
     "total_time_s": ("time of a run", "s"),
     "total_cycles": ("cycles of a run", ""),
@@ -22,8 +24,11 @@ _WORDS = {
     "tops_per_w": ("TOPS/W", ""),
     "utilization": ("utilization", ""),
     "average_power_w": ("average power", "W"),
+    "accuracy_loss": ("labels that narrow registers change", ""),
 }
 """Figure -> what the axis says, and its unit without a prefix."""
+LARGER_IS_BETTER = frozenset({"frames_per_s", "tops_per_w", "utilization"})
+"""Figures of which more is better."""
 _PICO = {"total_energy_pj", "edp_pj_s"}
 _NO_PREFIX = {"", "mm2"}
 
@@ -40,7 +45,8 @@ def pareto(
     figure, axes = new_axes(_HEIGHT_IN)
     with styled():
         every = f"{len(points)} points"
-        axes.scatter(*_columns(points, x, y), s=14, color=GREY, alpha=0.55, linewidths=0, label=every)
+        many = len(points) > _MOST_SHAPES
+        axes.scatter(*_columns(points, x, y), s=14, color=GREY, alpha=0.55, linewidths=0, label=every, rasterized=many)
         colour = f"{len(front)} on the front"
         if len(objectives) == 2:
             axes.plot(*_columns(front, x, y), "o-", color=VERMILION, markersize=4.5, linewidth=1, label=colour)
@@ -81,6 +87,11 @@ def _few(values: Sequence[float]) -> bool:
 def _nothing(value: float, _: object) -> str:
     del value
     return ""
+
+
+def words(name: str) -> str:
+    """Return what a figure is called in a sentence or over a column."""
+    return _WORDS[name][0]
 
 
 def figure_text(name: str, value: float) -> str:

@@ -29,7 +29,22 @@ BLUE, SKY, GREEN, MINT = "#2b7bba", "#85bde6", "#1a9e77", "#84d1b7"
 OCHRE, VERMILION, PINK, VIOLET, GREY = "#c9a400", "#d95f02", "#cc79a7", "#8f6fc9", "#959ba5"
 """After Okabe and Ito: told apart with any colour vision; each has contrast on white and on near-black."""
 
+COMPONENTS = {
+    "mac_pj": ("MAC", BLUE),
+    "idle_pe_pj": ("idle PE", SKY),
+    "input_scratchpad_pj": ("input scratchpad", GREEN),
+    "weight_scratchpad_pj": ("weight scratchpad", MINT),
+    "accumulator_pj": ("accumulator", OCHRE),
+    "dram_pj": ("DRAM", VERMILION),
+    "vector_pj": ("vector unit", PINK),
+    "host_pj": ("host", VIOLET),
+    "leakage_pj": ("leakage", GREY),
+}
+"""Field of EnergyRecord -> what figures call the component, and its colour."""
+
 WIDTH_IN = 9.0
+HALF_WIDTH_IN = 4.5
+"""Width of a figure that stands beside others, and fits a telephone whole."""
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, sharp, searchable
     "font.family": "sans-serif",
@@ -102,10 +117,10 @@ class Drawing:
         return f'{tag[:-1]} style="pointer-events: all"><title>{escape(title)}</title>'
 
 
-def new_axes(height_in: float) -> tuple[Figure, Axes]:
-    """Return a figure of the common width and its axes, in the common style."""
+def new_axes(height_in: float, width_in: float = WIDTH_IN) -> tuple[Figure, Axes]:
+    """Return a figure, of the common width where no other is given, and its axes, in the common style."""
     with mpl.rc_context(_RC):
-        figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+        figure = Figure(figsize=(width_in, height_in), layout="constrained")
         return figure, figure.add_subplot()
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,14 +12,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from reports import figures, labels
+from reports import figures
 from reports.figures_style import printable
+from reports.layer_table import definition_of, layer_table
+from reports.outline import outline, prices
+from reports.pictures import picture_of
 from reports.summary import bottleneck
 from reports.sweep import FIELDS as SWEEP_FIELDS
 from reports.sweep import sweep_rows
-from reports.tables import FIELDS, layer_rows, summary_rows
+from reports.tables import FIELDS, summary_rows
+from reports.training_parts import is_training_step, part_rows
 from reports.units import short_name
-from simulator.errors import InputError
 from simulator.records.explain import explanations
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord
@@ -41,8 +43,6 @@ _CARDS = {
 }
 """Total, as `summary_rows` calls it -> the field of RunRecord that defines it."""
 
-_LARGEST_PICTURE = 1024
-
 
 @dataclass(frozen=True)
 class Card:
@@ -54,8 +54,18 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """One figure of the page."""
+
+    name: str
+    heading: str
+    caption: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
 class Column:
-    """One column of the layer table."""
+    """One column of a plain table."""
 
     header: str
     definition: str
@@ -63,13 +73,14 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """The label map, with the photo where there is one, as data URIs."""
+class Table:
+    """A plain table: text cells under their columns."""
 
-    photo: str | None
-    label_map: str
-    caption: str
-    classes: tuple[labels.ClassShare, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
 
 
 def render(record: RunRecord, outputs: Mapping[str, NDArray[Any]], preview: NDArray[np.uint8] | None) -> str:
@@ -85,37 +96,42 @@ def render(record: RunRecord, outputs: Mapping[str, NDArray[Any]], preview: NDAr
         The photo that was put in, RGB [h, w, 3], if it was one.
 
     """
-    picture, problem = _picture(record, outputs, preview)
-    rows = [[printable(cell) for cell in row.values()] for row in layer_rows(record)]
+    picture, problem = picture_of(record, outputs, preview)
+    table = layer_table(record)
+    shown = {
+        "notes": [*map(printable, record.notes), *([problem] if problem else [])],
+        "picture": picture,
+        "totals": _totals(record),
+        "parts": _parts(record),
+        "drawings": _drawings(record),
+    }
+    summary = dict(summary_rows(record))
+    verdict = printable(bottleneck(record)).replace(" %", "\N{NO-BREAK SPACE}%") if record.total_cycles else None
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
+            **shown,
             record=record,
-            cards=_cards(record),
-            overflow=dict(summary_rows(record)).get("overflow"),
-            activity="; ".join(text for name, text in summary_rows(record) if name in ("activity", "array energy")),
-            bottleneck=printable(bottleneck(record)).replace(" %", "\N{NO-BREAK SPACE}%")
-            if record.total_cycles
-            else None,
-            notes=[*map(printable, record.notes), *([problem] if problem else [])],
-            picture=picture,
-            sections=_sections(record),
-            sweep_columns=_sweep_columns(record),
-            sweep_rows=[[printable(cell) for cell in row.values()] for row in sweep_rows(record)],
-            columns=_columns(record),
-            rows=[(str(layer.index), *row) for layer, row in zip(record.layers, rows, strict=True)],
-            definitions=_layer_definitions(record),
+            cards=_cards(record, summary),
+            contents=_contents(shown),
+            overflow=summary.get("overflow"),
+            activity="; ".join(text for name, text in summary.items() if name in ("activity", "array energy")),
+            bottleneck=verdict,
+            sweep=_sweep(record),
+            table=table,
+            blocks=any(row.is_block for row in table.rows),
             overflowed=_overflowed(record),
             short=lambda name: printable(short_name(name)),
-            spec=_outline(record.spec),
-            prices=_prices(record.energy_table),
+            spec=outline(record.spec),
+            prices=prices(record.energy_table),
         )
     )
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates of all pages; `page.html` is what a page extends: style, scripts, no third-party code."""
     loader = PackageLoader("reports")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
@@ -125,103 +141,81 @@ def _definitions() -> dict[tuple[str, str], str]:
     return {(item.record, item.field): item.text for item in explanations()}
 
 
-def _field_definition(name: str) -> str:
+def _cards(record: RunRecord, summary: Mapping[str, str]) -> list[Card]:
     known = _definitions()
-    records = ("LayerRecord", "OverflowRecord", "ActivityRecord")
-    return next((known[record, name] for record in records if (record, name) in known), "")
-
-
-def _cards(record: RunRecord) -> list[Card]:
-    totals = dict(summary_rows(record))
-    known = _definitions()
+    renamed = {"frames/s": "steps/s"} if is_training_step(record) else {}
     return [
-        Card(name, totals[name].replace(" u", " µ"), known.get(("RunRecord", field), ""))
+        Card(
+            renamed.get(name, name),
+            summary[name].replace(" u", " µ").replace("mm2", "mm²"),
+            known.get(("RunRecord", field), ""),
+        )
         for name, field in _CARDS.items()
-        if name in totals and getattr(record, field)
+        if name in summary and getattr(record, field)
     ]
 
 
-def _columns(record: RunRecord) -> list[Column]:
-    shown = layer_rows(record)
-    headers = list(shown[0]) if shown else []
-    texts = {"name", "op", "engine", "output_shape", "bound"}
-    columns = [Column(h.replace("uJ", "µJ"), _field_definition(FIELDS[h]), FIELDS[h] not in texts) for h in headers]
-    return [Column("#", _field_definition("index"), True), *columns]
+def _with_signs(text: str) -> str:
+    return text.replace(" u", " µ").replace("mm2", "mm²")
 
 
-def _sweep_columns(record: RunRecord) -> list[Column]:
+def _contents(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (id, heading) of the sections that a reader looks for."""
+    first = [("segmentation", "Segmentation", "picture"), ("totals", "Totals", "totals"), ("parts", "Parts", "parts")]
+    listed = [(section, heading) for section, heading, name in first if shown[name]]
+    listed += [(drawing.name, drawing.heading) for drawing in shown["drawings"]]
+    return [*listed, ("layers", "Layers"), ("accelerator", "Accelerator"), ("provenance", "Provenance")]
+
+
+def _totals(record: RunRecord) -> list[Figure]:
+    return _figures(
+        {
+            "Where the time goes": figures.time(record),
+            "Energy by component": figures.components(record),
+            "Traffic by memory": figures.memories(record),
+        }
+    )
+
+
+def _drawings(record: RunRecord) -> list[Figure]:
+    return _figures(
+        {
+            "Roofline": figures.roofline(record),
+            "Cycles by layer": figures.cycles(record),
+            "Timeline of the longest layers": figures.timeline(record),
+            "Energy by layer and component": figures.energy(record),
+            "DRAM traffic by layer": figures.traffic(record),
+            "Overflow and headroom by layer": figures.overflow(record),
+            "What a narrower accumulator costs": figures.sweep(record),
+        }
+    )
+
+
+def _figures(drawn: Mapping[str, figures.Drawing | None]) -> list[Figure]:
+    """Return the figures that this run has."""
+    return [Figure(d.name, heading, d.caption, Markup(d.svg())) for heading, d in drawn.items() if d]
+
+
+def _parts(record: RunRecord) -> Table:
+    known = {"layers": "Layers of the part.", "% of cycles": "Share of the run's total_cycles."}
+    rows = part_rows(record)
+    columns = [
+        Column(h.replace("uJ", "µJ"), known.get(h) or definition_of(FIELDS.get(h, "")), h != "part")
+        for h in (rows[0] if rows else ())
+    ]
+    return _table(columns, rows)
+
+
+def _sweep(record: RunRecord) -> Table:
     known = _definitions()
     rows = sweep_rows(record)
     texts = {"output", "worst layer"}
-    return [Column(h, known[SWEEP_FIELDS[h]], h not in texts) for h in (rows[0] if rows else ())]
+    return _table([Column(h, known[SWEEP_FIELDS[h]], h not in texts) for h in (rows[0] if rows else ())], rows)
 
 
-def _layer_definitions(record: RunRecord) -> list[tuple[str, str, str]]:
-    """Return (header, field, definition) of every column."""
-    shown = layer_rows(record)
-    return [(h.replace("uJ", "µJ"), FIELDS[h], _field_definition(FIELDS[h])) for h in (shown[0] if shown else ())]
+def _table(columns: Sequence[Column], rows: Sequence[Mapping[str, str]]) -> Table:
+    return Table(tuple(columns), tuple(tuple(map(printable, row.values())) for row in rows))
 
 
 def _overflowed(record: RunRecord) -> list[LayerRecord]:
     return [layer for layer in record.layers if layer.overflow and layer.overflow.events]
-
-
-def _sections(record: RunRecord) -> list[tuple[str, str, str, Markup]]:
-    """Return (id, heading, caption, SVG) of every figure that this run has."""
-    drawings = {
-        "Roofline": figures.roofline(record),
-        "Cycles by layer": figures.cycles(record),
-        "Energy by layer and component": figures.energy(record),
-        "DRAM traffic by layer": figures.traffic(record),
-        "Overflow and headroom by layer": figures.overflow(record),
-        "What a narrower accumulator costs": figures.sweep(record),
-    }
-    return [(d.name, heading, d.caption, Markup(d.svg())) for heading, d in drawings.items() if d]
-
-
-def _picture(
-    record: RunRecord, outputs: Mapping[str, NDArray[Any]], preview: NDArray[np.uint8] | None
-) -> tuple[Picture | None, str | None]:
-    """Return the label map beside the photo, or why there is none though the network promises one."""
-    segmentation = record.segmentation
-    output = outputs.get(segmentation.output) if segmentation else None
-    if segmentation is None or output is None:
-        return None, None
-    try:
-        found = labels.label_map(output)
-    except InputError as error:
-        return None, f"no label map is drawn: {error}"
-    photo = None if preview is None else labels.thinned(preview, _LARGEST_PICTURE)
-    height, width = found.shape if photo is None else photo.shape[:2]
-    drawn = labels.resize_nearest(labels.coloured(found, labels.palette_of(segmentation)), height, width)
-    caption = f"Labels at {found.shape[1]} x {found.shape[0]} pixels, from output {printable(segmentation.output)}"
-    caption += f"; image 1 of {len(output)}." if output.ndim > 2 and len(output) > 1 else "."
-    shares = labels.classes_present(found, segmentation)
-    return Picture(None if photo is None else _data_uri(photo), _data_uri(drawn), caption, shares), None
-
-
-def _data_uri(image: NDArray[np.uint8]) -> str:
-    return "data:image/png;base64," + base64.b64encode(labels.png(image)).decode("ascii")
-
-
-def _outline(value: Any, depth: int = 0) -> str:
-    """Write nested plain data as indented lines, the way its YAML reads."""
-    pad = "  " * depth
-    if isinstance(value, Mapping):
-        items = [(f"{pad}{key}:", item) for key, item in value.items()]
-    else:
-        items = [(f"{pad}-", item) for item in value]
-    lines = []
-    for head, item in items:
-        nested = isinstance(item, Mapping) or (isinstance(item, list | tuple) and item)
-        lines.append(f"{head}\n{_outline(item, depth + 1)}" if nested else f"{head} {item}")
-    return "\n".join(lines)
-
-
-def _prices(table: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (action, price, source) of every entry of an energy table."""
-    return [
-        (action, ", ".join(f"{entry[key]} {key}" for key in entry if key != "source"), str(entry.get("source", "")))
-        for action, entry in table.items()
-        if isinstance(entry, Mapping)
-    ]

@@ -45,11 +45,12 @@ def headers(record: RunRecord) -> tuple[str, ...]:
 def layer_rows(record: RunRecord) -> list[dict[str, str]]:
     """Return one row per layer, {header: cell}; units stand in the headers."""
     shown = headers(record)
-    return [{header: cell for header, cell in _cells(layer).items() if header in shown} for layer in record.layers]
+    return [{header: cell for header, cell in cells_of(layer).items() if header in shown} for layer in record.layers]
 
 
-def _cells(layer: LayerRecord) -> dict[str, str]:
-    on_array = layer.engine == "array"
+def cells_of(layer: LayerRecord) -> dict[str, str]:
+    """Return every cell of a layer's row, or of several that are summed up as one (`reports.sums`)."""
+    on_array = "array" in layer.engine
     cells = {
         "layer": layer.name,
         "op": layer.op,

@@ -1,4 +1,4 @@
-"""The timeline of a run as a Chrome trace: opens in Perfetto, one track per engine, 1 cycle shown as 1 ns."""
+"""The timeline of a run as a Chrome trace: opens in Perfetto; a track an engine and counter, 1 cycle = 1 ns."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from reports.trace_counters import counters
 from simulator.records.run import RunRecord
 
 _PROCESS = 1
 
 
 def trace_events(record: RunRecord) -> list[dict[str, Any]]:
-    """Return the trace's events: names of process and tracks first, then one complete slice per TraceEvent."""
+    """Return the trace's events: names of process and tracks, one complete slice per TraceEvent, then the counters."""
     tracks = list(dict.fromkeys(event.track for event in record.events))
     thread = {track: index + 1 for index, track in enumerate(tracks)}
     named = [_metadata("process_name", 0, f"{record.network} on {record.accelerator}")]
@@ -39,7 +40,15 @@ def trace_events(record: RunRecord) -> list[dict[str, Any]]:
         }
         for event in record.events
     ]
-    return [*named, *slices]
+    return [*named, *slices, *_counter_events(record)]
+
+
+def _counter_events(record: RunRecord) -> list[dict[str, Any]]:
+    return [
+        {"ph": "C", "pid": _PROCESS, "name": name, "ts": microseconds(cycle), "args": {name.split(", ")[1]: value}}
+        for name, changes in counters(record).items()
+        for cycle, value in changes
+    ]
 
 
 def microseconds(cycles: int) -> float:
@@ -52,11 +61,15 @@ def microseconds(cycles: int) -> float:
     return value if int(value * 1000.0) == cycles else math.nextafter(value, math.inf)
 
 
+def trace_bytes(record: RunRecord) -> bytes:
+    """Return the trace as JSON packed by gzip, the same bytes for the same record."""
+    text = json.dumps({"displayTimeUnit": "ns", "traceEvents": trace_events(record)}, separators=(",", ":"))
+    return gzip.compress(text.encode(), mtime=0)
+
+
 def write_trace(path: Path, record: RunRecord) -> None:
     """Write `path` (.json.gz), the same bytes for the same record."""
-    text = json.dumps({"displayTimeUnit": "ns", "traceEvents": trace_events(record)}, separators=(",", ":"))
-    with path.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as file:
-        file.write(text.encode())
+    path.write_bytes(trace_bytes(record))
 
 
 def _metadata(name: str, thread: int, value: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from simulator.lowering.lower import lower
 from simulator.records.changed import changed
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.hashing import content_hash
-from simulator.records.layer import LayerRecord
+from simulator.records.layer import EnergyRecord, LayerRecord
 from simulator.records.run import RunRecord, TraceEvent
 from simulator.reuse import Identity, identity, lowered, mapped
 from simulator.timing.fast import run_schedule
@@ -187,7 +187,13 @@ class Prepared:
             found = mapped(self.graph, self.layers, self.accelerator)
             timeline = run_schedule(found.schedule, self.accelerator, on_progress)
             records = layer_records(found.counts, timeline, self.layers, self.accelerator)
-            priced = tuple(changed(r, energy=account(r, self.accelerator, self.table)) for r in records)
+            known: dict[int, EnergyRecord] = {}
+            for record, layer in zip(records, found.schedule.layers, strict=True):
+                # Layers that share a schedule do the same in the same time.
+                if id(layer) not in known:
+                    known[id(layer)] = account(record, self.accelerator, self.table)
+            rows = zip(records, found.schedule.layers, strict=True)
+            priced = tuple(changed(record, energy=known[id(layer)]) for record, layer in rows)
             self._timed.append((priced, timeline.events))
         return self._timed[0]
 

@@ -10,16 +10,19 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from simulator.accelerator.spec import Accelerator
+from simulator.accelerator.spec import Accelerator, Mapper
 from simulator.graph.graph import Graph
 from simulator.graph.identity import network_hash, peak_memory_bytes
 from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
+from simulator.mapping.known import KnownSchedules
 from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import Schedule
 from simulator.mapping.work import Device
+from simulator.numerics.modes import Dataflow
+from simulator.records.layer import LayerRecord
 from simulator.timing.fast import layer_cycles
-from simulator.timing.layer_records import Counts, layer_counts
+from simulator.timing.layer_records import Counts, layer_counts, layer_identities
 
 MOST_LOWERED = 16
 """Lowerings kept of a graph."""
@@ -32,7 +35,8 @@ class Mapped:
     """A network cut into tile ops, and what they move."""
 
     schedule: Schedule
-    counts: tuple[Counts, ...]
+    counts: tuple[LayerRecord, ...]
+    """One record per layer, without times."""
     tile_ops: int
 
 
@@ -44,18 +48,28 @@ class Identity:
     peak_memory_bytes: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Lowered:
+    layers: tuple[Layer, ...]
+    identities: tuple[Counts, ...]
+
+
 @dataclass
 class _Kept:
     identity: Identity | None = None
-    lowered: dict[Hashable, tuple[Layer, ...]] = field(default_factory=dict)
+    lowered: dict[Hashable, _Lowered] = field(default_factory=dict)
     mapped: dict[Hashable, Mapped] = field(default_factory=dict)
+    written: KnownSchedules = field(default_factory=KnownSchedules)
 
 
 _kept: WeakKeyDictionary[Graph, _Kept] = WeakKeyDictionary()
 
 
 def _lowering_key(accelerator: Accelerator) -> Hashable:
-    return accelerator.arithmetic, accelerator.array
+    """Return what a FoldOrder and the constants depend on: arrays that add in the same order share a lowering."""
+    array = accelerator.array
+    rows = array.rows if array.dataflow is Dataflow.WEIGHT_STATIONARY else 0
+    return accelerator.arithmetic, array.dataflow, rows
 
 
 def lowered(graph: Graph, accelerator: Accelerator) -> tuple[Layer, ...]:
@@ -69,11 +83,14 @@ def lowered(graph: Graph, accelerator: Accelerator) -> tuple[Layer, ...]:
     """
     kept = _kept.setdefault(graph, _Kept())
     key = _lowering_key(accelerator)
-    layers = kept.lowered.pop(key, None) or lower(graph, accelerator)
-    kept.lowered[key] = layers
+    found = kept.lowered.pop(key, None)
+    if found is None:
+        layers = lower(graph, accelerator)
+        found = _Lowered(layers, layer_identities(layers))
+    kept.lowered[key] = found
     if len(kept.lowered) > MOST_LOWERED:
         del kept.lowered[next(iter(kept.lowered))]
-    return layers
+    return found.layers
 
 
 def identity(graph: Graph) -> Identity:
@@ -102,8 +119,12 @@ def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) ->
     key = _lowering_key(accelerator), Device.of(accelerator), accelerator.mapper, driven
     found = kept.mapped.pop(key, None)
     if found is None:
-        schedule = map_layers(layers, accelerator, layer_cycles(accelerator), graph.outputs)
-        found = Mapped(schedule, layer_counts(schedule, layers, accelerator), schedule.tile_ops)
+        cycles = layer_cycles(accelerator) if accelerator.mapper is Mapper.LEAST_CYCLES else None
+        schedule = map_layers(layers, accelerator, cycles, graph.outputs, kept.written)
+        before = kept.lowered.get(_lowering_key(accelerator))
+        same = before is not None and before.layers is layers
+        identities = before.identities if before and same else layer_identities(layers)
+        found = Mapped(schedule, layer_counts(schedule, layers, accelerator, identities), schedule.tile_ops)
         while kept.mapped and found.tile_ops + sum(m.tile_ops for m in kept.mapped.values()) > MOST_TILE_OPS:
             del kept.mapped[next(iter(kept.mapped))]
     kept.mapped[key] = found

@@ -22,10 +22,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
-    """Turn a skip of an assets, oracle or rtl test into a failure under CI=true."""
+    """Turn a skip of an assets, oracle, rtl or browser test into a failure under CI=true."""
     outcome = yield
     report = outcome.get_result()
-    needed = any(item.get_closest_marker(marker) for marker in ("assets", "oracle", "rtl"))
+    needed = any(item.get_closest_marker(marker) for marker in ("assets", "oracle", "rtl", "browser"))
     if os.environ.get("CI") == "true" and needed and report.skipped:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} skipped under CI=true"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bittrue.commands.loading import assignments
+from bittrue.commands.options import NetworkOptions
 from bittrue.console import refusals, stderr, stdout
 from bittrue.progress import RunProgress
 
@@ -28,6 +30,11 @@ def sweep(
     engine: Annotated[
         str, typer.Option("--engine", help="in-process, processes, processes:N or dask:ADDRESS.")
     ] = "in-process",
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="At most so many points, spread over the space.", show_default=False),
+    ] = None,
+    net: NetworkOptions = None,
 ) -> None:
     """Evaluate a space of accelerators; a repeated command goes on where it was stopped."""
     from bittrue.sweeping.engines import engine_named
@@ -37,16 +44,41 @@ def sweep(
 
     worker = engine_named(engine)
     asked = read_space(space)
+    if limit is not None or net:
+        asked = asked.small(limit, assignments("--net", net or []))
     with RunProgress(stderr()) as progress:
         progress.phase("sweep", asked.name)
         found = run_sweep(asked, output, worker, progress.update)
-    fronts = {network: [p.figures or {} for p in found.front(network)] for network in found.networks}
-    written = write_design_points(output, asked.name, found.rows(), asked.objectives, fronts)
+    rows = found.rows()
+    row_of = {point.key: row for point, row in zip(found.points, rows, strict=True)}
+    fronts = {network: [row_of[p.key] for p in found.front(network)] for network in found.networks}
+    written = write_design_points(output, asked.name, rows, asked.objectives, fronts)
+    written.append(_write_page(output, found, rows, fronts))
     console = stdout()
     for network in found.networks:
         _print_front(console, found, network)
     _print_counts(console, found)
     console.print(f"wrote {', '.join(path.name for path in written)} to {output}")
+
+
+def _write_page(output: Path, found: SweepResult, rows: Sequence[Any], fronts: dict[str, list[Any]]) -> Path:
+    from importlib.metadata import version
+
+    from reports.sweep_page import SweepPage, write_sweep_page
+
+    space = found.space
+    page = SweepPage(
+        space.name,
+        space.description,
+        version("bittrue"),
+        space.objectives,
+        found.varied,
+        rows,
+        fronts,
+        found.counts(),
+        space.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+    )
+    return write_sweep_page(output / "report.html", page)
 
 
 def _print_front(console: Console, found: SweepResult, network: str) -> None:

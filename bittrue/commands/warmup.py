@@ -19,8 +19,9 @@ SMALL, LARGE = 32, 257
 
 @refusals
 def warmup() -> None:
-    """Compile the kernels that the built-in networks use, so that the next run starts at once."""
+    """Compile the kernels that the built-in networks and their training use, so that the next run starts at once."""
     from bittrue.progress import RunProgress
+    from bittrue.training.warmup import train_on_noise
     from workloads.nets import registry
 
     began = time.perf_counter()
@@ -29,7 +30,10 @@ def warmup() -> None:
         _run("deeplabv3_resnet50", LARGE, devices[:1], progress)
         for name in registry.builtin_names():
             _run(name, SMALL, devices, progress)
-    stdout().print(f"kernels compiled and kept, in {time.perf_counter() - began:.1f} s")
+        trained = time.perf_counter()
+        train_on_noise(progress.phase, lambda *step: _show(progress, *step))
+    ended = time.perf_counter()
+    stdout().print(f"kernels compiled and kept, in {ended - began:.1f} s, those of training in {ended - trained:.1f} s")
 
 
 def _devices() -> list[Accelerator]:

@@ -1,4 +1,4 @@
-"""Evaluate one design point: time, energy and traffic, in any process."""
+"""Evaluate one design point: time, energy and traffic, and accuracy where asked for, in any process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from accel_models.load import load_accelerator
 from bittrue.api import simulate
+from bittrue.sweeping.accuracy import accuracy_loss
 from bittrue.sweeping.metrics import figures
 from bittrue.sweeping.points import DesignPoint
 from simulator.accelerator.spec import Accelerator
@@ -31,11 +32,17 @@ class Outcome:
 
 
 def evaluate(point: DesignPoint) -> Outcome:
-    """Time a point. An error of any kind is an outcome: one point must not end a sweep."""
+    """Time a point, and compute its values where asked for.
+
+    An error of any kind is an outcome: one point must not end a sweep.
+    """
     try:
         accelerator = _accelerator(point.accelerator).evolve(point.changes)
         network = _network(point.network, json.dumps(point.keywords, sort_keys=True))
-        return Outcome(point.key, figures(simulate(network, accelerator, timing_only=True).record))
+        found = figures(simulate(network, accelerator, timing_only=True).record)
+        if point.accuracy is not None:
+            found["accuracy_loss"] = accuracy_loss(network, accelerator, point.accuracy)
+        return Outcome(point.key, found)
     except BittrueError as error:
         return Outcome(point.key, error=str(error))
     except Exception as error:

@@ -10,9 +10,10 @@ from simulator.records.run import RunRecord
 
 OBJECTIVES = (
     *("total_time_s", "total_cycles", "total_energy_pj", "edp_pj_s", "total_area_mm2", "dram_bytes"),
-    *("frames_per_s", "tops_per_w", "utilization", "average_power_w"),
+    *("frames_per_s", "tops_per_w", "utilization", "average_power_w", "accuracy_loss"),
 )
 """Figures that may be objectives."""
+_NOT_OF_THE_RECORD = ("edp_pj_s", "accuracy_loss")
 LARGER_IS_BETTER = frozenset({"frames_per_s", "tops_per_w", "utilization"})
 """Objectives to be raised; the others are to be lowered."""
 KNOWN_BEFORE = ("scratchpad_bytes", "processing_elements", "dram_bytes_per_cycle", "peak_tops")
@@ -30,6 +31,7 @@ UNITS = {
     "tops_per_w": "TOPS/W",
     "utilization": "",
     "average_power_w": "W",
+    "accuracy_loss": "",
 }
 """Unit of each objective."""
 
@@ -53,11 +55,9 @@ def figures(record: RunRecord) -> dict[str, float]:
     `bound_KIND_share` is the share of all cycles in layers whose busiest engine is KIND; `slowest_layer_share` that of
     the longest layer.
     """
-    found: dict[str, float] = {
-        "edp_pj_s": record.total_energy_pj * record.total_time_s,
-        **{name: getattr(record, name) for name in OBJECTIVES if name != "edp_pj_s"},
-    }
-    return {name: found[name] for name in OBJECTIVES} | _shares(record)
+    found: dict[str, float] = {name: getattr(record, name) for name in OBJECTIVES if name not in _NOT_OF_THE_RECORD}
+    found["edp_pj_s"] = found["total_energy_pj"] * found["total_time_s"]
+    return {name: found[name] for name in OBJECTIVES if name in found} | _shares(record)
 
 
 def _shares(record: RunRecord) -> dict[str, float]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bittrue.sweeping.metrics import KNOWN_BEFORE, figures_before
-from bittrue.sweeping.space import Space
-from simulator.accelerator.spec import Accelerator
+from bittrue.sweeping.space import Accuracy, Space
 from simulator.errors import SpecError
 from simulator.kernels._jit import source_hash
 from simulator.records.hashing import content_hash
@@ -34,6 +35,8 @@ class DesignPoint:
     """Built-in name or file."""
     keywords: dict[str, Any]
     """Keywords of a built-in network."""
+    accuracy: dict[str, Any] | None = None
+    """Images for accuracy_loss, see `bittrue.sweeping.space.Accuracy`; None = time alone."""
 
     @property
     def label(self) -> str:
@@ -52,8 +55,54 @@ class Points:
     """Accelerators outside a constraint that is known before."""
 
 
+class PointMaker:
+    """Makes design points of a space out of changes of its accelerator, and counts what it leaves out."""
+
+    def __init__(self, space: Space) -> None:
+        self._space, self._base, self._sources = space, space.base(), source_hash()
+        self._limits = {name: limit for name, limit in space.constraints.items() if name in KNOWN_BEFORE}
+        self._accuracy = None if space.accuracy is None else space.accuracy.model_dump(mode="json")
+        # Points without values keep the keys that they had before there were points with them.
+        self._more = () if space.accuracy is None else (self._accuracy, _contents(space.accuracy))
+        self.impossible = 0
+        """Accelerators that the specification refused."""
+        self.outside = 0
+        """Accelerators outside a constraint that is known before."""
+
+    def points(self, changes: dict[str, Any]) -> list[DesignPoint]:
+        """Return the points of one accelerator, one a network; none where it is left out."""
+        space = self._space
+        try:
+            accelerator = self._base.evolve(changes)
+        except SpecError:
+            self.impossible += 1
+            return []
+        figures = figures_before(accelerator)
+        if not all(limit.allows(figures[name]) for name, limit in self._limits.items()):
+            self.outside += 1
+            return []
+        spec = accelerator.model_dump(mode="json", exclude_none=True)
+        together = {**space.fixed, **changes}
+        return [
+            DesignPoint(
+                content_hash(spec, choice.network, choice.keywords, self._sources, *self._more),
+                space.accelerator,
+                together,
+                choice.network,
+                choice.keywords,
+                self._accuracy,
+            )
+            for choice in space.networks
+        ]
+
+
+def _contents(accuracy: Accuracy) -> list[str]:
+    files = () if isinstance(accuracy.images, int) else accuracy.images
+    return [hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files]
+
+
 def design_points(space: Space) -> Points:
-    """Return the points of a space in their order.
+    """Return the points of a space that is no search, in their order.
 
     Raises
     ------
@@ -61,33 +110,21 @@ def design_points(space: Space) -> Points:
         More than a million points, none at all, or fewer than `points` to draw from.
 
     """
-    base = space.base()
-    limits = {name: limit for name, limit in space.constraints.items() if name in KNOWN_BEFORE}
-    found, impossible, outside = [], 0, 0
-    for changes in _combinations(space):
-        merged = {**space.fixed, **changes}
-        try:
-            accelerator = base.evolve(changes)
-        except SpecError:
-            impossible += 1
-            continue
-        figures = figures_before(accelerator)
-        if not all(limit.allows(figures[name]) for name, limit in limits.items()):
-            outside += 1
-            continue
-        found += [_point(space, accelerator, merged, choice.network, choice.keywords) for choice in space.networks]
+    maker = PointMaker(space)
+    found = [point for changes in _combinations(space) for point in maker.points(changes)]
     if not found:
-        left = f"{impossible} accelerators are impossible, {outside} outside constraints"
+        left = f"{maker.impossible} accelerators are impossible, {maker.outside} outside constraints"
         raise SpecError(f"{space.name}: the space has no point: {left}")
-    return Points(tuple({point.key: point for point in found}.values()), impossible, outside)
+    different = tuple({point.key: point for point in found}.values())
+    return Points(_spread(different, space.limit), maker.impossible, maker.outside)
 
 
-def _point(
-    space: Space, accelerator: Accelerator, changes: dict[str, Any], network: str, keywords: dict[str, Any]
-) -> DesignPoint:
-    spec = accelerator.model_dump(mode="json", exclude_none=True)
-    key = content_hash(spec, network, keywords, source_hash())
-    return DesignPoint(key, space.accelerator, changes, network, keywords)
+def _spread(points: tuple[DesignPoint, ...], limit: int | None) -> tuple[DesignPoint, ...]:
+    """Return at most `limit` points, the first and the last among them, as evenly apart as can be."""
+    if limit is None or limit >= len(points):
+        return points
+    last = max(1, limit - 1)
+    return tuple(points[index * (len(points) - 1) // last] for index in range(limit))
 
 
 def _combinations(space: Space) -> Iterator[dict[str, Any]]:
@@ -97,13 +134,13 @@ def _combinations(space: Space) -> Iterator[dict[str, Any]]:
         if size > _LARGEST_GRID:
             raise SpecError(f"{space.name}: {size:,} points are too many; draw some: method: random, points: 1000")
         for combination in product(*axes):
-            yield _merge(combination)
+            yield merged(combination)
         return
     assert space.points is not None
     if space.points > size:
         raise SpecError(f"{space.name}: {space.points} points to draw, the space has {size}; method: grid takes all")
     for row in _draw(space.method, [len(axis) for axis in axes], space.points, space.seed):
-        yield _merge([axis[index] for axis, index in zip(axes, row, strict=True)])
+        yield merged([axis[index] for axis, index in zip(axes, row, strict=True)])
 
 
 def _draw(method: str, sizes: list[int], count: int, seed: int) -> list[tuple[int, ...]]:
@@ -123,8 +160,9 @@ def _draw(method: str, sizes: list[int], count: int, seed: int) -> list[tuple[in
     return list(found)
 
 
-def _merge(alternatives: Any) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
+def merged(alternatives: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one alternative of each axis as changes of an accelerator."""
+    found: dict[str, Any] = {}
     for changes in alternatives:
-        merged |= changes
-    return merged
+        found |= changes
+    return found

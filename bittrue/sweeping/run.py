@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from bittrue.sweeping.engines import Engine, Evaluate, InProcess
 from bittrue.sweeping.evaluate import evaluate as evaluate_point
 from bittrue.sweeping.metrics import bottleneck
 from bittrue.sweeping.pareto import pareto_front
-from bittrue.sweeping.points import DesignPoint, Points, design_points
+from bittrue.sweeping.points import DesignPoint, design_points
+from bittrue.sweeping.search import Search
 from bittrue.sweeping.space import Space, read_space
 from bittrue.sweeping.store import MOST_ATTEMPTS, StoredPoint, SweepStore
 from simulator.records.hashing import content_hash
@@ -73,6 +74,17 @@ class SweepResult:
             for point in self.points
         ]
 
+    def counts(self) -> dict[str, int]:
+        """Return how many points and accelerators there are, by what became of them."""
+        return {
+            "points": len(self.points),
+            "evaluated": len(self.evaluated),
+            "on a front": sum(len(self.front(network)) for network in self.networks),
+            "quarantined": len(self.quarantined),
+            "outside constraints": self.outside,
+            "impossible": self.impossible,
+        }
+
 
 def _cell(value: Any) -> Any:
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
@@ -118,11 +130,19 @@ def sweep(
     """
     found = space if isinstance(space, Space) else read_space(space)
     worker = engine or InProcess()
-    chosen = design_points(found)
+    search = Search(found) if found.searches else None
+    chosen = design_points(found) if search is None else search.points
     with SweepStore(folder) as store:
-        store.begin(content_hash(found.model_dump(mode="json", by_alias=True)), chosen.points)
-        _Sweep(store, worker, evaluate, chosen, on_progress).run()
-        return SweepResult(found, tuple(store.points()), chosen.impossible, chosen.outside)
+        store.begin(content_hash(found.model_dump(mode="json", by_alias=True, exclude_defaults=True)), chosen.points)
+        driver = _Sweep(store, worker, evaluate, on_progress, search.budget if search else 0)
+        if search is None:
+            driver.run(chosen.points)
+        else:
+            driver.run_search(search)
+            chosen = search.points
+        asked = {point.key for point in chosen.points}
+        known = tuple(point for point in store.points() if point.key in asked)
+        return SweepResult(found, known, chosen.impossible, chosen.outside)
 
 
 @dataclass
@@ -130,21 +150,30 @@ class _Sweep:
     store: SweepStore
     engine: Engine
     evaluate: Evaluate
-    chosen: Points
     on_progress: Progress | None
+    budget: int
+    """Points of a search."""
+    asked: dict[str, DesignPoint] = field(default_factory=dict)
 
-    def run(self) -> None:
-        """First everything not tried yet, then what failed, one by one."""
+    def run(self, points: Sequence[DesignPoint]) -> dict[str, Mapping[str, float] | None]:
+        """First everything not tried yet, then what failed, one by one; return figures by key, None = failed."""
+        self.asked |= {point.key: point for point in points}
         self._evaluate(self._left(lambda point: point.attempts == 0), alone=False)
         while left := self._left(lambda point: point.attempts < MOST_ATTEMPTS):
             self._evaluate(left, alone=True)
+        return {point.key: point.figures for point in self.store.points() if point.key in self.asked}
+
+    def run_search(self, search: Search) -> None:
+        """Round by round: what the store knows already is told, not evaluated."""
+        while fresh := search.ask():
+            self.store.add(fresh, first=len(self.asked))
+            search.tell(self.run(fresh))
 
     def _left(self, wanted: Callable[[StoredPoint], bool]) -> list[DesignPoint]:
-        asked = {point.key: point for point in self.chosen.points}
-        stored = self.store.points()
+        stored = [point for point in self.store.points() if point.key in self.asked]
         self._done = sum(point.figures is not None or point.quarantined for point in stored)
-        self._total = len(stored)
-        return [asked[p.key] for p in stored if p.figures is None and p.key in asked and wanted(p)]
+        self._total = max(len(stored), self.budget)
+        return [self.asked[p.key] for p in stored if p.figures is None and wanted(p)]
 
     def _evaluate(self, points: Sequence[DesignPoint], *, alone: bool) -> None:
         labels = {point.key: point.label for point in points}

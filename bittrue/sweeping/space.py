@@ -20,6 +20,10 @@ from simulator.errors import SpecError
 Value = Any
 """What a key of an accelerator takes: a number, a word, a quantity such as 64 KiB, or a mapping."""
 
+SEARCHES = ("nsga2", "tpe")
+"""Methods that choose a point from the results of those before."""
+_WITH_POINTS = ("random", "latin_hypercube", *SEARCHES)
+
 
 class Range(Spec):
     """Values from one to another, by steps or by factors."""
@@ -97,6 +101,21 @@ class NetworkChoice(Spec, extra="allow"):
         return {key: tuple(v) if isinstance(v, list) else v for key, v in (self.model_extra or {}).items()}
 
 
+class Accuracy(Spec):
+    """What values are computed on, for the objective accuracy_loss."""
+
+    images: int | tuple[str, ...] = Field(default=1)
+    """How many images of random patches to draw, or image files (relative to the space's own file)."""
+    seed: int = Field(default=0, ge=0)
+    """Of images that are drawn."""
+
+    @model_validator(mode="after")
+    def _has_images(self) -> Self:
+        if not self.images or (isinstance(self.images, int) and self.images < 0):
+            raise ValueError("images is a number from 1 on, or a list of files")
+        return self
+
+
 class Space(Spec):
     """A space of design points."""
 
@@ -118,12 +137,17 @@ class Space(Spec):
     """Limits of figures; those known before an evaluation leave a point out, the others keep it off the front."""
     objectives: tuple[Annotated[str, _one_of(OBJECTIVES)], ...] = ("total_time_s", "total_energy_pj")
     """What the Pareto front weighs: two or three figures."""
-    method: Literal["grid", "random", "latin_hypercube"] = "grid"
-    """grid = all points; random and latin_hypercube draw `points` of them."""
+    accuracy: Accuracy | None = None
+    """Compute values too, for accuracy_loss; the networks need weights."""
+    method: Literal["grid", "random", "latin_hypercube", "nsga2", "tpe"] = "grid"
+    """grid = all points; random and latin_hypercube draw `points` of them; nsga2 and tpe search for the front, each
+    next point chosen from the results of those before."""
     points: int | None = Field(default=None, ge=1)
-    """Accelerators to draw, for methods other than grid."""
-    seed: int = Field(default=0, ge=0)
-    """Of the draw."""
+    """Accelerators to draw or to try, for methods other than grid."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of the draw or the search."""
+    limit: int | None = Field(default=None, ge=1)
+    """Take so many points at most, evenly spread over the space in its order: a sweep in small."""
 
     @model_validator(mode="after")
     def _is_a_space(self) -> Self:
@@ -133,10 +157,20 @@ class Space(Spec):
         if empty:
             raise ValueError(f"vary.{empty[0]} has no values")
         if (self.method == "grid") != (self.points is None):
-            raise ValueError("points is for the methods random and latin_hypercube, and needed there")
+            raise ValueError(f"points is for the methods {', '.join(_WITH_POINTS)}, and needed there")
+        if self.searches and len(self.networks) > 1:
+            raise ValueError(f"{self.method} weighs the figures of one network; give each a space of its own")
+        wanted = "accuracy_loss" in (*self.objectives, *self.constraints)
+        if wanted != (self.accuracy is not None):
+            raise ValueError("accuracy_loss needs accuracy, e.g. accuracy: {images: 2}, and that is for nothing else")
         if not 2 <= len(set(self.objectives)) == len(self.objectives) <= 3:
             raise ValueError("objectives are two or three different figures")
         return self
+
+    @property
+    def searches(self) -> bool:
+        """Whether points are chosen from the results of those before."""
+        return self.method in SEARCHES
 
     def axes(self) -> list[list[dict[str, Value]]]:
         """Return, for each thing that varies, its alternatives as changes of the accelerator."""
@@ -147,6 +181,13 @@ class Space(Spec):
         if self.together:
             found.append([dict(alternative) for alternative in self.together])
         return found
+
+    def small(self, limit: int | None, keywords: Mapping[str, Any]) -> Self:
+        """Return the same space with fewer points and other keywords of its networks, e.g. a smaller image."""
+        networks = [choice.model_dump() | dict(keywords) for choice in self.networks]
+        return type(self).model_validate(
+            self.model_dump(by_alias=True) | {"networks": networks, "limit": limit or self.limit}
+        )
 
     def base(self) -> Accelerator:
         """Return the accelerator that is varied, with `fixed` applied."""
@@ -172,6 +213,12 @@ def read_space(path: str | Path) -> Space:
         raise SpecError("\n".join(lines)) from None
     if document.problems:
         raise SpecError("\n".join(f"{path}:{line}: {text}" for line, text in document.problems))
+    if space.accuracy is not None and not isinstance(space.accuracy.images, int):
+        files = tuple(str(Path(path).parent / name) for name in space.accuracy.images)
+        missing = [name for name in files if not Path(name).is_file()]
+        if missing:
+            raise SpecError(f"{path}: accuracy.images: no file {missing[0]}")
+        space = space.model_copy(update={"accuracy": space.accuracy.model_copy(update={"images": files})})
     nearby = Path(path).parent / space.accelerator
     if space.accelerator.endswith((".yaml", ".yml")) and nearby.is_file():
         space = space.model_copy(update={"accelerator": str(nearby)})

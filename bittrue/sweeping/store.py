@@ -63,6 +63,8 @@ class SweepStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
+            # A kill loses nothing; a power cut the last results, which are then evaluated again.
+            self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self.path}: cannot be opened ({error}); is it the folder of a sweep?") from None
@@ -88,14 +90,19 @@ class SweepStore:
         if row is not None and (row[0], row[1]) != (VERSION, space):
             reason = "another space" if row[0] == VERSION else f"version {row[0]} of the store, this is {VERSION}"
             raise StoreError(f"{self.path}: holds {reason}; give another folder, or remove this one")
-        rows = [
-            (p.key, position, p.network, json.dumps(p.keywords), json.dumps(p.changes))
-            for position, p in enumerate(points)
-        ]
         with self._transaction() as db:
             if row is None:
                 db.execute("INSERT INTO sweep VALUES (?, ?)", (VERSION, space))
             db.execute("DELETE FROM points WHERE figures IS NULL AND attempts = 0")
+        self.add(points)
+
+    def add(self, points: Iterable[DesignPoint], first: int = 0) -> None:
+        """Take in points, the first of which has position `first` in the space."""
+        rows = [
+            (p.key, position, p.network, json.dumps(p.keywords), json.dumps(p.changes))
+            for position, p in enumerate(points, first)
+        ]
+        with self._transaction() as db:
             db.executemany(
                 "INSERT INTO points (key, position, network, keywords, changes) VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (key) DO UPDATE SET position = excluded.position",

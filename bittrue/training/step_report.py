@@ -14,27 +14,18 @@ from accel_models.load import load_energy_table
 from bittrue.run import Run
 from bittrue.tables import draw
 from bittrue.training.plan import Request, make_plan, suited
+from reports.training_parts import Part, parts_of, role_of
 from reports.units import si
 from simulator.engine import Options
 from simulator.engine import prepare as prepare_graph
 from simulator.graph.graph import Graph
 from simulator.numerics.formats import IntFormat
-from simulator.records.layer import LayerRecord
 from workloads.network import Network
 from workloads.training.derive import TrainingStep, derive_step
 from workloads.training.tape import IMAGE, KEY, LABELS, LEARNING_RATE
 
 _WIDTH_BITS = 32
 _LISTED = 8
-_NORMS = ("L1Statistics", "L2Statistics", "NormalizeChannels", "AffineChannels", "AffineQuantize", "RunningAverage")
-_ROLES = {
-    **dict.fromkeys(_NORMS, "batch norm"),
-    **dict.fromkeys(("L1NormGradient", "L2NormGradient"), "batch norm, backward"),
-    **dict.fromkeys(("ScaleQuantize", "FlagQuantize"), "quantizers"),
-    **dict.fromkeys(("AlignedAdd", "AlignedConcat", "Split"), "sums and joins"),
-    **dict.fromkeys(("Update", "MomentumUpdate", "FixedQuantize"), "updates, weights to 8 bits"),
-    **dict.fromkeys(("SoftmaxCrossEntropyGradient", "SquaredErrorGradient"), "loss"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,42 +68,25 @@ def _run(step: TrainingStep, network: Network, request: Request, inputs: Mapping
     return StepRun(run, step)
 
 
-def role_of(layer: LayerRecord) -> str:
-    """Return which part of a step a layer is."""
-    if layer.engine == "array":
-        kind = layer.name.rpartition(".")[2]
-        return kind if kind in ("dgrad", "wgrad") else "forward"
-    if layer.op == "Transpose":
-        return "transposes of operands"
-    return _ROLES.get(layer.op, "other")
-
-
 def show_step(console: Console, found: StepRun) -> None:
     """Print the parts of a step, the energy of an image, the op that dominates, and what leaves 32 bits."""
     record, batch = found.run.record, found.step.batch
-    parts: dict[str, list[LayerRecord]] = {}
-    for layer in record.layers:
-        parts.setdefault(role_of(layer), []).append(layer)
     if record.total_cycles:
-        ordered = sorted(parts.items(), key=lambda part: -_cycles(part[1]))
-        draw(console, [_row(role, layers, record.total_cycles, batch) for role, layers in ordered], flexible=("part",))
+        parts = parts_of(record.layers)
+        draw(console, [_row(part, record.total_cycles, batch) for part in parts], flexible=("part",))
         energy, time_ms = si(record.total_energy_pj * 1e-12 / batch, "J"), record.total_time_s * 1e3 / batch
         console.print(f"\nbatch {batch}: {record.total_cycles:,} cycles; an image trained: {time_ms:.2f} ms, {energy}")
         longest = max(record.layers, key=lambda layer: layer.total_cycles)
         share = 100 * longest.total_cycles / record.total_cycles
-        console.print(f"dominant part: {ordered[0][0]}; longest layer: {longest.name} ({share:.1f} % of all cycles)")
+        console.print(f"dominant part: {parts[0].role}; longest layer: {longest.name} ({share:.1f} % of all cycles)")
     _show_widths(console, found)
 
 
-def _cycles(layers: list[LayerRecord]) -> int:
-    return sum(layer.total_cycles for layer in layers)
-
-
-def _row(role: str, layers: list[LayerRecord], total_cycles: int, batch: int) -> dict[str, str]:
-    cycles = _cycles(layers)
+def _row(part: Part, total_cycles: int, batch: int) -> dict[str, str]:
+    layers, cycles = part.layers, part.total_cycles
     traffic = sum(layer.dram_read_bytes + layer.dram_write_bytes for layer in layers)
     return {
-        "part": role,
+        "part": part.role,
         "layers": str(len(layers)),
         "MMACs": f"{sum(layer.macs for layer in layers) / 1e6:.1f}",
         "cycles": f"{cycles:,}",

@@ -26,7 +26,7 @@ from simulator.execution.fused import Fused
 from simulator.kernels import guarded_convolve as plan_of
 from simulator.kernels.dot_tile import GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.norms import block_norms, segment_norms
-from simulator.kernels.packing import pack_weights
+from simulator.kernels.packing import pack
 from simulator.kernels.requantize_panels import PLAN_LENGTH
 from simulator.kernels.tally import tally_shifts
 from simulator.kernels.workers import run_on_threads
@@ -261,7 +261,7 @@ def _packed(
         shape = (geometry.groups * panels, blocks.source.size // 2, tiles.isa.channels, 2)
         packed = aligned_zeros(shape, np.int16)
         stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
-        pack_weights(stored, weights.zero_points.reshape(stored.shape[:2]), blocks.source, panels, packed)
+        pack(stored, weights.zero_points.reshape(stored.shape[:2]), blocks.source, panels, packed)
         norms = np.empty((shape[0], len(blocks.pieces), tiles.isa.channels), np.int32)
         block_norms(packed, blocks.pairs, norms)
         weights.kept[key] = _Packed(packed, norms)

@@ -4,7 +4,8 @@ A phase is a row and a column modulo the stride. Its outputs are those of a conv
 stride-th tap of the flipped filter; of a filter with dilation, every (stride / g)-th with dilation / g, g the greatest
 common divisor of both: a phase that no tap meets is left with the start value. Phases that begin at the same input
 pixel and have as many outputs are run as one convolution with as many times the filters, so there are a few for any
-stride.
+stride; but their taps are filled up to those of the one that has most, which does not pay where a phase alone has
+filters for a panel.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ class PhaseGroup:
     columns: Axis
 
 
-def plan_phases(geometry: ConvGeometry) -> list[PhaseGroup]:
-    """Return the groups of phases of a transposed convolution."""
+def plan_phases(geometry: ConvGeometry, *, apart: bool = False) -> list[PhaseGroup]:
+    """Return the groups of phases of a transposed convolution; `apart`, each by itself with its own taps alone."""
     axes = [
-        list(_axis(outputs, taps, padding, stride, dilation))
+        list(_axis(outputs, taps, padding, stride, dilation, apart))
         for outputs, taps, padding, stride, dilation in zip(
             (geometry.out_height, geometry.out_width),
             geometry.kernel,
@@ -71,7 +72,7 @@ def plan_phases(geometry: ConvGeometry) -> list[PhaseGroup]:
     return [PhaseGroup(rows, columns) for rows, columns in product(*axes)]
 
 
-def _axis(outputs: int, taps: int, padding: int, stride: int, dilation: int) -> Iterator[Axis]:
+def _axis(outputs: int, taps: int, padding: int, stride: int, dilation: int, apart: bool) -> Iterator[Axis]:
     common = gcd(stride, dilation)
     tap_stride = stride // common
 
@@ -80,12 +81,12 @@ def _axis(outputs: int, taps: int, padding: int, stride: int, dilation: int) -> 
         found = (tap for tap in range(tap_stride) if (phase + tap * dilation - padding) % stride == 0)
         return next(found, taps)
 
-    def shape(phase: int) -> tuple[int, int]:
+    def shape(phase: int) -> tuple[int, int, int]:
         first = first_tap(phase)
         before = 0 if first >= taps else (padding - phase - first * dilation) // stride
-        return before, -(-(outputs - phase) // stride)
+        return before, -(-(outputs - phase) // stride), phase if apart else 0
 
-    for (before, count), members in groupby(range(min(stride, outputs)), shape):
+    for (before, count, _), members in groupby(range(min(stride, outputs)), shape):
         phases = list(members)
         first_taps = tuple(first_tap(phase) for phase in phases)
         most = max(1, *(len(range(first, taps, tap_stride)) for first in first_taps))

@@ -17,7 +17,7 @@ from simulator.kernels import isa as instruction_sets
 from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
-from simulator.kernels.packing import fill_image, pack_weights
+from simulator.kernels.packing import fill_image, pack
 from simulator.kernels.requantize_panels import PLAN_LENGTH
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
@@ -235,7 +235,7 @@ def _pack(geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: 
     packed = aligned_zeros(shape, _DTYPES[tiles.operands][1])
     stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
     zeros = weights.zero_points.reshape(geometry.groups, geometry.filters)
-    pack_weights(stored, zeros, padded.reshape(-1), panels, packed)
+    pack(stored, zeros, padded.reshape(-1), panels, packed)
     pieces = np.ascontiguousarray(pieces)
     if not tiles.pair_limit:
         return _Packed(packed, pieces, np.empty((0, 0), np.int64), np.empty(0, np.int64), np.empty((0, 0, 0), np.int8))

@@ -15,7 +15,8 @@ from simulator.execution.array_phases import phase_operands, place_phases, plan_
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import choose_tiles, run_tiles
 from simulator.execution.fused import Fused
-from simulator.kernels import wide
+from simulator.kernels import isa, wide
+from simulator.kernels.depthwise import BLOCK, depthwise_blocks
 from simulator.numerics.scalar import needed_bits
 
 
@@ -65,10 +66,14 @@ def _convolve(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums
     return WideSums(_on_bytes(operands, fill) if on_bytes else _on_int64(operands), None)
 
 
+_FILTERS_APART = 48
+"""Filters from which phases are run one by one."""
+
+
 def _by_phases(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums:
     """Run a transposed convolution as the convolutions of its phases, and lay their outputs out."""
     whole = operands.geometry
-    plan = plan_phases(whole)
+    plan = plan_phases(whole, apart=whole.filters >= _FILTERS_APART)
     values: NDArray[Any] = np.empty(0)
     saturations: int | None = 0
     for group in plan:
@@ -95,7 +100,9 @@ def _depthwise(operands: Operands, dtype: type[np.int32] | type[np.int64]) -> ND
     weights = np.ascontiguousarray(operands.weights.centred.T)
     x = operands.x if geometry.filters == 1 else np.repeat(operands.x, geometry.filters, axis=1)
     start = operands.start[0].astype(dtype)
-    wide.depthwise_wide(x, operands.x_zero_point, weights.astype(dtype), start, geometry_vector(geometry), out)
+    on_blocks = dtype is np.int32 and x.itemsize <= 2 and operands.filters >= BLOCK and isa.available() != (isa.PLAIN,)
+    run = depthwise_blocks if on_blocks else wide.depthwise_wide
+    run(np.ascontiguousarray(x), operands.x_zero_point, weights.astype(dtype), start, geometry_vector(geometry), out)
     return out
 
 

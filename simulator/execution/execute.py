@@ -16,6 +16,8 @@ from simulator.execution.context import ExecutionContext, Executor, LayerResult
 from simulator.graph.graph import Graph, Tensor
 from simulator.graph.ops import Op
 from simulator.kernels.extremes import extremes
+from simulator.kernels.parallel_threads import place_loops
+from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Engine, Layer
 from simulator.numerics.formats import IntFormat
 from simulator.records.activity import ActivityRecord
@@ -24,6 +26,12 @@ from simulator.records.overflow import OverflowRecord
 
 _ON_HOST: dict[type[Op], Executor] = {**vector.EXECUTORS, **movement.EXECUTORS, **host.EXECUTORS}
 _ON_DEVICE: dict[type[Op], Executor] = {**movement.EXECUTORS, **vector.EXECUTORS, **array.EXECUTORS}
+
+SHARED = 1 << 17
+"""Elements, in and out, from which a layer is worth sharing among threads: waking these costs some 50 microseconds, and
+milliseconds where others want the cores."""
+_MACS_AN_ELEMENT = 8
+"""Multiply-accumulates that take no longer than an element elsewhere, on whatever kernel of the array."""
 
 Progress = Callable[[int, int, str], None]
 """(done, total, label): called before each layer and once at the end."""
@@ -135,7 +143,17 @@ def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     executor = table.get(type(layer.node.op))
     if executor is None:
         raise NetworkError(f"layer {layer.name}: {layer.node.op.kind} cannot be executed on engine {layer.engine}")
-    return executor(layer, arrays, context)
+    if is_worth_sharing(layer):
+        place_loops()
+        return executor(layer, arrays, context)
+    with thread_count(1):
+        return executor(layer, arrays, context)
+
+
+def is_worth_sharing(layer: Layer) -> bool:
+    """Whether a layer has work enough for several threads."""
+    elements = sum(tensor.elements for tensor in (*layer.inputs, *layer.outputs) if tensor is not None)
+    return max(elements, layer.macs // _MACS_AN_ELEMENT) >= SHARED
 
 
 def layer_inputs(layer: Layer, values: Values) -> list[NDArray[Any] | None]:

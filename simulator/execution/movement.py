@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numba import config
 from numpy.typing import NDArray
 
 from simulator.errors import InputError
@@ -50,10 +51,13 @@ def _tile(op: ops.Tile, arrays: list[Array], layer: Layer) -> Sequence[Array]:
 
 def _transpose(op: ops.Transpose, arrays: list[Array], layer: Layer) -> Sequence[Array]:
     x, order = arrays[0], op.permutation
-    if x.ndim < 3 or order != (x.ndim - 1, *range(1, x.ndim - 1), 0) or x.size < _WORTH_A_KERNEL:
+    swaps_ends = x.ndim >= 3 and order == (x.ndim - 1, *range(1, x.ndim - 1), 0)
+    if not swaps_ends or x.size < _WORTH_A_KERNEL or config.DISABLE_JIT:  # type: ignore[attr-defined]
         return [x.transpose(order)]
     out = np.empty(layer.outputs[0].shape, x.dtype)
-    swap_ends(np.ascontiguousarray(x).reshape(len(x), -1, x.shape[-1]), out.reshape(len(out), -1, out.shape[-1]))
+    words = f"u{x.itemsize}"  # one kernel for all types of a size
+    source, target = np.ascontiguousarray(x).view(words), out.view(words)
+    swap_ends(source.reshape(len(x), -1, x.shape[-1]), target.reshape(len(out), -1, out.shape[-1]))
     return [out]
 
 

@@ -70,6 +70,13 @@ def row_offsets(plan: Any, first: Any, count: Any, table: Any) -> None:
         table[i] = table[count - 1]
 
 
+@kernel(inline=True)
+def add_start(sums: Any, start: Any, out: Any) -> None:
+    """Write the sums of a pixel, modulo 2^32; on slices, for LLVM vectorises no index that may be negative."""
+    for c in range(out.size):
+        out[c] = np.int32(sums[c] + start[c])
+
+
 def _convolve(
     image: Any,
     weights: Any,
@@ -165,8 +172,8 @@ def _convolve(
             at = panel * CHANNELS
             if plan[KIND] == RAW:
                 for i in range(count):
-                    for c in range(width):
-                        sums_out[(begin + i) * row_filters + channel + c] = np.int32(sums[i, c] + start[at + c])
+                    place = (begin + i) * row_filters + channel
+                    add_start(sums[i], start[at:], sums_out[place : place + width])
             else:
                 clipped += requantize_block(
                     plan,

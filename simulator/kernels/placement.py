@@ -24,6 +24,11 @@ def _current_cpu() -> Callable[[], int] | None:
         return None
 
 
+def can_place() -> bool:
+    """Whether the system lets threads be placed, and tells on which CPU one runs."""
+    return _current_cpu() is not None
+
+
 class Placement:
     """Where the workers of a pool may run now."""
 

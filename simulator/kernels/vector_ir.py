@@ -42,6 +42,11 @@ def load_scalar(builder: Any, address: Any, type_: Any) -> Any:
     return builder.load(builder.inttoptr(address, type_.as_pointer()), align=1)
 
 
+def store(builder: Any, value: Any, address: Any) -> None:
+    """Store a number or a vector at an address, aligned or not."""
+    builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
+
+
 class Lanes:
     """Writes instructions on the vectors of int32 lanes of an instruction set."""
 
@@ -72,7 +77,7 @@ class Lanes:
 
     def store(self, vector: Any, address: Any) -> None:
         """Store a vector of any type at an address, aligned or not."""
-        self.builder.store(vector, self.builder.inttoptr(address, vector.type.as_pointer()), align=1)
+        store(self.builder, vector, address)
 
     def variable(self, value: Any) -> Any:
         """Return a mutable vector; LLVM keeps it in a register."""

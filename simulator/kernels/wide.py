@@ -18,6 +18,8 @@ TILE = 4
 """Rows and columns of the register tile."""
 PIXELS = 64
 """Output pixels of a task; a multiple of TILE."""
+SHORT = 4096
+"""Weights that int32 sums."""
 
 
 @kernel()
@@ -202,6 +204,28 @@ def depthwise_wide(x: Any, zero_point: Any, weights: Any, start: Any, geometry: 
                         add_tap(x[row], zero, weights[kh * geometry[geo.KERNEL_W] + kw], sums)
 
 
+@kernel(inline=True)
+def _sum_narrow(row: Any, zero: Any) -> Any:
+    """Sum the positive and all of at most SHORT weights, each of at most 17 bits: in int32, which vectorises."""
+    less = np.int32(zero)
+    up = total = np.int32(0)
+    for k in range(row.size):
+        w = np.int32(np.int32(row[k]) - less)
+        total = np.int32(total + w)
+        up = np.int32(up + max(w, np.int32(0)))
+    return np.int64(up), np.int64(total)
+
+
+@kernel(inline=True)
+def _sum_wide(row: Any, zero: Any) -> Any:
+    up = total = np.int64(0)
+    for k in range(row.size):
+        w = np.int64(row[k]) - zero
+        total += w
+        up += max(w, np.int64(0))
+    return up, total
+
+
 @kernel(parallel=True)
 def fold_sums(weights: Any, zero_points: Any, fold: Any, positive: Any, negative: Any) -> None:
     """Sum the positive and the negative weights of each fold of each filter.
@@ -224,9 +248,11 @@ def fold_sums(weights: Any, zero_points: Any, fold: Any, positive: Any, negative
         for f in range(positive.shape[1]):
             up = np.int64(0)
             total = np.int64(0)
-            for k in range(f * fold, min((f + 1) * fold, row.shape[0])):
-                w = np.int64(row[k]) - zero
-                total += w
-                up += max(w, np.int64(0))
+            end = min((f + 1) * fold, row.shape[0])
+            for k in range(f * fold, end, SHORT):
+                part = row[k : min(k + SHORT, end)]
+                some = _sum_narrow(part, zero) if row.itemsize <= 2 else _sum_wide(part, zero)
+                up += some[0]
+                total += some[1]
             positive[j, f] = up
             negative[j, f] = total - up

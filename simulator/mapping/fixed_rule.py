@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from simulator.mapping.candidates import even_parts, k_sizes, multiples
 from simulator.mapping.chunks import TapBox, chunks
 from simulator.mapping.reach import axes, reach
 from simulator.mapping.schedule import LayerMapping, LoopOrder, Residency
 from simulator.mapping.work import ArrayWork, Device
+
+_Tile = tuple[int, int, int, int, int]
+"""Rows, columns, channels, k, groups of a tile: a plain tuple, as dozens are tried for every layer."""
+
+
+class _Needs(NamedTuple):
+    """What one tile takes of each memory."""
+
+    accumulators: int
+    weight_bytes: int
+    input_bytes: int
 
 
 def fixed_rule(work: ArrayWork, device: Device) -> LayerMapping | None:
@@ -20,63 +32,83 @@ def fixed_rule(work: ArrayWork, device: Device) -> LayerMapping | None:
     stay for all output channels of a tile where K is uncut; weights stay for the layer where all of them fit, and are
     loaded again for every tile where not. Sizes are those that the search tries, so it never moves more bytes.
     """
-    start = _start(work, device)
+    sizes = _sizes(work, device.rows, device.cols)
+    room = _Needs(
+        device.accumulator_half_bytes // device.accumulator_element_bytes,
+        device.weight_half_bytes,
+        device.input_half_bytes,
+    )
+    g = work.geometry
+    narrowest = min(device.cols, g.filters)
+    start = sizes.first(((1, cols, narrowest, k, 1) for cols in sizes.cols for k in sizes.ks), room)
     if start is None:
         return None
-    g = work.geometry
-    wide = [replace(start, channels=n) for n in multiples(device.cols, g.filters) if n >= start.channels]
-    mapping = _first(wide, work, device) or start
-    if mapping.k == g.k and mapping.channels == g.filters:
-        shared = [replace(mapping, groups=n) for n in range(g.groups, 0, -1) if g.groups % n == 0]
-        mapping = _first(shared, work, device) or mapping
-    tall = _first((replace(mapping, rows=rows) for rows in even_parts(g.out_height)), work, device)
-    return _with_residency(tall or mapping)
+    _, cols, channels, k, groups = start
+    wide = sizes.first(((1, cols, n, k, 1) for n in sizes.channels if n >= narrowest), room)
+    channels = wide[2] if wide else channels
+    if k == g.k and channels == g.filters:
+        shared = sizes.first(((1, cols, channels, k, n) for n in range(g.groups, 0, -1) if g.groups % n == 0), room)
+        groups = shared[4] if shared else groups
+    tall = sizes.first(((rows, cols, channels, k, groups) for rows in sizes.rows), room)
+    return _mapping(tall or (1, cols, channels, k, groups), work)
 
 
-def _start(work: ArrayWork, device: Device) -> LayerMapping | None:
+def _mapping(tile: _Tile, work: ArrayWork) -> LayerMapping:
     g = work.geometry
-    smallest = LayerMapping(
-        rows=1,
-        cols=1,
-        channels=min(device.cols, g.filters),
-        k=g.k,
-        groups=1,
+    _, _, channels, k, _ = tile
+    whole_k = k == g.k
+    whole_weights = whole_k and channels == g.filters
+    return LayerMapping(
+        *tile,
         order=LoopOrder.INPUTS_RESIDENT,
-        input_residency=Residency.CHUNK,
-        weight_residency=Residency.CHUNK,
-        extent=(g.groups, g.batch, g.out_height, g.out_width, g.filters, g.k),
-    )
-    sizes = ((cols, k) for cols in even_parts(g.out_width) for k in k_sizes(g, device.rows))
-    return _first((replace(smallest, cols=cols, k=k) for cols, k in sizes), work, device)
-
-
-def _first(mappings: Iterable[LayerMapping], work: ArrayWork, device: Device) -> LayerMapping | None:
-    return next((m for m in mappings if _fits(m, work, device)), None)
-
-
-def _with_residency(mapping: LayerMapping) -> LayerMapping:
-    whole_k = mapping.k == mapping.extent[5]
-    whole_weights = whole_k and mapping.channels == mapping.extent[4]
-    return replace(
-        mapping,
         input_residency=Residency.TILE if whole_k else Residency.CHUNK,
         weight_residency=Residency.LAYER if whole_weights else Residency.CHUNK,
+        extent=(g.groups, g.batch, g.out_height, g.out_width, g.filters, g.k),
     )
 
 
-def _fits(mapping: LayerMapping, work: ArrayWork, device: Device) -> bool:
+@lru_cache(maxsize=1024)
+def _sizes(work: ArrayWork, rows: int, cols: int) -> _Sizes:
+    return _Sizes(work, rows, cols)
+
+
+class _Sizes:
+    """Tile sizes to try for a layer on an array of rows x cols, and what each needs, worked out at its first trial.
+
+    No memory's size is part of it: devices that differ in memories alone share it.
+    """
+
+    def __init__(self, work: ArrayWork, rows: int, cols: int) -> None:
+        g = work.geometry
+        self.rows, self.cols = even_parts(g.out_height), even_parts(g.out_width)
+        self.channels, self.ks = multiples(cols, g.filters), k_sizes(g, rows)
+        self._work = work
+        self._needs: dict[_Tile, _Needs] = {}
+
+    def first(self, tiles: Iterable[_Tile], room: _Needs) -> _Tile | None:
+        """Return the first of `tiles` that fits into `room`."""
+        known = self._needs
+        for tile in tiles:
+            needs = known.get(tile)
+            if needs is None:
+                needs = known[tile] = _needs(tile, self._work)
+            if needs[0] <= room[0] and needs[1] <= room[1] and needs[2] <= room[2]:
+                return tile
+        return None
+
+
+def _needs(tile: _Tile, work: ArrayWork) -> _Needs:
     g = work.geometry
-    filters = mapping.groups * mapping.channels
-    accumulators = mapping.rows * mapping.cols * filters * device.accumulator_element_bytes
-    weight_bits = filters * (mapping.k * work.weight_bits + work.weight_bias_bits)
-    if accumulators > device.accumulator_half_bytes or -(-weight_bits // 8) > device.weight_half_bytes:
-        return False
+    tile_rows, tile_cols, channels, k, groups = tile
+    filters = groups * channels
+    weight_bits = filters * (k * work.weight_bits + work.weight_bias_bits)
     whole = TapBox(0, g.kernel[0] - 1, 0, g.kernel[1] - 1, g.channels)
-    boxes = (whole,) if mapping.k == g.k else chunks(g.kernel, g.channels, mapping.k).boxes
+    boxes = (whole,) if k == g.k else chunks(g.kernel, g.channels, k).boxes
     row_axis, col_axis = axes(g)
     elements = 0
     for box in boxes:
-        rows = reach(row_axis, mapping.rows, box.first_kh, box.last_kh).most
-        cols = reach(col_axis, mapping.cols, box.first_kw, box.last_kw).most
+        rows = reach(row_axis, tile_rows, box.first_kh, box.last_kh).most
+        cols = reach(col_axis, tile_cols, box.first_kw, box.last_kw).most
         elements = max(elements, rows * cols * box.channels)
-    return -(-elements * mapping.groups * work.input_bits // 8) <= device.input_half_bytes
+    input_bytes = -(-elements * groups * work.input_bits // 8)
+    return _Needs(tile_rows * tile_cols * filters, -(-weight_bits // 8), input_bytes)

@@ -14,10 +14,10 @@ from simulator.mapping.command_schedule import can_pool, command_layer
 from simulator.mapping.convolution_tiles import Pool
 from simulator.mapping.fit import does_not_fit
 from simulator.mapping.fixed_rule import fixed_rule
+from simulator.mapping.known import KnownSchedules
 from simulator.mapping.pool_fusion import fused_pools
 from simulator.mapping.schedule import TILE_OP, LayerMapping, LayerSchedule, Schedule
 from simulator.mapping.search import search, shortlist
-from simulator.mapping.streams import stream_schedule
 from simulator.mapping.tiles import array_schedule
 from simulator.mapping.work import ArrayWork, Device
 
@@ -30,6 +30,7 @@ def map_layers(
     accelerator: Accelerator,
     cycles: LayerCycles | None = None,
     outputs: Collection[str] | None = None,
+    written: KnownSchedules | None = None,
 ) -> Schedule:
     """Cut `layers` into tile operations that fit `accelerator`. Layers that are alike share one schedule.
 
@@ -39,6 +40,8 @@ def map_layers(
         Times a candidate; only `mapper: least_cycles` needs it.
     outputs
         Names of tensors that leave the network. None: all may, so no max pool joins the layer before it.
+    written
+        Where schedules written for other accelerators are found again, and these are kept.
 
     Raises
     ------
@@ -51,9 +54,10 @@ def map_layers(
     if accelerator.mapper is Mapper.LEAST_CYCLES and cycles is None:
         raise InputError(f"{accelerator.name}: mapper least_cycles times its candidates; give map_layers the timing")
     device = Device.of(accelerator)
-    chooser = _Chooser(accelerator, device, cycles)
+    written = written or KnownSchedules()
+    chooser = _Chooser(accelerator, device, cycles, written)
     pools = {} if outputs is None or accelerator.controller is None else fused_pools(layers, outputs)
-    known: dict[tuple[ArrayWork, Pool | None], LayerSchedule] = {}
+    known: dict[tuple[int, Pool | None], LayerSchedule] = {}
     schedules: list[LayerSchedule] = []
     done_before = False
     for index, layer in enumerate(layers):
@@ -62,13 +66,13 @@ def map_layers(
             done_before = False
             continue
         if layer.engine is not Engine.ARRAY:
-            schedules.append(stream_schedule(layer, device))
+            schedules.append(written.stream(layer, device))
             continue
-        work = ArrayWork.of(layer)
-        pool = pools.get(index) if can_pool(work) else None
-        if (work, pool) not in known:
-            known[work, pool] = chooser.schedule(layer.name, work, pool)
-        schedules.append(known[work, pool])
+        work = written.work(layer)
+        pool = pools[index] if index in pools and can_pool(work) else None
+        if (id(work), pool) not in known:
+            known[id(work), pool] = chooser.schedule(layer.name, work, pool)
+        schedules.append(known[id(work), pool])
         done_before = pool is not None
     return Schedule(tuple(layer.name for layer in layers), tuple(schedules))
 
@@ -80,6 +84,7 @@ class _Chooser:
     accelerator: Accelerator
     device: Device
     cycles: LayerCycles | None
+    written: KnownSchedules
 
     def schedule(self, name: str, work: ArrayWork, pool: Pool | None) -> LayerSchedule:
         driven = self.accelerator.controller is not None
@@ -90,7 +95,7 @@ class _Chooser:
         if not mappings:
             raise does_not_fit(name, work, self.device)
         if len(mappings) == 1:
-            return array_schedule(work, mappings[0], self.device)
+            return self.written.array(work, mappings[0], self.device)
         return min((array_schedule(work, mapping, self.device) for mapping in mappings), key=self._cost)
 
     def _mappings(self, work: ArrayWork) -> tuple[LayerMapping, ...]:

@@ -189,6 +189,11 @@ class LayerSchedule:
         """The tile ops by kind."""
         return TileOpKinds.of(self.ops)
 
+    @property
+    def tile_ops(self) -> int:
+        """Number of tile operations."""
+        return len(self.kinds.kind_of)
+
     def total(self, field: str) -> int:
         """Sum of a field over all tile ops."""
         return int((self.kinds.ops[field] * self.kinds.counts).sum())
@@ -206,4 +211,4 @@ class Schedule:
     @property
     def tile_ops(self) -> int:
         """Tile operations of all layers."""
-        return sum(len(layer.ops) for layer in self.layers)
+        return sum(layer.tile_ops for layer in self.layers)

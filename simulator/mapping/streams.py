@@ -33,8 +33,11 @@ def stream_schedule(layer: Layer, device: Device) -> LayerSchedule:
         Not even one output element with its share of the inputs fits.
 
     """
-    if not layer.moves_data:
-        return LayerSchedule(layer.engine, np.zeros(0, TILE_OP))
+    return stream_of(layer, chunk_count(layer, device) if layer.moves_data else 0)
+
+
+def chunk_count(layer: Layer, device: Device) -> int:
+    """Return into how few chunks a layer that moves data is cut; DoesNotFit as `stream_schedule`."""
     read, write = traffic(layer)
     elements = max(1, sum(tensor.elements for tensor in layer.outputs))
     half = device.input_half_bytes
@@ -47,6 +50,14 @@ def stream_schedule(layer: Layer, device: Device) -> LayerSchedule:
     count = max(1, -(-(read + write) // half))
     while -(-read // count) + -(-write // count) > half:
         count += 1
+    return count
+
+
+def stream_of(layer: Layer, count: int) -> LayerSchedule:
+    """Tile operations of a layer off the array in `count` chunks; 0 for one that moves nothing."""
+    if count == 0:
+        return LayerSchedule(layer.engine, np.zeros(0, TILE_OP))
+    read, write = traffic(layer)
     ops = np.zeros(count, TILE_OP)
     for name, total in (("input", read), ("store", write)):
         ops[f"{name}_bytes"] = _shares(total, count)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any, TypeVar
 
 _R = TypeVar("_R")
@@ -10,9 +9,11 @@ _R = TypeVar("_R")
 
 def changed(record: _R, **fields: Any) -> _R:
     """Return a copy of a frozen dataclass (without __post_init__) with these fields in place of its own."""
-    new = copy(record)
-    for name, value in fields.items():
-        if not hasattr(record, name):
+    known = record.__dict__
+    for name in fields:
+        if name not in known:
             raise TypeError(f"{type(record).__name__} has no field {name}")
-        object.__setattr__(new, name, value)
+    new = object.__new__(type(record))
+    new.__dict__.update(known)
+    new.__dict__.update(fields)
     return new

@@ -186,7 +186,7 @@ def write_record(
 ) -> None:
     """Write run.json and layers.csv, and outputs, tensors, preview and ledger .npz where there are such arrays."""
     (folder / "run.json").write_text(record_to_json(record), encoding="utf-8")
-    (folder / "layers.csv").write_text(_layers_csv(record), encoding="utf-8")
+    (folder / "layers.csv").write_text(layers_csv(record), encoding="utf-8")
     if record.mode != "timing":
         write_arrays(folder / "outputs.npz", outputs)
     if tensors is not None:
@@ -229,7 +229,8 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise RunFolderError(f"{path}: damaged ({error})") from None
 
 
-def _layers_csv(record: RunRecord) -> str:
+def layers_csv(record: RunRecord) -> str:
+    """Return layers.csv: one row a layer, with the columns of `layer_columns`."""
     rows = [layer_columns(layer) for layer in record.layers]
     names = list(dict.fromkeys(name for row in rows for name in row))
     buffer = io.StringIO()

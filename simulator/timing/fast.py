@@ -5,9 +5,10 @@ The loop is `simulator.kernels.timeline`. It counts in int64; a schedule whose t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,8 +97,7 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
         Times beyond 64 bits, or a schedule that waits for ever (no mapping of ours does).
 
     """
-    path = _path(accelerator)
-    rates = WorkRates.of(accelerator)
+    machine = _Machine.of(accelerator)
     known: dict[int, _Run] = {}
     runs: list[_Run] = []
     times: list[LayerTime] = []
@@ -107,7 +107,7 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
         run = known.get(id(layer))
         if run is None:
             if layer.commands is None:
-                run = _run(name, layer, path, rates)
+                run = machine.run(name, layer)
             else:
                 time, _ = run_command_layer(layer.commands, accelerator, 1)
                 run = _CommandRun(layer.engine, layer.commands, accelerator, time)
@@ -122,8 +122,38 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
 
 def layer_cycles(accelerator: Accelerator) -> Callable[[LayerSchedule], int]:
     """Return a function from the tile operations of a layer to its cycles, from an idle machine to the last write."""
-    path, rates = _path(accelerator), WorkRates.of(accelerator)
-    return lambda layer: _run("of a mapping tried", layer, path, rates).time.end_cycle
+    machine = _Machine.of(accelerator)
+    return lambda layer: _run("of a mapping tried", layer, machine.path, machine.rates).time.end_cycle
+
+
+_MOST_MACHINES = 8
+"""Whose runs of a schedule are kept: a sweep comes back to a bandwidth, with another memory."""
+_runs: WeakKeyDictionary[LayerSchedule, dict[Hashable, _LayerRun]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class _Machine:
+    """What times depend on."""
+
+    path: NDArray[np.int64]
+    rates: WorkRates
+    name: str
+    """Alike for machines that take the same time for the same schedule."""
+
+    @classmethod
+    def of(cls, accelerator: Accelerator) -> _Machine:
+        path, rates = _path(accelerator), WorkRates.of(accelerator)
+        return cls(path, rates, f"{path.tolist()} {rates.all_that_counts}")
+
+    def run(self, name: str, layer: LayerSchedule) -> _LayerRun:
+        """Run a layer, or find how it ran before."""
+        known = _runs.setdefault(layer, {})
+        found = known.get(self.name)
+        if found is None:
+            found = known[self.name] = _run(name, layer, self.path, self.rates)
+            if len(known) > _MOST_MACHINES:
+                del known[next(iter(known))]
+        return found
 
 
 def _path(accelerator: Accelerator) -> NDArray[np.int64]:

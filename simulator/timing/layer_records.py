@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from simulator.accelerator.spec import Accelerator
 from simulator.lowering.layer import Engine, Layer
 from simulator.mapping.schedule import LayerSchedule, Schedule
 from simulator.mapping.work import ArrayWork, Device
+from simulator.records.changed import changed
 from simulator.records.layer import LayerRecord
 from simulator.timing.accesses import array_accesses, stream_accesses
 from simulator.timing.timeline import LayerTime, Timeline
@@ -16,31 +19,69 @@ from simulator.timing.timeline import LayerTime, Timeline
 Counts = Mapping[str, Any]
 """Fields of a LayerRecord by name."""
 
+_WORK = {Engine.ARRAY: "compute", Engine.VECTOR: "vector", Engine.HOST: "host", Engine.DMA: "load"}
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """What a schedule moves and takes, by the sides of the array: accelerators and layers may share it."""
+
+    counts: dict[Hashable, Counts] = field(default_factory=dict)
+    """Sides -> counts."""
+    records: dict[Hashable, tuple[Counts, LayerRecord]] = field(default_factory=dict)
+    """Sides and index of a layer -> the layer's identity, and its record without times."""
+
+
+_counted: WeakKeyDictionary[LayerSchedule, _Counted] = WeakKeyDictionary()
+
 
 def untimed_records(layers: Sequence[Layer]) -> tuple[LayerRecord, ...]:
     """Make the records of a run without time: what each layer is, its MACs, operations and unique bytes."""
     return tuple(LayerRecord(index=i, **_identity(layer)) for i, layer in enumerate(layers))
 
 
-def layer_counts(schedule: Schedule, layers: Sequence[Layer], accelerator: Accelerator) -> tuple[Counts, ...]:
-    """Count what a schedule moves and takes, one mapping of record fields per layer; no field depends on time."""
+def layer_identities(layers: Sequence[Layer]) -> tuple[Counts, ...]:
+    """Return the record fields of each layer that no schedule decides."""
+    return tuple(_identity(layer) for layer in layers)
+
+
+def layer_counts(
+    schedule: Schedule, layers: Sequence[Layer], accelerator: Accelerator, identities: Sequence[Counts] | None = None
+) -> tuple[LayerRecord, ...]:
+    """Count what a schedule moves and takes: one record per layer, without times.
+
+    Parameters
+    ----------
+    identities
+        From `layer_identities`, where they are at hand.
+
+    """
     device = Device.of(accelerator)
-    known: dict[int, Counts] = {}
-    counts = []
-    for layer, mapped in zip(layers, schedule.layers, strict=True):
-        if id(mapped) not in known:
-            known[id(mapped)] = _counts(layer, mapped, device)
-        counts.append({**_identity(layer), **known[id(mapped)]})
-    return tuple(counts)
+    sides = device.rows, device.cols, device.dataflow, device.accumulator_element_bytes
+    known_identities = identities or layer_identities(layers)
+    counted = []
+    for index, (layer, mapped) in enumerate(zip(layers, schedule.layers, strict=True)):
+        known = _counted.get(mapped)
+        if known is None:
+            known = _counted[mapped] = _Counted()
+        identity, record = known.records.get((sides, index), (None, None))
+        if record is None or identity is not known_identities[index]:
+            identity = known_identities[index]
+            if sides not in known.counts:
+                known.counts[sides] = _counts(layer, mapped, device)
+            record = LayerRecord(index=index, **identity, **known.counts[sides])
+            known.records[sides, index] = identity, record
+        counted.append(record)
+    return tuple(counted)
 
 
 def layer_records(
-    counts: Sequence[Counts], timeline: Timeline, layers: Sequence[Layer], accelerator: Accelerator
+    counts: Sequence[LayerRecord], timeline: Timeline, layers: Sequence[Layer], accelerator: Accelerator
 ) -> tuple[LayerRecord, ...]:
     """Make the records of a timed run, every count and time filled in; energy and overflow are added by others."""
     pes = accelerator.peak_macs_per_cycle
     rows = zip(layers, counts, timeline.layers, strict=True)
-    return tuple(_record(i, layer, count, time, pes) for i, (layer, count, time) in enumerate(rows))
+    return tuple(_timed(layer, count, time, pes) for layer, count, time in rows)
 
 
 def _identity(layer: Layer) -> dict[str, Any]:
@@ -64,7 +105,7 @@ def _counts(layer: Layer, schedule: LayerSchedule, device: Device) -> Counts:
     accesses = array_accesses(ArrayWork.of(layer), schedule, device) if on_array else stream_accesses(schedule)
     read = sum(schedule.total(f"{kind}_bytes") for kind in ("input", "weight", "bias"))
     return {
-        "tile_ops": len(schedule.ops),
+        "tile_ops": schedule.tile_ops,
         "folds": schedule.total("folds"),
         "dram_read_bytes": read,
         "dram_write_bytes": schedule.total("store_bytes"),
@@ -72,32 +113,32 @@ def _counts(layer: Layer, schedule: LayerSchedule, device: Device) -> Counts:
     }
 
 
-def _record(index: int, layer: Layer, counts: Counts, time: LayerTime, pes: int) -> LayerRecord:
+def _timed(layer: Layer, counts: LayerRecord, time: LayerTime, pes: int) -> LayerRecord:
     total = time.end_cycle - time.start_cycle
     on_array = layer.engine is Engine.ARRAY
-    macs = layer.macs
-    return LayerRecord(
-        index=index,
-        **counts,
+    macs, compute = counts.macs, time.compute_cycles
+    return changed(
+        counts,
         total_cycles=total,
         start_cycle=time.start_cycle,
         end_cycle=time.end_cycle,
-        compute_cycles=time.compute_cycles,
+        compute_cycles=compute,
         load_cycles=time.load_cycles,
         store_cycles=time.store_cycles,
-        stall_cycles=total - time.compute_cycles,
+        stall_cycles=total - compute,
         load_stall_cycles=time.load_stall_cycles,
         store_stall_cycles=time.store_stall_cycles,
-        mapping_utilization=macs / (pes * time.compute_cycles) if on_array else 0.0,
+        mapping_utilization=macs / (pes * compute) if on_array else 0.0,
         utilization=macs / (pes * total) if on_array else 0.0,
         bound=_bound(layer.engine, time, total),
-        idle_pe_cycles=max(0, pes * time.compute_cycles - macs) if on_array else 0,
+        idle_pe_cycles=max(0, pes * compute - macs) if on_array else 0,
     )
 
 
 def _bound(engine: Engine, time: LayerTime, total: int) -> str:
     if total == 0:
         return "none"
-    work = {Engine.ARRAY: "compute", Engine.VECTOR: "vector", Engine.HOST: "host", Engine.DMA: "load"}[engine]
-    busy = [(time.compute_cycles, work), (time.load_cycles, "load"), (time.store_cycles, "store")]
-    return max(busy, key=lambda pair: pair[0])[1]
+    most = max(time.compute_cycles, time.load_cycles, time.store_cycles)
+    if time.compute_cycles == most:
+        return _WORK[engine]
+    return "load" if time.load_cycles == most else "store"

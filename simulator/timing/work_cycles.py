@@ -31,6 +31,13 @@ class WorkRates:
         host = Fraction(accelerator.host.elements_per_cycle).limit_denominator(10**6)
         return cls(Device.of(accelerator), unit.startup_cycles, unit.lanes, host)
 
+    @property
+    def all_that_counts(self) -> tuple[int | str, ...]:
+        """What `work_cycles` reads: devices that differ in memories alone are alike."""
+        device, host = self.device, self.host_elements_per_cycle
+        array = device.rows, device.cols, device.dataflow.value, int(device.weight_double_buffer)
+        return *array, self.vector_startup_cycles, self.vector_lanes, host.numerator, host.denominator
+
 
 def work_cycles(engine: Engine, ops: NDArray[Any], rates: WorkRates) -> NDArray[np.int64]:
     """Cycles of each of the tile ops `ops` (dtype TILE_OP), int64 [tile ops].

@@ -63,6 +63,7 @@ def test_help_lists_only_commands_that_work(cli):
         "export",
         "warmup",
         "eval",
+        "explain-scaling",
     }
     for name in listed:
         assert cli(name, "--help").exit_code == 0

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 import bittrue
 from bittrue.cli import app
+from bittrue.training.warmup import write_noise
 from simulator.kernels import _jit
+from workloads.datasets import open_dataset
 from workloads.exporters.npz import save_network
 from workloads.images import demo_photo
 
@@ -75,3 +77,16 @@ def test_after_warmup_a_run_compiles_nothing(tmp_path):
         done, after = call("run", network, "-a", device, "-i", demo_photo(), *net)
         assert NOTE not in done.stderr
         assert after == compiled
+    write_noise(tmp_path / "noise")
+    for network, scheme in (("deeplabv3_resnet50", "e2_8"), ("unet", "paper")):
+        data = ("--dataset", f"folder:{tmp_path / 'noise'}", "--size", "32x32", "--batch", "2")
+        _, after = call("train", network, *data, "--steps", "1", "--width", "0.25", "--preset", scheme, "-o", scheme)
+        assert after == compiled
+
+
+def test_noise_is_a_data_set(tmp_path):
+    write_noise(tmp_path)
+    for split in ("train", "val"):
+        dataset = open_dataset(f"folder:{tmp_path}", split)
+        assert len(dataset) == 2
+        assert {*np.unique(dataset.sample(0).labels)} == {0, 1, 2, 3}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -27,7 +28,7 @@ from bittrue.sweeping.points import design_points
 from bittrue.sweeping.space import Space, read_space
 from bittrue.sweeping.store import FILE, StoreError, SweepStore
 from simulator.errors import InputError, SpecError
-from support.sweep_evaluators import NOTES, crashing, evaluated_keys, killed_once, noted
+from support.sweep_evaluators import NOTES, crashing, evaluated_keys, greedy, killed_once, noted
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -150,6 +151,51 @@ def test_points_that_crash_or_fail_are_quarantined_and_the_others_finish(tmp_pat
     for point in bad.values():
         assert ("died" if point.changes["array.rows"] == 16 else "MemoryError: no room") in point.error
         assert point.attempts == 2
+
+
+def test_points_that_exhaust_memory_are_quarantined_and_the_others_finish(tmp_path, notes):
+    space = small_space(vary={"array.rows": [8, 16, 32], "array.cols": [8]})
+    found = bittrue.sweep(space, tmp_path / "out", Processes(2), evaluate=greedy)
+    assert {p.changes["array.rows"] for p in found.evaluated} == {8}
+    told = {p.changes["array.rows"]: p.error for p in found.quarantined}
+    assert "Unable to allocate" in told[16]
+    assert "died" in told[32]
+    assert {p.attempts for p in found.quarantined} == {2}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_stops_the_sweep_with_a_clear_message(tmp_path, small_disk, notes):
+    text = json.dumps(small_space().model_dump(mode="json", by_alias=True, exclude_none=True))
+    (tmp_path / "space.yaml").write_text(text)
+    command = ["sweep", str(tmp_path / "space.yaml"), "-o", str(small_disk / "out")]
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(930 << 10))
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert "full" in result.output or "No space left" in result.output
+    assert "Traceback" not in result.output
+    with SweepStore(small_disk / "out") as store:
+        before = {p.key: p.figures for p in store.points() if p.figures is not None}
+    filler.unlink()
+    assert len(before) < 18
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 0, again.output
+    with SweepStore(small_disk / "out") as store:
+        after = store.points()
+    assert len(after) == 18
+    assert {p.attempts for p in after} == {1}
+    assert all(p.figures == before.get(p.key, p.figures) for p in after)
 
 
 def _fails(point):
@@ -276,5 +322,16 @@ def test_command_leaves_tables_and_a_picture(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*_space.yaml")), ids=lambda path: path.stem)
-def test_examples_are_spaces(path):
-    assert design_points(read_space(path)).points
+def test_examples_run_in_small(tmp_path, path):
+    small = ["--limit", "4", "--net", "size=33", "--net", "width=0.125"]
+    result = CliRunner().invoke(app, ["sweep", str(path), "-o", str(tmp_path / "out"), *small])
+    assert result.exit_code == 0, result.output
+    assert "4 of 4 points evaluated, 0 quarantined" in result.stdout
+    assert len((tmp_path / "out" / "points.csv").read_text().splitlines()) == 5
+
+
+def test_a_limit_spreads_points_over_the_space():
+    whole = [p.key for p in design_points(small_space()).points]
+    assert [p.key for p in design_points(small_space(limit=3)).points] == [whole[0], whole[8], whole[-1]]
+    assert [p.key for p in design_points(small_space(limit=1)).points] == whole[:1]
+    assert [p.key for p in design_points(small_space(limit=99)).points] == whole

@@ -14,7 +14,16 @@ from reports.figures_style import quantity, scaled, shortened
 from support.records import renamed, run_record
 
 SVG = "{http://www.w3.org/2000/svg}"
-ALL = (figures.roofline, figures.cycles, figures.energy, figures.traffic, figures.overflow)
+TOTALS = (figures.time, figures.components, figures.memories)
+ALL = (
+    figures.roofline,
+    figures.cycles,
+    figures.energy,
+    figures.traffic,
+    figures.overflow,
+    *TOTALS,
+    figures.timeline,
+)
 BY_LAYER = (figures.cycles, figures.energy, figures.traffic)
 
 
@@ -62,8 +71,13 @@ def bar_lengths(drawing: figures.Drawing, label: str, rows: bool) -> list[float]
 def test_bars_are_as_long_as_the_record_says(count):
     record = run_record(count)
     drawing = figures.cycles(record)
-    thousand = [layer.compute_cycles / 1e3 for layer in record.layers]
-    assert bar_lengths(drawing, "computing", rows=count == 6) == pytest.approx(thousand)
+    for engine, label in (
+        ("array", "array computing"),
+        ("vector", "vector unit computing"),
+        ("host", "host computing"),
+    ):
+        thousand = [layer.compute_cycles / 1e3 for layer in record.layers if layer.engine == engine]
+        assert bar_lengths(drawing, label, rows=count == 6) == pytest.approx(thousand)
     stores = [layer.store_stall_cycles / 1e3 for layer in record.layers]
     assert bar_lengths(drawing, "waiting for stores", rows=count == 6) == pytest.approx(stores)
 
@@ -136,9 +150,9 @@ def test_one_line_where_there_is_one_register():
 
 def test_nothing_is_drawn_of_what_a_run_does_not_have():
     timing, values, empty = run_record(6, mode="timing"), run_record(6, mode="values"), run_record(0)
-    assert [draw(timing) is None for draw in ALL] == [False, False, False, False, True]
-    assert [draw(values) is None for draw in ALL] == [True, True, True, True, False]
-    assert [draw(empty) is None for draw in ALL] == [True] * 5
+    assert [draw(timing) is None for draw in ALL] == [False] * 4 + [True] + [False] * 4
+    assert [draw(values) is None for draw in ALL] == [True] * 4 + [False] + [True] * 4
+    assert [draw(empty) is None for draw in ALL] == [True] * 9
 
 
 @pytest.mark.parametrize("draw", ALL, ids=lambda f: f.__name__)
@@ -155,7 +169,7 @@ def test_hostile_names_stay_text(draw, name):
     record = renamed(run_record(6, overflow=True), name)
     root = parse(draw(record))
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
-        "svg", "g", "path", "text", "tspan", "title", "defs", "style", "use", "clipPath", "rect"
+        "svg", "g", "path", "text", "tspan", "title", "defs", "style", "use", "clipPath", "rect", "image"
     }  # fmt: skip
     assert "\x00" not in draw(record).svg()
 
@@ -165,6 +179,7 @@ def test_ids_are_unique_and_every_reference_has_its_target():
     ids = re.findall(r' id="([^"]*)"', text)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:url\(|href=")#([^")]*)', text)) <= set(ids)
+    assert set(re.findall(r'href="([^#"]{1,22})', text)) == {"data:image/png;base64,"}
 
 
 def test_text_and_grid_follow_the_page():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from dataclasses import replace
 from functools import cache
@@ -9,6 +11,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from reports.html import render
 from simulator.records.explain import explain
@@ -66,23 +69,28 @@ def whole() -> str:
 
 
 def table_rows(text: str) -> list[list[str]]:
+    """Index, whole name and further cells of every layer in the layer table."""
     body = text[text.index('id="layer-table"') :]
-    body = body[body.index("<tbody>") : body.index("</tbody>")].replace("<wbr>", "")
-    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr.*?</tr>", body, flags=re.DOTALL)]
+    body = body[body.index("<tbody>") : body.index("</tbody>")]
+    rows = re.findall(r'<tr[^>]*class="layer[^>]*data-name="([^"]*)">(.*?)</tr>', body, flags=re.DOTALL)
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, flags=re.DOTALL) for _, row in rows]
+    return [[row[0], name, *row[2:]] for (name, _), row in zip(rows, cells, strict=True)]
 
 
 def test_a_whole_run_has_every_section():
     found = Page(whole()).sections
-    figures = ["roofline", "cycles", "energy", "traffic", "overflow"]
-    assert found == ["notes", "segmentation", *figures, "layers", "accelerator", "provenance"]
+    figures = ["roofline", "cycles", "timeline", "energy", "traffic", "overflow"]
+    assert found == ["notes", "segmentation", "totals", *figures, "layers", "accelerator", "provenance"]
 
 
 def test_timing_only_leaves_values_out():
     report = page(run_record(6, mode="timing"))
     assert report.sections == [
         "notes",
+        "totals",
         "roofline",
         "cycles",
+        "timeline",
         "energy",
         "traffic",
         "layers",
@@ -172,7 +180,7 @@ def test_hostile_text_stays_text(hostile):
     text = render(record, {"labels": LABELS}, PHOTO)
     report = Page(text)
     assert len(report.all("script")) == 1
-    assert len(report.all("img")) == 2
+    assert len(report.all("img")) == 3
     assert not any(name.startswith("on") for _, attributes in report.elements for name in attributes)
     assert hostile in "".join(report.text)
 
@@ -191,13 +199,21 @@ def test_overflowed_layers_are_listed_with_their_first_event():
     assert "Layers that overflowed" not in "".join(page(run_record(6, mode="values")).text)
 
 
-def test_photo_and_label_map_stand_side_by_side_with_a_legend():
+def test_the_labels_lie_over_the_photo_and_stand_beside_it_with_a_legend():
     report = Page(whole())
-    assert [image.get("alt") for image in report.all("img")] == ["Input photo", "Label map"]
+    assert [image.get("alt") for image in report.all("img")] == ["Input photo", "Labels over the photo", "Label map"]
     legend = "".join(report.text)
     assert "background" in legend
     assert "50.0 %" in legend
     assert "class 7" in legend
+
+
+def test_black_labels_leave_the_photo_clear():
+    over = next(image for image in Page(whole()).all("img") if image.get("alt") == "Labels over the photo")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(over["src"].split(",")[1]))))
+    assert pixels.shape == (*PHOTO.shape[:2], 4)
+    # Labels 0 0 1 7 in columns of two pixels: background, background, dark red, grey.
+    assert pixels[0, ::2].tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [128, 0, 0, 255], [128, 128, 128, 255]]
 
 
 def test_without_a_photo_the_label_map_stands_alone():

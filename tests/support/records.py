@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from simulator.records.layer import EnergyRecord, LayerRecord
 from simulator.records.overflow import FirstEvent, OverflowRecord
-from simulator.records.run import RunRecord, Segmentation
+from simulator.records.run import RunRecord, Segmentation, TraceEvent
 
 SPEC = {
     "name": "edge_16x16",
@@ -53,6 +53,7 @@ def run_record(count: int, *, mode: str = "both", overflow: bool = False, segmen
         peak_memory_bytes=3_250_000 if timed else 0,
         parameters=1_234_567,
         notes=("weights are seeded, not trained",),
+        events=tuple(event for layer in layers for event in _events(layer)) if timed else (),
         segmentation=Segmentation("labels", CLASSES) if segmentation else None,
     )
 
@@ -115,6 +116,17 @@ def _timed(layer: LayerRecord, clock: int) -> LayerRecord:
         dram_write_bytes=size,
         energy=energy,
     )
+
+
+def _events(layer: LayerRecord) -> list[TraceEvent]:
+    """A load from the layer's first cycle on, its engine's work behind what is waited for, a store up to its end."""
+    name, index = layer.name, layer.index
+    work, last = layer.start_cycle + layer.load_stall_cycles, layer.end_cycle - layer.store_cycles
+    return [
+        TraceEvent("load dma", f"{name}: load", layer.start_cycle, layer.load_cycles, index),
+        TraceEvent(layer.engine, name, work, layer.compute_cycles, index),
+        TraceEvent("store dma", f"{name}: store", last, layer.store_cycles, index),
+    ]
 
 
 def _overflow(index: int, engine: str, overflow: bool) -> OverflowRecord:

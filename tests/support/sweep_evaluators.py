@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
+
+import numpy as np
 
 from bittrue.sweeping.evaluate import Outcome
 from bittrue.sweeping.evaluate import evaluate as evaluate_well
@@ -41,6 +44,22 @@ def crashing(point: DesignPoint) -> Outcome:
         os.kill(os.getpid(), signal.SIGSEGV)
     if point.changes["array.rows"] == 32:
         raise MemoryError("no room")
+    return noted(point)
+
+
+def greedy(point: DesignPoint) -> Outcome:
+    """Evaluate; 16 rows take memory until there is none, 32 rows are ended as the kernel ends who takes too much."""
+    if point.changes["array.rows"] == 32:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if point.changes["array.rows"] == 16:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (64 << 20), before[1]))
+        try:
+            taken = [np.ones(1 << 20) for _ in range(1 << 10)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+        raise AssertionError(f"{len(taken)} blocks of 8 MiB fitted into 64 MiB")
     return noted(point)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import InputError
+from simulator.execution import array_wide
 from simulator.graph import ops
 from simulator.graph.builder import GraphBuilder
 from simulator.graph.graph import Node
@@ -75,9 +76,11 @@ def check(op, kernel, bits):
         np.testing.assert_array_equal(outputs[name], expected)
 
 
+@pytest.mark.parametrize("filters_apart", [1, 100])
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize(("kernel", "stride", "dilation", "pad"), CONVOLUTIONS)
-def test_of_a_convolution(kernel, stride, dilation, pad, bits):
+def test_of_a_convolution(kernel, stride, dilation, pad, bits, filters_apart, monkeypatch):
+    monkeypatch.setattr(array_wide, "_FILTERS_APART", filters_apart)  # phases one by one, or together
     check(ops.Conv2D(stride, Padding(*pad), dilation, raw_accumulator=True), kernel, bits)
 
 

@@ -55,8 +55,10 @@ class Trainer:
         """Whole batches in the training split."""
         return len(self.train) // self.step.batch
 
-    def run_step(self, number: int, state: State) -> tuple[State, StepRow]:
+    def run_step(self, number: int, state: State, on_progress: Progress | None = None) -> tuple[State, StepRow]:
         """Do step `number`, from 0, on a state; return the next state and the step's row.
+
+        `on_progress` is called with the layers of the step.
 
         Raises
         ------
@@ -72,7 +74,7 @@ class Trainer:
             LEARNING_RATE: np.array([exponent], np.int64),
             KEY: np.array([self.seed, number], np.int64),
         }
-        result = self.prepared.run(batch, state=state)
+        result = self.prepared.run(batch, on_progress, state=state)
         loss, weight, valid = (int(value) for value in result.outputs[f"{LOSS}:2"])
         epoch = number // self.steps_per_epoch
         if not valid:

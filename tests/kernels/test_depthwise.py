@@ -1,0 +1,53 @@
+"""Depthwise sums by blocks of channels, against an explicit loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simulator.execution.array_operands import geometry_vector
+from simulator.graph.ops import Padding
+from simulator.kernels.depthwise import BLOCK, depthwise_blocks
+from simulator.lowering.layer import ConvGeometry
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16])
+@pytest.mark.parametrize("filters", [BLOCK, BLOCK + 1, 40])
+@pytest.mark.parametrize(
+    ("stride", "dilation", "pads"), [(1, 1, (1, 1, 1, 1)), (2, 1, (0, 1, 1, 0)), (1, 2, (2, 2, 2, 2))]
+)
+def test_sums_are_those_of_a_loop(dtype, filters, stride, dilation, pads):
+    rng = np.random.default_rng(filters)
+    limits, zero, (top, bottom, left, right) = np.iinfo(dtype), 5, pads
+    x = rng.integers(limits.min, limits.max, (2, 7, 6, filters), dtype, endpoint=True)
+    weights = rng.integers(-128, 128, (3, 3, filters)).astype(np.int32)
+    start = rng.integers(-1000, 1000, filters).astype(np.int32)
+    span = 2 * dilation + 1
+    rows, columns = (7 + top + bottom - span) // stride + 1, (6 + left + right - span) // stride + 1
+    padded = np.zeros((2, 7 + top + bottom, 6 + left + right, filters), np.int64)
+    padded[:, top : top + 7, left : left + 6] = x.astype(np.int64) - zero
+    expected = np.zeros((2, rows, columns, filters), np.int64) + start
+    for kh in range(3):
+        for kw in range(3):
+            y, z = kh * dilation, kw * dilation
+            seen = padded[:, y : y + (rows - 1) * stride + 1 : stride, z : z + (columns - 1) * stride + 1 : stride]
+            expected += seen * weights[kh, kw]
+    geometry = ConvGeometry(
+        batch=2,
+        in_height=7,
+        in_width=6,
+        out_height=rows,
+        out_width=columns,
+        channels=1,
+        filters=1,
+        groups=filters,
+        kernel=(3, 3),
+        stride=(stride, stride),
+        dilation=(dilation, dilation),
+        padding=Padding(top, bottom, left, right),
+    )
+    guarded = np.full((2 * rows * columns + 1, filters), 7, np.int32)  # nothing is written beyond the end
+    out = guarded[:-1]
+    depthwise_blocks(x.reshape(-1, filters), zero, weights.reshape(9, filters), start, geometry_vector(geometry), out)
+    np.testing.assert_array_equal(out, expected.reshape(-1, filters))
+    assert (guarded[-1] == 7).all()
