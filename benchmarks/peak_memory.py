@@ -1,6 +1,6 @@
 """Peak memory of one run of ours, measured in a process of its own.
 
-    python -m benchmarks.peak_memory NETWORK [--accelerator edge_16x16_os] [--requantizer NAME] [--threads 1]
+    python -m benchmarks.peak_memory NETWORK [--accelerator NAME] [--requantizer NAME] [--threads 1] [--batch N]
 
 Prints JSON. The network is a file that takes an image; it runs on the photograph, values only. Linux only: there the
 kernel keeps the high-water mark of resident memory (VmHWM) of each program. `resource.getrusage` would not do: its
@@ -17,7 +17,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 import bittrue
+from bittrue.foresight import foresee
 from workloads.images import demo_photo, prepare_image
 
 _STATUS = Path("/proc/self/status")
@@ -34,6 +37,8 @@ class PeakMemory:
     """Most that was resident during the run."""
     before_bytes: int
     """Resident when the run began: interpreter, libraries, network, what `prepare` made."""
+    estimated_run_bytes: int = 0
+    """What `bittrue memory` says that the run adds."""
 
     @property
     def run_bytes(self) -> int:
@@ -47,15 +52,17 @@ def resident_bytes(key: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure_here(network: Path, accelerator: bittrue.Accelerator, threads: int) -> PeakMemory:
+def measure_here(network: Path, accelerator: bittrue.Accelerator, threads: int, batch: int = 1) -> PeakMemory:
     """Load, prepare and run a network in this process, the first run of all."""
     loaded = bittrue.load_network(network)
-    inputs = prepare_image(loaded, demo_photo())
+    inputs = {name: np.concatenate([v] * batch) for name, v in prepare_image(loaded, demo_photo()).items()}
+    loaded = loaded.batched(batch)
+    estimated = foresee(loaded).run_bytes
     prepared = bittrue.prepare(loaded, accelerator, values_only=True, threads=threads)
     _CLEAR_REFS.write_text(_RESET_PEAK, encoding="ascii")
     before = resident_bytes("VmRSS")
     prepared.run(inputs)
-    return PeakMemory(resident_bytes("VmHWM"), before)
+    return PeakMemory(resident_bytes("VmHWM"), before, estimated)
 
 
 def measure_apart(network: Path, accelerator: str, requantizer: str, threads: int) -> PeakMemory | None:
@@ -75,9 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--accelerator", default="edge_16x16_os")
     parser.add_argument("--requantizer", default="fixed_point_double")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=1)
     options = parser.parse_args(arguments)
     accelerator = bittrue.load_accelerator(options.accelerator).evolve({"arithmetic.requantizer": options.requantizer})
-    print(json.dumps(asdict(measure_here(options.network, accelerator, options.threads))))
+    print(json.dumps(asdict(measure_here(options.network, accelerator, options.threads, options.batch))))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from bittrue.commands.explain_scaling import explain_scaling
 from bittrue.commands.export import export
 from bittrue.commands.fit import fit
 from bittrue.commands.mapping import mapping
+from bittrue.commands.memory import memory
 from bittrue.commands.report import report
 from bittrue.commands.run import run
 from bittrue.commands.scalesim import scalesim
@@ -36,6 +37,7 @@ _COMMANDS = (
     accelerators,
     networks,
     mapping,
+    memory,
     explain,
     report,
     compare,

@@ -34,6 +34,8 @@ class RunCommand:
     activity: bool = False
     accumulator_sweep: tuple[int, ...] = ()
     seed: int = 0
+    batch: int = 1
+    """Images in one run."""
 
     def write(self, folder: Path) -> None:
         """Write it to the folder of the run, whole or not at all; RunFolderError where that fails."""

@@ -208,6 +208,24 @@ class Network:
 
         return export(self, path)
 
+    def batched(self, images: int) -> Network:
+        """Return the network for several images in one run, stacked along the first axis of every input and output.
+
+        The bits are those of the images run one by one; only a device that rounds stochastically draws anew for each
+        position in the batch. Quantize first: a batch is calibrated like any other image, only larger.
+
+        Raises
+        ------
+        InputError
+            `images` is no whole number from 1, or an input has no axis to stack along.
+        UnsupportedOp
+            Lists every node that mixes the rows of its first axis.
+
+        """
+        from workloads.batching import batched
+
+        return batched(self, images)
+
     def ready(self, for_values: bool) -> Network:
         """Return a network that can be lowered: this one, or for timing alone its integer outline.
 

@@ -89,12 +89,22 @@ def run(
             help="Also run with registers of these widths, e.g. 16,20,24, and compare the outputs with 32 bits.",
         ),
     ] = "",
+    ignore_memory: Annotated[
+        bool, typer.Option("--ignore-memory", help="Run also what is not expected to fit into memory.")
+    ] = False,
     threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding and seeded weights.")] = 0,
     train_step: Annotated[
         bool, typer.Option("--train-step", help="One step of integer training instead of an inference.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="With --train-step: images of the step.")] = 8,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images in one run, stacked along the first axis of inputs and outputs: 1, of a training step 8.",
+            show_default=False,
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="With --train-step: paper, e2_8, wageubn or niti.")] = "paper",
     dataset: Annotated[
         str | None,
@@ -125,9 +135,9 @@ def run(
             values_only,
             keep_tensors,
         )
-        if any(alone) or any((changes, net, sweep, activity, train_step, dataset, ledger != "fast", seed)):
-            raise InputError("--from says everything of the run; it goes with -o and --threads")
-        replay(saved, output, threads)
+        if any(alone) or any((changes, net, sweep, activity, train_step, dataset, ledger != "fast", seed, batch)):
+            raise InputError("--from says everything of the run; it goes with -o, --threads and --ignore-memory")
+        replay(saved, output, threads, ignore_memory=ignore_memory)
         return
     if network is None or accelerator is None:
         raise InputError("give a network and --accelerator (-a), or a saved run (--from out/first/run.json)")
@@ -137,7 +147,7 @@ def run(
             raise InputError(
                 "--train-step goes with -a, -o, --set, --net, --batch, --preset, --dataset, --threads, --seed"
             )
-        step = (accelerator, changes or [], net or [], batch, preset, dataset, threads, seed)
+        step = (accelerator, changes or [], net or [], batch or 8, preset, dataset, threads, seed)
         _run_train_step(network, output, *step)
         return
     _check_choices(timing_only, values_only, keep_tensors, input_file)
@@ -160,12 +170,13 @@ def run(
         activity,
         _widths(sweep, values=input_file is not None and not timing_only),
         seed,
+        batch or 1,
     )
     began = time.perf_counter()
     device = load_device(accelerator, changes or [])
     folder = None
     with RunProgress(stderr()) as progress:
-        result = execute(command, device, progress, threads)
+        result = execute(command, device, progress, threads, ignore_memory=ignore_memory)
         if output is not None:
             progress.phase("save", str(output))
             folder = result.save(output)
@@ -174,7 +185,9 @@ def run(
     stderr().print(f"wall time {time.perf_counter() - began:.1f} s")
 
 
-def execute(command: RunCommand, device: Accelerator, progress: RunProgress, threads: int | None) -> Run:
+def execute(
+    command: RunCommand, device: Accelerator, progress: RunProgress, threads: int | None, *, ignore_memory: bool
+) -> Run:
     """Load the network and the input of a command, and run it on a device."""
     from bittrue.quantization import choose_quantization
     from simulator.errors import InputError
@@ -187,12 +200,18 @@ def execute(command: RunCommand, device: Accelerator, progress: RunProgress, thr
     loaded = load_named_network(command.network, command.net, command.seed if values else None)
     if (command.scheme or command.calibration or command.activation_scales) and not loaded.is_float:
         raise InputError(f"--scheme and --calibration: {loaded.name} is integer already; it runs as it is")
+    if command.batch > 1 and values and loaded.is_float:
+        raise InputError(
+            f"--batch {command.batch}: {loaded.name} is float and would be calibrated on the batch; save it quantized "
+            "(net.quantize(images).save(FILE.npz)) and run that file"
+        )
     return _simulate(
-        loaded,
+        loaded.batched(command.batch),
         device,
         None if command.input is None else Path(command.input),
         progress,
         quantization,
+        ignore_memory=ignore_memory,
         values_only=command.values_only,
         timing_only=not values,
         keep_tensors=command.keep_tensors,
@@ -204,7 +223,7 @@ def execute(command: RunCommand, device: Accelerator, progress: RunProgress, thr
     )
 
 
-def replay(saved: Path, output: Path | None, threads: int | None) -> None:
+def replay(saved: Path, output: Path | None, threads: int | None, *, ignore_memory: bool) -> None:
     """Run a saved run again and compare; exit status 1 where a value, a cycle or an event is not what it was."""
     from bittrue.commands.compare import compare
     from simulator.accelerator.spec import Accelerator
@@ -218,7 +237,9 @@ def replay(saved: Path, output: Path | None, threads: int | None) -> None:
     with TemporaryDirectory(prefix="bittrue-replay-") as scratch:
         target = output or Path(scratch) / "run"
         with RunProgress(stderr()) as progress:
-            result = execute(command, Accelerator.model_validate(record.spec), progress, threads)
+            result = execute(
+                command, Accelerator.model_validate(record.spec), progress, threads, ignore_memory=ignore_memory
+            )
             command.write(result.save(target))
         if result.record.network_hash != record.network_hash:
             stdout().print("the network is not the one that was run: its file, or how it is read, has changed")
@@ -290,15 +311,23 @@ def _simulate(
     input_file: Path | None,
     progress: RunProgress,
     quantization: Quantization,
+    ignore_memory: bool,
     **options: Any,
 ) -> Run:
     from bittrue.api import prepare
+    from bittrue.foresight import LONG_MACS, available_bytes, foresee, refuse_what_cannot_fit, seconds_estimate
     from bittrue.inputs import prepare_input
 
     inputs = None
     if input_file is not None:
         ready = prepare_input(network, input_file, progress, quantization)
         network, inputs = ready.network, ready.inputs
+        if not ignore_memory:
+            refuse_what_cannot_fit(network, options["keep_tensors"], available_bytes())
+        if network.macs >= LONG_MACS:
+            memory = foresee(network, keep_tensors=options["keep_tensors"]).run_bytes >> 20
+            seconds = seconds_estimate(network, accelerator, options["threads"])
+            progress.note(f"values will take about {seconds:.1f} s and {memory:,} MiB more memory")
     _note_compiling(progress, 6 if inputs is None else 30)
     progress.phase("lower", f"{network.name} for {accelerator.name}")
     return prepare(network, accelerator, **options).run(inputs, progress.update)

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from simulator.graph.graph import Graph, Tensor
+from simulator.graph.liveness import live_plan, weights_bytes
 
 
 def network_hash(graph: Graph) -> str:
@@ -31,14 +32,5 @@ def peak_memory_bytes(graph: Graph) -> int:
 
     A tensor lives from the node that writes it (an input: from the start) to its last reader (an output: to the end).
     """
-    weights = sum(tensor.bytes for tensor in graph.tensors.values() if tensor.is_constant)
-    last_use = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs if name}
-    last_use |= dict.fromkeys(graph.outputs, len(graph.nodes))
-    alive = sum(tensor.bytes for tensor in graph.input_tensors)
-    peak = alive
-    for index, node in enumerate(graph.nodes):
-        alive += sum(graph.tensors[name].bytes for name in node.outputs)
-        peak = max(peak, alive)
-        ending = {name for name in (*node.inputs, *node.outputs) if name and last_use.get(name, -1) <= index}
-        alive -= sum(graph.tensors[name].bytes for name in ending if not graph.tensors[name].is_constant)
-    return weights + peak
+    inputs = sum(tensor.bytes for tensor in graph.input_tensors)
+    return weights_bytes(graph) + max((step.bytes for step in live_plan(graph)), default=inputs)

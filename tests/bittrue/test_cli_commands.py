@@ -44,7 +44,18 @@ def test_light_commands_load_nothing_heavy(arguments):
 
 def test_help_lists_only_commands_that_work(cli):
     listed = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert listed == {"run", "accelerators", "networks", "mapping", "explain", "report", "compare", "sweep", "fit"} | {
+    assert listed == {
+        "run",
+        "accelerators",
+        "networks",
+        "mapping",
+        "memory",
+        "explain",
+        "report",
+        "compare",
+        "sweep",
+        "fit",
+    } | {
         "check",
         "vectors",
         "train",

@@ -69,7 +69,7 @@ def test_what_cannot_be_replayed_is_refused(saved, tmp_path):
     assert "it is not the file that the saved run read" in invoke("run", "--from", saved).stderr
     (tmp_path / "x.npy").unlink()
     assert "it is gone" in invoke("run", "--from", saved).stderr
-    assert "goes with -o and --threads" in invoke("run", "gemm.npz", "--from", saved).stderr
+    assert "goes with -o, --threads and --ignore-memory" in invoke("run", "gemm.npz", "--from", saved).stderr
     (saved / "command.json").write_text('{"network": "x", "colour": 1}')
     assert "command.json is damaged (unknown entries)" in invoke("run", "--from", saved).stderr
     (saved / "command.json").unlink()
@@ -88,3 +88,19 @@ def test_a_float_network_is_quantized_again_on_its_photograph(tmp_path, monkeypa
     assert json.loads((tmp_path / "first" / "command.json").read_text())["net"] == list(options[1:6:2])
     shutil.move("first", "moved")
     assert invoke("run", "--from", "moved").exit_code == 0
+
+
+def test_a_batch_is_replayed_as_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(4)
+    weights = rng.integers(-128, 128, (9, 4), np.int8)
+    save_network(bittrue.networks.gemm(2, 9, 4, out="int32").with_weights(weights), tmp_path / "gemm.npz")
+    x = rng.integers(-128, 128, (6, 9), np.int8)
+    np.save(tmp_path / "x.npy", x)
+    result = invoke("run", "gemm.npz", "-a", "edge_32x32", "-i", "x.npy", "--batch", 3, "-o", "first")
+    assert result.exit_code == 0, result.output
+    with np.load("first/outputs.npz") as file:
+        np.testing.assert_array_equal(next(iter(file.values())), x.astype(np.int64) @ weights)
+    again = invoke("run", "--from", "first")
+    assert again.exit_code == 0, again.output
+    assert "1 compared, 0 differ" in again.stdout
