@@ -58,6 +58,8 @@ def stream_of(layer: Layer, count: int) -> LayerSchedule:
     if count == 0:
         return LayerSchedule(layer.engine, np.zeros(0, TILE_OP))
     read, write = traffic(layer)
+    if count > 1:  # the layer does not fit on chip: `chunk_count`
+        read += layer.reread_bytes
     ops = np.zeros(count, TILE_OP)
     for name, total in (("input", read), ("store", write)):
         ops[f"{name}_bytes"] = shares(total, count)
