@@ -23,7 +23,7 @@ def test_the_files_are_what_the_specification_draws(name):
 
 
 def _shown(page: Path) -> list[str]:
-    return re.findall(r"\]\(figures/(\w+)\.svg\)", page.read_text(encoding="utf-8"))
+    return re.findall(r"\]\((?:\.\./)?figures/(\w+)\.svg\)", page.read_text(encoding="utf-8"))
 
 
 def test_the_page_shows_every_figure_of_the_curves():
@@ -31,7 +31,7 @@ def test_the_page_shows_every_figure_of_the_curves():
 
 
 def test_no_figure_lies_there_that_no_page_shows():
-    shown = {name for page in PAGE.parent.glob("*.md") for name in _shown(page)}
+    shown = {name for page in PAGE.parent.rglob("*.md") for name in _shown(page)}
     assert shown == {path.stem for path in FOLDER.glob("*.svg")}
 
 
