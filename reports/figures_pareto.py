@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reports.figures_style import BLUE, GREY, VERMILION, Drawing, legend, new_axes, styled
 from reports.units import si, three_digits
@@ -59,8 +59,9 @@ def pareto(
             values = [row[name] for row in points]
             if min(values) > 0 and max(values) / min(values) > 10:
                 scale("log")
+                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                axis.set_minor_formatter(NullFormatter())
             axis.set_major_formatter(FuncFormatter(_formatter(name)))
-            axis.set_minor_formatter(FuncFormatter(_formatter(name) if _few(values) else _nothing))
         axes.set(xlabel=_WORDS[x][0], ylabel=_WORDS[y][0])
         axes.grid(which="major")
         legend(axes)
@@ -77,16 +78,6 @@ def _columns(rows: Sequence[Mapping[str, Any]], x: str, y: str) -> tuple[list[fl
 
 def _scaled(name: str, value: float) -> float:
     return value * 1e-12 if name in _PICO else value
-
-
-def _few(values: Sequence[float]) -> bool:
-    """Whether the values span so little that a logarithmic axis may have no major tick."""
-    return max(values) < 20 * min(values)
-
-
-def _nothing(value: float, _: object) -> str:
-    del value
-    return ""
 
 
 def words(name: str) -> str:
