@@ -48,6 +48,7 @@ class PreparedRun:
         record = replace(
             result.record,
             parameters=self.network.parameters,
+            images=self.network.images,
             segmentation=self.network.segmentation,
             notes=(*self.network.notes, *result.record.notes),
         )

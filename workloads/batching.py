@@ -37,9 +37,9 @@ def batched(network: Network, images: int) -> Network:
         return network
     graph = _stack(network.graph, images)
     macs, parameters = network.macs, network.parameters
-    note = f"{images} images in one run: every figure is of all of them together"
+    note = f"{images} images in one run: every figure but frames/s is of all of them together"
     stacked = network.with_graph(graph, [note])
-    return replace(stacked, counts=(images * macs, parameters), seeded=network.seeded)
+    return replace(stacked, counts=(images * macs, parameters), seeded=network.seeded, images=images * network.images)
 
 
 def _stack(graph: Graph, images: int) -> Graph:

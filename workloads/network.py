@@ -52,6 +52,8 @@ class Network:
     """Weights are random: quantizing measures the batch-norm statistics on the first image."""
     auxiliary_outputs: tuple[str, ...] = ()
     """Outputs that only training needs: `parameters` leaves out what they alone need."""
+    images: int = 1
+    """Images that one run takes, stacked along the first axis (`batched`)."""
     counts: tuple[int, int] | None = None
     """(macs, parameters) of the float network this one was quantized from; None = counted in the graph."""
 

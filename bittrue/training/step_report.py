@@ -63,7 +63,8 @@ def _run(step: TrainingStep, network: Network, request: Request, inputs: Mapping
     prepared = prepare_graph(step.graph, device, load_energy_table(device.energy_table), options)
     result = prepared.run(inputs)
     note = f"one training step of a batch of {step.batch}, not an inference"
-    record = replace(result.record, parameters=network.parameters, notes=(*result.record.notes, note))
+    notes = (*result.record.notes, note)
+    record = replace(result.record, parameters=network.parameters, images=step.batch, notes=notes)
     run = Run(record, result.outputs, {}, Network(step.graph, counts=(record.total_macs, network.parameters)), None)
     return StepRun(run, step)
 

@@ -77,6 +77,8 @@ class RunRecord:
     """Most DRAM that tensors alive at one time and the weights take, bytes."""
     parameters: int = 0
     """Weights and biases of the network."""
+    images: int = 1
+    """Images that the run took at once (a batch); every figure but frames_per_s is of all of them together."""
     notes: tuple[str, ...] = ()
     """What the reader must know: seeded weights, approximations, recognised groups."""
     events: Sequence[TraceEvent] = field(default=(), repr=False)
@@ -100,8 +102,8 @@ class RunRecord:
 
     @property
     def frames_per_s(self) -> float:
-        """Runs per second, one after another: 1 / total_time_s."""
-        return 1 / self.total_time_s if self.total_cycles else 0.0
+        """Images per second, run after run: images / total_time_s."""
+        return self.images / self.total_time_s if self.total_cycles else 0.0
 
     @property
     def total_macs(self) -> int:

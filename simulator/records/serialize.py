@@ -66,8 +66,9 @@ def record_from_json(text: str, place: str) -> RunRecord:
 
 
 def _record(data: Mapping[str, Any]) -> RunRecord:
-    # A folder written before there were sweeps or areas has no such key.
-    data = {"accumulator_sweep": (), "area_mm2": {}} | dict(data)
+    # A folder written before there were sweeps, areas or batches has no such key.
+    absent: dict[str, Any] = {"accumulator_sweep": (), "area_mm2": {}, "images": 1}
+    data = absent | dict(data)
     plain = _known(RunRecord, data)
     segmentation = data["segmentation"]
     plain |= {

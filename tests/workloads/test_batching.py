@@ -60,6 +60,13 @@ def test_weights_that_fit_are_fetched_once():
     assert four.total_macs == 4 * one.total_macs == net.batched(4).macs
     assert four.parameters == one.parameters
     assert any(note.startswith("4 images in one run") for note in four.notes)
+    assert four.images == 4
+    assert four.frames_per_s == pytest.approx(4 * acc.clock_mhz * 1e6 / four.total_cycles)
+
+
+def test_a_batch_that_was_saved_knows_its_images(tmp_path):
+    net = bittrue.networks.gemm(2, 8, 3, out="int32").with_weights(np.ones((8, 3), np.int8)).batched(3)
+    assert bittrue.load_network(net.save(tmp_path / "three.npz")).images == 3
 
 
 def graph_of(op, *shapes, constant=None):

@@ -53,6 +53,7 @@ def save_network(network: Network | Graph, path: str | Path) -> Path:
             "notes": whole.notes,
             "seeded": whole.seeded,
             "counts": whole.counts,
+            "images": whole.images,
         },
     }
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)

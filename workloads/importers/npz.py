@@ -133,6 +133,7 @@ def _network(archive: zipfile.ZipFile, header: dict[str, Any]) -> Network:
         segmentation=None if extra["segmentation"] is None else _segmentation(graph, extra["segmentation"]),
         notes=_texts(extra["notes"]),
         seeded=bool(extra["seeded"]),
+        images=int(extra.get("images", 1)),
         counts=None if counts is None else (int(counts[0]), int(counts[1])),
     )
 
