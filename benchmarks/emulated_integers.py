@@ -17,22 +17,22 @@ from workloads.training.config import TrainingConfig
 
 def on_scale(x: Tensor, bits: int) -> Tensor:
     """SQ: to the grid max|x| * 2^(1 - bits), half up, +-(2^(bits - 1) - 1) steps."""
-    greatest = x.abs().max()
-    if greatest == 0:
-        return x
-    step = greatest * 2.0 ** (1 - bits)
-    limit = 2 ** (bits - 1) - 1
-    return torch.clamp(torch.floor(x / step + 0.5), -limit, limit) * step
+    return _on_grid(x, bits, 0.5)
 
 
 def stochastic_on_scale(x: Tensor, bits: int) -> Tensor:
     """RQ: the same grid, up with a probability equal to the fraction."""
+    return _on_grid(x, bits, torch.rand_like(x))
+
+
+def _on_grid(x: Tensor, bits: int, raised: Tensor | float) -> Tensor:
+    """Round steps + `raised` down."""
     greatest = x.abs().max()
     if greatest == 0:
         return x
     step = greatest * 2.0 ** (1 - bits)
     limit = 2 ** (bits - 1) - 1
-    return torch.clamp(torch.floor(x / step + torch.rand_like(x)), -limit, limit) * step
+    return torch.clamp(torch.floor(x / step + raised), -limit, limit) * step
 
 
 class _Quantized(torch.autograd.Function):

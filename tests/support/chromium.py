@@ -57,3 +57,17 @@ def opened(browser: Any, path: Path, width: int = 1440, scheme: str = "light") -
     page.goto(path.as_uri())
     yield page, seen
     page.close()
+
+
+def assert_opens_cleanly(browser: Any, path: Path, width: int, scheme: str, figures: int) -> None:
+    """No console message, nothing fetched, nothing wider than the window, every figure drawn."""
+    with opened(browser, path, width, scheme) as (page, seen):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = page.evaluate("[...document.querySelectorAll('main > *')].map(e => e.getBoundingClientRect().right)")
+        assert max(boxes) <= width
+        drawn = page.evaluate("[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().height)")
+        assert len(drawn) == figures
+        assert min(drawn) > 100
+        assert page.evaluate("[...document.querySelectorAll('img')].every(e => e.naturalWidth > 0)")
+    assert seen.complaints == []
+    assert seen.requests == [path.as_uri()]

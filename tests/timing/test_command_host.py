@@ -11,17 +11,11 @@ from simulator.kernels import command_layout as at
 from simulator.mapping.command_schedule import command_device, command_schedule
 from simulator.mapping.command_tiles import Extent, loop_tile
 from simulator.mapping.commands import Product
-from simulator.timing.commands import run_command_layer
 from tests.support.host_twin import HostTwin
-from tests.timing.test_command_machine import drawn_device
+from tests.timing.test_command_machine import drawn_device, layer_time
 
 OUTPUT = {"array.dataflow": "output_stationary"}
 GEMMINI = bittrue.load_accelerator("gemmini_16x16").evolve(OUTPUT)
-
-
-def _cycles(product, accelerator):
-    schedule = command_schedule("layer", product, accelerator)
-    return run_command_layer(schedule.commands, accelerator, 100)[0]
 
 
 def _twin(product, accelerator):
@@ -41,7 +35,7 @@ def test_machine_equals_its_twin(seed):
         product = Product(m, n, k, int(rng.choice([1, 4])), ("none", "vector", "matrix")[rng.integers(3)])
         twin = _twin(product, accelerator)
         loops += len(twin.loops)
-        assert _cycles(product, accelerator).end_cycle == twin.cycles(), (product, accelerator)
+        assert layer_time(product, accelerator).end_cycle == twin.cycles(), (product, accelerator)
     assert loops > 20  # most products are cut, so waiting for what a loop before it uses is met
 
 
@@ -62,7 +56,7 @@ def test_one_block_by_hand():
         "flush_cycles", "setup_commands",
     )  # fmt: skip
     changes = {f"controller.{name}": value for name, value in (least | dict.fromkeys(none, 0)).items()}
-    time = _cycles(Product(16, 16, 16, 1), GEMMINI.evolve({**changes, "dram.latency_cycles": 0}))
+    time = layer_time(Product(16, 16, 16, 1), GEMMINI.evolve({**changes, "dram.latency_cycles": 0}))
     assert time.end_cycle == 105
     assert time.compute_cycles == 32
 

@@ -16,7 +16,7 @@ from tests.support.command_twin import CommandTwin
 GEMMINI = bittrue.load_accelerator("gemmini_16x16")
 
 
-def _cycles(product, accelerator):
+def layer_time(product, accelerator):
     schedule = command_schedule("layer", product, accelerator)
     return run_command_layer(schedule.commands, accelerator, 100)[0]
 
@@ -74,7 +74,7 @@ def test_machine_equals_its_twin(seed):
         product, accelerator = _drawn(rng)
         twin = _twin(product, accelerator)
         loops += len(twin.loops)
-        assert _cycles(product, accelerator).end_cycle == twin.cycles(), (product, accelerator)
+        assert layer_time(product, accelerator).end_cycle == twin.cycles(), (product, accelerator)
     assert loops > 100  # most products are cut, so halves, reuse and the wait for a free loop are met
 
 
@@ -93,7 +93,7 @@ def test_one_block_by_hand():
     none = ("start_cycles", "load_done_cycles", "write_cycles", "store_done_cycles", "end_cycles")
     changes = {f"controller.{name}": value for name, value in (least | dict.fromkeys(none, 0)).items()}
     accelerator = GEMMINI.evolve({**changes, "dram.latency_cycles": 0})
-    time = _cycles(Product(16, 16, 16, 1), accelerator)
+    time = layer_time(Product(16, 16, 16, 1), accelerator)
     assert time.end_cycle == 89
     assert (time.compute_cycles, time.load_stall_cycles, time.store_stall_cycles) == (32, 38, 19)
 
@@ -101,22 +101,22 @@ def test_one_block_by_hand():
 def test_each_latency_matters():
     """A constant that the machine did not read would leave the cycles as they are."""
     product = Product(16, 16, 16, 1)
-    before = _cycles(product, GEMMINI).end_cycle
+    before = layer_time(product, GEMMINI).end_cycle
     names = ("start", "issue", "read", "load_done", "result", "read_result", "write", "store_done", "end")
     for name in names:
         key = f"{name}_cycles"
         slower = GEMMINI.evolve({f"controller.{key}": getattr(GEMMINI.controller, key) + 9})
-        assert _cycles(product, slower).end_cycle > before, name
+        assert layer_time(product, slower).end_cycle > before, name
 
 
 def test_latency_and_bandwidth_are_free():
     cycles = [
-        _cycles(Product(64, 64, 64, 1), GEMMINI.evolve({"dram.latency_cycles": latency})).end_cycle
+        layer_time(Product(64, 64, 64, 1), GEMMINI.evolve({"dram.latency_cycles": latency})).end_cycle
         for latency in (1, 20, 200)
     ]
     assert cycles == sorted(set(cycles))
     narrow = GEMMINI.evolve({"dram.bandwidth": "4 GB/s"})
-    assert _cycles(Product(64, 64, 64, 1), narrow).end_cycle > 8192 / 4  # 64 x 64 int8, in twice, out never less
+    assert layer_time(Product(64, 64, 64, 1), narrow).end_cycle > 8192 / 4  # 64 x 64 int8, in twice, out never less
 
 
 def test_layer_records_count_what_the_bus_carries():
