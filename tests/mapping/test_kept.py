@@ -8,7 +8,7 @@ import bittrue
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import InputError, SpecError
 from simulator.lowering.lower import lower
-from simulator.mapping.kept import _tile_bytes, input_half_bytes
+from simulator.mapping.kept import _tile_bytes, input_half_bytes, keep
 from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import Schedule
 from simulator.mapping.work import ArrayWork, Device
@@ -51,6 +51,18 @@ def test_no_layer_is_worse_and_the_machines_agree(inputs):
     stored = {o.name for layer, s in zip(layers, after.layers, strict=True) for o in layer.outputs
               if s.total("store_bytes")}  # fmt: skip
     assert outputs <= stored
+
+
+def test_what_would_make_a_layer_slower_is_not_kept():
+    """A clock to which every load that is left out costs a cycle; then one to which it does not."""
+    accelerator = device(8192 * 1024)
+    layers, outputs = unet(accelerator)
+    before = map_layers(layers, accelerator.evolve({"between_layers": "dram"})).layers
+    size = accelerator.memories.input_scratchpad.size
+    slower = keep(layers, before, size, lambda schedule: schedule.kept_input_bytes, outputs)
+    assert [id(schedule) for schedule in slower] == [id(schedule) for schedule in before]
+    same = keep(layers, before, size, lambda _: 0, outputs)
+    assert sum(schedule.kept_input_bytes for schedule in same) > 0
 
 
 def test_more_memory_keeps_more():

@@ -91,6 +91,7 @@ def graph_of(op, *shapes, constant=None):
         (graph_of(ops.SpaceToBatch((2, 2), ((0, 0), (0, 0))), (1, 4, 4, 1)), "nothing says"),
         (graph_of(ops.Maximum(), (1, 4), constant=(2, 4)), "would be"),
         (graph_of(ops.Maximum(), (1, 1, 3), (1, 3)), "same axis"),
+        (graph_of(ops.Conv2D(), (1, 4, 4, 2), (1, 3, 3, 2)), "weights or indices depend on the images"),
     ],
 )
 def test_what_mixes_images_is_refused_by_name(net, reason):
