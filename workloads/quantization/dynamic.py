@@ -32,7 +32,7 @@ from workloads.quantization.simplify import Statistics
 from workloads.training.array_gradients import sum_format
 from workloads.training.config import TrainingConfig
 from workloads.training.derive import obstacle
-from workloads.training.forward_rules import FORWARD, Rule
+from workloads.training.forward_rules import FORWARD, Rule, write_sums
 from workloads.training.parameters import BIAS_BITS
 from workloads.training.tape import Scaled, Tape
 
@@ -216,11 +216,7 @@ def _convolution(tape: _FrozenTape, node: Node) -> None:
         offset = tape.grid(bias, values, exponent, BIAS_BITS)
         added = tape.add(t.BiasChannels(exponent), result.value, result.scale, offset, name=f"{output}.biased")
         result = Scaled(added, result.scale)
-    if output in tape.scores:
-        result = tape.quantize(result, tape.config.logit_bits, f"{output}.a{tape.config.logit_bits}")
-    elif not tape.has_norm and not tape.only_reader(output, ops.Relu):
-        result = tape.quantize(result, tape.config.activation_bits, f"{output}.a{tape.config.activation_bits}")
-    tape.values[output] = result
+    write_sums(tape, output, result)
 
 
 def _batch_norm(tape: _FrozenTape, node: Node) -> None:

@@ -40,6 +40,11 @@ def _convolution(tape: Tape, node: Node) -> None:
         bias, exponent = tape.parameter(node.inputs[2]), tape.parameters[node.inputs[2]].exponent
         biased = tape.add(t.BiasChannels(exponent), result.value, result.scale, bias.value, name=f"{output}.biased")
         result = Scaled(biased, result.scale)
+    write_sums(tape, output, result)
+
+
+def write_sums(tape: Tape, output: str, result: Scaled) -> None:
+    """Write what a convolution gives: scores and, where no norm or ReLU follows, activations are quantized at once."""
     if output in tape.scores:
         result = tape.quantize(result, tape.config.logit_bits, f"{output}.a{tape.config.logit_bits}")
     elif not tape.has_norm and not tape.only_reader(output, ops.Relu):
