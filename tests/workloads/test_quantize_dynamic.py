@@ -32,11 +32,23 @@ def pixels(size, seed=0, greatest=256):
     return np.random.default_rng(seed).integers(0, greatest, (*size, 3), np.uint8)
 
 
+def with_biases(network, seed=3):
+    """The same network with other biases than the seeded zeros."""
+    rng = np.random.default_rng(seed)
+    tensors = dict(network.graph.tensors)
+    for node in network.graph.nodes:
+        if isinstance(node.op, ops.Conv2D) and len(node.inputs) > 2 and node.inputs[2]:
+            shape = tensors[node.inputs[2]].shape
+            values = rng.normal(0, 0.3, shape).astype(np.float32)
+            tensors[node.inputs[2]] = replace(tensors[node.inputs[2]], data=values)
+    return replace(network, graph=replace(network.graph, tensors=tensors))
+
+
 @pytest.mark.parametrize("options", [{}, {"scale_rounding": "up", "weight_shift": "none"}], ids=["paper", "up"])
 @pytest.mark.parametrize("name", NETS)
 def test_every_score_and_label_is_that_of_the_twin(name, options):
     make, forward, size = NETS[name]
-    network = make()
+    network = with_biases(make())
     integer = network.quantize(pixels(size), **DYNAMIC, **options)
     measured = run_float(network.graph, prepare_image(network, pixels(size)), measure_norms=True).statistics
     rule = "ceil" if options else "round"
