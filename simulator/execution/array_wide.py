@@ -42,6 +42,8 @@ def run_wide(operands: Operands, bounds: Bounds, fused: Fused | None = None) -> 
 
     """
     narrow = needed_bits(*bounds.accumulator) <= 32
+    if fused is not None:
+        fused = fused.within(*bounds.accumulator)
     if operands.is_depthwise:
         return WideSums(_depthwise(operands, np.int32 if narrow else np.int64), None)
     if operands.geometry.insertion != (1, 1):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.kernels import requantize_panels as kinds
+from simulator.kernels.requantize_tile import is_small
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.modes import RequantizerKind, RoundingMode
 from simulator.numerics.quant import RequantParams
@@ -30,6 +31,12 @@ class Fused:
     def plan(self) -> tuple[int, ...]:
         """As a plan of `requantize_panels` begins."""
         return self.kind, *self.limits
+
+    def within(self, least: int, greatest: int) -> Fused:
+        """Return it for accumulators of a range, for which there may be a shorter way to the same bytes."""
+        if self.kind == kinds.DOUBLE and is_small(least, greatest, int(self.second.max())):
+            return replace(self, kind=kinds.DOUBLE_SMALL)
+        return self
 
     def repeated(self, times: int) -> Fused:
         """Return it for as many times the filters."""
