@@ -139,6 +139,9 @@ def run_tiles(
         )
     ]
     plan = _plan(geometry, image, packed, tiles)
+    if not border:
+        top, left = geometry.padding.top, geometry.padding.left
+        plan[plan_of.INSIDE : plan_of.INSIDE + 4] = top, left, top + geometry.in_height, left + geometry.in_width
     dtype: Any = np.int32
     if fused:
         plan[:PLAN_LENGTH] = fused.plan
@@ -203,7 +206,7 @@ class _Packed:
     weights: NDArray[Any]
     """[panels of all groups, groups of K, channels, numbers of a group]."""
     pieces: NDArray[np.int64]
-    """[pieces of K], byte offsets into the image."""
+    """[pieces of K, PIECE_LENGTH of `kernels.convolve`]."""
     extra_begins: NDArray[np.int64]
     """[panels of all groups, vectors + 1], as the two that follow see `heavy_pairs`; empty where there are none."""
     extra_offsets: NDArray[np.int64]
@@ -229,17 +232,19 @@ def _pack(geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: 
     cuts, piece = _cut(length, tiles)
     padded = np.full((len(runs), cuts * piece), -1, np.int64)
     padded[:, :length] = source
-    pieces = (runs[:, None] + np.arange(cuts) * piece).reshape(-1) * image.itemsize
+    pieces = np.zeros((len(runs), cuts, plan_of.PIECE_LENGTH), np.int64)
+    pieces[:, :, plan_of.PIECE_OFFSET] = (runs[:, None] + np.arange(cuts) * piece) * image.itemsize
+    pieces[:, :, plan_of.PIECE_ROW :] = _places_of_runs(geometry)[:, None]
+    pieces = pieces.reshape(-1, plan_of.PIECE_LENGTH)
     panels = -(-geometry.filters // tiles.isa.channels)
     shape = (geometry.groups * panels, padded.size // tiles.taken, tiles.isa.channels, tiles.taken)
     packed = aligned_zeros(shape, _DTYPES[tiles.operands][1])
     stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
     zeros = weights.zero_points.reshape(geometry.groups, geometry.filters)
     pack(stored, zeros, padded.reshape(-1), panels, packed)
-    pieces = np.ascontiguousarray(pieces)
     if not tiles.pair_limit:
         return _Packed(packed, pieces, np.empty((0, 0), np.int64), np.empty(0, np.int64), np.empty((0, 0, 0), np.int8))
-    places = pieces[:, None] + np.arange(0, piece * image.itemsize, GROUP_BYTES)
+    places = pieces[:, plan_of.PIECE_OFFSET, None] + np.arange(0, piece * image.itemsize, GROUP_BYTES)
     return _Packed(packed, pieces, *_extras(packed, places.reshape(-1), tiles))
 
 
@@ -283,6 +288,15 @@ def runs_of_k(
     return starts.reshape(-1).astype(np.int64), k.reshape(kernel_h * kernel_w, -1)
 
 
+def _places_of_runs(geometry: ConvGeometry) -> NDArray[np.int64]:
+    """Return row, first and last column of the image under each run of `runs_of_k`, joined, from where outputs read."""
+    (kernel_h, kernel_w), (down, across) = geometry.kernel, geometry.dilation
+    rows, columns = np.arange(kernel_h) * down, np.arange(kernel_w) * across
+    if _rows_join(geometry):
+        return np.stack([rows, np.zeros_like(rows), np.full_like(rows, columns[-1])], axis=1)
+    return np.stack([np.repeat(rows, kernel_w), *(np.tile(columns, kernel_h),) * 2], axis=1)
+
+
 def _rows_join(geometry: ConvGeometry) -> bool:
     """Whether nothing lies between the taps of a filter row."""
     return geometry.groups == 1 and (geometry.dilation[1] == 1 or geometry.kernel[1] == 1)
@@ -319,6 +333,9 @@ def _plan(geometry: ConvGeometry, image: NDArray[Any], packed: _Packed, tiles: T
     groups_of_bytes = packed.weights.shape[1] // len(pieces)
     plan[[plan_of.PIECES, plan_of.PIECE_GROUPS]] = len(pieces), groups_of_bytes
     plan[plan_of.CHUNK_PIECES] = _chunk_pieces(groups_of_bytes * tiles.taken, tiles)
+    # Everything counts until the caller knows that the border does not.
+    plan[plan_of.INSIDE : plan_of.INSIDE + 4] = 0, 0, image.shape[1], image.shape[2]
+    plan[plan_of.STRIDES : plan_of.STRIDES + 2] = geometry.stride
     return plan
 
 

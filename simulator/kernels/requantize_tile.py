@@ -173,7 +173,10 @@ def _emit_panel(lanes: Lanes, args: Any, requantizer: Requantizer) -> Any:
     """Requantize a panel all of whose channels count; return how many outputs were clipped, int64."""
     builder, vectors = lanes.builder, range(lanes.isa.vectors)
     sums, sums_stride, rows, _, start, first, second, low, high, zero_point, out, out_stride = args
-    scales = [requantizer(lanes, *(lanes.load(offset(builder, at, v * lanes.bytes)) for at in (first, second))) for v in vectors]
+    scales = [
+        requantizer(lanes, *(lanes.load(offset(builder, at, v * lanes.bytes)) for at in (first, second)))
+        for v in vectors
+    ]
     begins = [lanes.load(offset(builder, start, v * lanes.bytes)) for v in vectors]
     low, high, zero_point = (lanes.splat_words(builder.trunc(value, I16)) for value in (low, high, zero_point))
     none = ir.Constant(lanes.words, [0] * lanes.words.count)
@@ -181,9 +184,7 @@ def _emit_panel(lanes: Lanes, args: Any, requantizer: Requantizer) -> Any:
     builder.store(none, clipped)
     with cgutils.for_range(builder, rows) as row:
         at = builder.add(sums, builder.mul(row.index, sums_stride))
-        scaled = [
-            scales[v](builder.add(lanes.load(offset(builder, at, v * lanes.bytes)), begins[v])) for v in vectors
-        ]
+        scaled = [scales[v](builder.add(lanes.load(offset(builder, at, v * lanes.bytes)), begins[v])) for v in vectors]
         narrow = []
         for v in vectors[::2]:
             raised = lanes.add_words_saturating(lanes.pack_words(scaled[v], scaled[v + 1]), zero_point)

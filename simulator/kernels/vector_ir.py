@@ -162,7 +162,9 @@ class Lanes:
             a, b = dwords[0], dwords[-1]
             # [l][j] of 2 parts: two vectors' dwords by turns, in each part
             half = self.count // 2
-            order = [part * half + 2 * at + j for part in range(len(words)) for j in range(2) for at in range(half // 2)]
+            order = [
+                part * half + 2 * at + j for part in range(len(words)) for j in range(2) for at in range(half // 2)
+            ]
             return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(order)), order))
         low = ir.Constant(self.words, [255] * self.words.count)
         kept = [self.builder.and_(vector, low) for vector in words]
