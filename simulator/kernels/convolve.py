@@ -88,7 +88,7 @@ def row_offsets(plan: Any, first: Any, count: Any, table: Any) -> None:
 
 @kernel(inline=True)
 def tile_window(plan: Any, first: Any, window: Any) -> None:
-    """Write the rows and columns of the image at which outputs of a tile begin to read: least row, greatest, columns."""
+    """Write where in the image the outputs of a tile begin to read: least and greatest row, then column."""
     width, height = plan[OUT_WIDTH], plan[OUT_HEIGHT]
     last = min(first + TILE_ROWS, plan[PIXEL_COUNT]) - 1
     line, last_line = first // width, last // width

@@ -49,11 +49,12 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
     operands
         BYTES or PAIRS.
 
-    The intrinsic takes addresses and numbers, all int64: base of the activations; tables of int64 byte offsets of the
-    TILE_ROWS rows, and of the pieces' activations and weights by turns; how many pieces, groups in each (one at least);
-    packed weights; int32 sums [TILE_ROWS, channels], written, or added to where `resume` is not 0; where `lows` is not 0, int32 [channels] each of
-    least and greatest sums so far, brought up to date; extras, where their first address is not 0: table of int64
-    [vectors + 1], where those of each vector begin, their byte offsets from a row, their weights.
+    The intrinsic takes addresses and numbers, all int64: base of the activations; a table of int64 byte offsets of the
+    TILE_ROWS rows; one of the offsets of each piece's activations (from a row) and weights; how many pieces, groups in
+    each (one at least); packed weights; int32 sums [TILE_ROWS, channels], written, or added to where `resume` is not 0;
+    where `lows` is not 0, int32 [channels] each of least and greatest sums so far, brought up to date; extras, where
+    their first address is not 0: table of int64 [vectors + 1], where those of each vector begin, their byte offsets
+    from a row, their weights.
     """
     splits = operands == BYTES and not isa.has_byte_dot
 

@@ -112,7 +112,7 @@ class Lanes:
         return self.builder.sext(self.builder.icmp_unsigned("!=", a, b), self.type)
 
     def round_to_int32(self, values: Any) -> Any:
-        """Round float32 lanes, ties to even (cvtps2dq); what int32 does not hold becomes its end, or 2^30 where above."""
+        """Round float32 lanes, ties to even (cvtps2dq); above 2^30 they become that, below -2^31 likewise."""
         real = values.type
         held = self.call(f"llvm.minnum.v{self.count}f32", values, ir.Constant(real, [2.0**30] * self.count))
         if not self.isa.emulated:
@@ -133,7 +133,7 @@ class Lanes:
         return self.builder.shuffle_vector(first, ir.Constant(self.words, ir.Undefined), order)
 
     def add_words_saturating(self, a: Any, b: Any) -> Any:
-        """Sums of int16, held to int16."""
+        """Add int16, held to int16."""
         return self.call(f"llvm.sadd.sat.v{self.words.count}i16", a, b)
 
     def clamp_words(self, value: Any, low: Any, high: Any) -> Any:
