@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,30 +66,44 @@ def _x(operands: Operands) -> NDArray[Any]:
     return np.ascontiguousarray(operands.x if repeats == 1 else np.repeat(operands.x, repeats, axis=1))
 
 
+@dataclass(frozen=True, eq=False)
+class _Constants:
+    """What the kernel takes besides the activations, the same for every run where weights and bias are constants."""
+
+    start: NDArray[np.int64]
+    """The start values that it was made from, as is `fused`."""
+    fused: Fused | None
+    arrays: tuple[NDArray[Any], ...]
+    """In the order in which the kernel takes them."""
+
+
 def _on_vectors(isa: InstructionSet, operands: Operands, fused: Fused | None) -> tuple[NDArray[Any], int | None]:
-    geometry, filters = operands.geometry, operands.filters
-    x = _x(operands)
-    out = np.empty((geometry.m, filters), fused.format.dtype if fused else np.int32)
-    zeros = np.full(filters, operands.x_zero_point, x.dtype)
+    kept, key = operands.weights.kept, ("depthwise", isa, operands.geometry, operands.x_zero_point, operands.x.dtype)
+    constants = kept.get(key)
+    if constants is None or constants.start is not operands.start or constants.fused is not fused:
+        constants = kept[key] = _constants(isa, operands, fused)
+    out = np.empty((operands.geometry.m, operands.filters), fused.format.dtype if fused else np.int32)
+    run, counter = make_depthwise(isa.name), np.zeros(1, np.int64)
+    arguments = (_x(operands), *constants.arrays, out.reshape(-1).view(np.uint8), counter)
+    clipped = run_on_threads(lambda _: int(run(*arguments)))
+    return out, clipped if fused else None
+
+
+def _constants(isa: InstructionSet, operands: Operands, fused: Fused | None) -> _Constants:
+    filters = operands.filters
+    zeros = np.full(filters, operands.x_zero_point, operands.x.dtype)
     plan = np.array(fused.plan if fused else (0,) * PLAN_LENGTH, np.int64)
     per_channel = np.zeros((3, -(-filters // isa.channels) * isa.channels), np.int32)
     start = operands.start[0] - operands.x_zero_point * operands.weights.sums
     per_channel[0, :filters] = start.astype(np.uint64).astype(np.uint32).view(np.int32)  # exact modulo 2^32
     if fused:
         per_channel[1:, :filters] = fused.first, fused.second
-    run, counter = make_depthwise(isa.name), np.zeros(1, np.int64)
-    arguments = (x, zeros, _pairs(operands), geometry_vector(geometry), plan, *per_channel)
-    raw = out.reshape(-1).view(np.uint8)
-    clipped = run_on_threads(lambda _: int(run(*arguments, raw, counter)))
-    return out, clipped if fused else None
+    arrays = (zeros, _pairs(operands), geometry_vector(operands.geometry), plan, *per_channel)
+    return _Constants(operands.start, fused, arrays)
 
 
 def _pairs(operands: Operands) -> NDArray[np.int16]:
-    """Weights [pairs of taps, filters, 2], kept."""
-    kept = operands.weights.kept
-    if "pairs of taps" not in kept:
-        taps = operands.weights.centred.T.astype(np.int16)
-        taps = np.concatenate([taps, np.zeros((len(taps) % 2, taps.shape[1]), np.int16)])
-        kept["pairs of taps"] = np.ascontiguousarray(taps.reshape(-1, 2, taps.shape[1]).transpose(0, 2, 1))
-    found: NDArray[np.int16] = kept["pairs of taps"]
-    return found
+    """Return the weights as [pairs of taps, filters, 2]."""
+    taps = operands.weights.centred.T.astype(np.int16)
+    taps = np.concatenate([taps, np.zeros((len(taps) % 2, taps.shape[1]), np.int16)])
+    return np.ascontiguousarray(taps.reshape(-1, 2, taps.shape[1]).transpose(0, 2, 1))

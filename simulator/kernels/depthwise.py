@@ -98,8 +98,9 @@ def make_taps(isa: InstructionSet, vectors: int) -> Any:
 
 
 @kernel(inline=True)
-def find_taps(x: Any, zeros: Any, geometry: Any, filters: Any, pixel: Any, places: Any) -> None:
-    """Write the address of each tap's activations for an output."""
+def find_taps(x: Any, zeros: Any, geometry: Any, filters: Any, pixel: Any, places: Any) -> Any:
+    """Write the address of each tap's activations for an output, and return whether all lie inside the image."""
+    outside = 0
     line = pixel // geometry[geo.OUT_WIDTH]
     column = pixel - line * geometry[geo.OUT_WIDTH]
     image = line // geometry[geo.OUT_HEIGHT]
@@ -112,8 +113,24 @@ def find_taps(x: Any, zeros: Any, geometry: Any, filters: Any, pixel: Any, place
             z = left + kw * geometry[geo.DILATION_W]
             row = (image * height + y) * width + z
             inside = y >= 0 and y < height and z >= 0 and z < width
+            outside += not inside
             at = x.ctypes.data + row * filters * x.itemsize if inside else zeros.ctypes.data
             places[kh * geometry[geo.KERNEL_W] + kw] = at
+    return outside == 0
+
+
+@kernel(inline=True)
+def move_taps(x: Any, zeros: Any, geometry: Any, filters: Any, pixel: Any, places: Any, were_inside: Any) -> Any:
+    """Do as `find_taps` for the output after the one that `places` hold: a step on where both are well inside."""
+    column = pixel % geometry[geo.OUT_WIDTH]
+    last = column * geometry[geo.STRIDE_W] - geometry[geo.PAD_LEFT]
+    last += (geometry[geo.KERNEL_W] - 1) * geometry[geo.DILATION_W]
+    if not were_inside or column == 0 or last >= geometry[geo.IN_WIDTH]:
+        return find_taps(x, zeros, geometry, filters, pixel, places)
+    step = geometry[geo.STRIDE_W] * filters * x.itemsize
+    for tap in range(geometry[geo.KERNEL_H] * geometry[geo.KERNEL_W]):
+        places[tap] += step
+    return True
 
 
 def _depthwise(
@@ -164,8 +181,9 @@ def _depthwise(
     while task * task_pixels < pixels:
         begin = task * task_pixels
         count = min(task_pixels, pixels - begin)
+        inside = False
         for i in range(count):
-            find_taps(x, zeros, geometry, filters, begin + i, places)
+            inside = move_taps(x, zeros, geometry, filters, begin + i, places, inside)
             to = out.ctypes.data + 4 * (begin + i) * filters if raw else sums.ctypes.data + 4 * i * filters
             arguments = weights.ctypes.data, 4 * filters, start.ctypes.data, to
             channel = 0
