@@ -40,18 +40,18 @@ CHANNELS = 0
 def make_taps(isa: InstructionSet, vectors: int) -> Any:
     """Return the intrinsic for Numba code that sums the taps of some vectors of channels.
 
-    ``add_taps(x, places, pairs, channel, weights, pair_bytes, start, out)``: `x` is an array of the activations' type,
-    8 or 16 bits; the rest are int64: address of a table of int64 addresses, of each tap's activations; how many pairs
-    of taps; the first channel; address of weights int16 [pairs, channels, 2], and the bytes of a pair; addresses of
-    int32 start values, and of int32 sums, written.
+    ``add_taps(x, places, moved, pairs, channel, weights, pair_bytes, start, out)``: `x` is an array of the activations'
+    type, 8 or 16 bits; the rest are int64: address of a table of int64 addresses, of each tap's activations; bytes by
+    which all of them lie further on; how many pairs of taps; the first channel; address of weights int16 [pairs,
+    channels, 2], and the bytes of a pair; addresses of int32 start values, and of int32 sums, written.
     """
 
     def emit(builder: Any, dtype: Any, args: Any) -> None:
-        _, places, pairs, channel, weights, pair_bytes, start, out = args
+        _, places, moved, pairs, channel, weights, pair_bytes, start, out = args
         lanes = Lanes(builder, isa)
         narrow = ir.VectorType(ir.IntType(8 * dtype.itemsize), lanes.count)
         words = builder.mul(channel, constant64(4))
-        within = builder.mul(channel, constant64(dtype.itemsize))
+        within = builder.add(builder.mul(channel, constant64(dtype.itemsize)), moved)
         start_at, weights_at = builder.add(start, words), builder.add(weights, words)
         totals = [lanes.variable(lanes.constant(0)) for _ in range(vectors)]
         for v, total in enumerate(totals):
@@ -79,6 +79,7 @@ def make_taps(isa: InstructionSet, vectors: int) -> Any:
         context: Any,
         x: Any,
         places: Any,
+        moved: Any,
         pairs: Any,
         channel: Any,
         weights: Any,
@@ -92,7 +93,7 @@ def make_taps(isa: InstructionSet, vectors: int) -> Any:
             emit(builder, dtype, args)
             return context.get_dummy_value()
 
-        return types.void(x, *[types.int64] * 7), codegen
+        return types.void(x, *[types.int64] * 8), codegen
 
     return taps
 
@@ -117,20 +118,6 @@ def find_taps(x: Any, zeros: Any, geometry: Any, filters: Any, pixel: Any, place
             at = x.ctypes.data + row * filters * x.itemsize if inside else zeros.ctypes.data
             places[kh * geometry[geo.KERNEL_W] + kw] = at
     return outside == 0
-
-
-@kernel(inline=True)
-def move_taps(x: Any, zeros: Any, geometry: Any, filters: Any, pixel: Any, places: Any, were_inside: Any) -> Any:
-    """Do as `find_taps` for the output after the one that `places` hold: a step on where both are well inside."""
-    column = pixel % geometry[geo.OUT_WIDTH]
-    last = column * geometry[geo.STRIDE_W] - geometry[geo.PAD_LEFT]
-    last += (geometry[geo.KERNEL_W] - 1) * geometry[geo.DILATION_W]
-    if not were_inside or column == 0 or last >= geometry[geo.IN_WIDTH]:
-        return find_taps(x, zeros, geometry, filters, pixel, places)
-    step = geometry[geo.STRIDE_W] * filters * x.itemsize
-    for tap in range(geometry[geo.KERNEL_H] * geometry[geo.KERNEL_W]):
-        places[tap] += step
-    return True
 
 
 def _depthwise(
@@ -176,22 +163,30 @@ def _depthwise(
     spare = np.empty((task_pixels, CHANNELS), np.uint8)
     places = np.full(2 * pairs, zeros.ctypes.data, np.int64)
     no_start = np.zeros(start.shape[0], np.int32)
+    step = geometry[geo.STRIDE_W] * filters * x.itemsize
+    room = geometry[geo.IN_WIDTH] + geometry[geo.PAD_LEFT] - (geometry[geo.KERNEL_W] - 1) * geometry[geo.DILATION_W]
+    beyond = -(-room // geometry[geo.STRIDE_W])  # the first column whose last tap is outside
     clipped = np.int64(0)
     task = take_ticket(counter.ctypes.data)
     while task * task_pixels < pixels:
         begin = task * task_pixels
         count = min(task_pixels, pixels - begin)
-        inside = False
+        inside, moved, column = False, 0, begin % geometry[geo.OUT_WIDTH]
         for i in range(count):
-            inside = move_taps(x, zeros, geometry, filters, begin + i, places, inside)
+            # As long as all taps are inside they move along together.
+            if inside and 0 < column < beyond:
+                moved += step
+            else:
+                inside, moved = find_taps(x, zeros, geometry, filters, begin + i, places), 0
+            column = column + 1 if column + 1 < geometry[geo.OUT_WIDTH] else 0
             to = out.ctypes.data + 4 * (begin + i) * filters if raw else sums.ctypes.data + 4 * i * filters
             arguments = weights.ctypes.data, 4 * filters, start.ctypes.data, to
             channel = 0
             while channel + WIDE * LANES <= filters:
-                add_taps_wide(x, places.ctypes.data, pairs, channel, *arguments)
+                add_taps_wide(x, places.ctypes.data, moved, pairs, channel, *arguments)
                 channel += WIDE * LANES
             while channel < filters:
-                add_taps(x, places.ctypes.data, pairs, min(channel, filters - LANES), *arguments)
+                add_taps(x, places.ctypes.data, moved, pairs, min(channel, filters - LANES), *arguments)
                 channel += LANES
         if not raw:
             for channel in range(0, filters, CHANNELS):
