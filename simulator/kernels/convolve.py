@@ -72,35 +72,47 @@ CHANNELS = 0
 
 
 @kernel(inline=True)
-def row_offsets(plan: Any, first: Any, count: Any, table: Any) -> None:
-    """Write the byte offsets of what `count` output pixels from `first` on read; spare rows of a tile read the last."""
-    width, height = plan[OUT_WIDTH], plan[OUT_HEIGHT]
-    for i in range(count):
-        pixel = first + i
-        line = pixel // width
-        column = pixel - line * width
-        image = line // height
-        row = line - image * height
-        table[i] = image * plan[BATCH_BYTES] + row * plan[ROW_BYTES] + column * plan[COLUMN_BYTES]
-    for i in range(count, min(count + TILE_ROWS, table.shape[0])):
-        table[i] = table[count - 1]
+def lay_out_tiles(plan: Any, first: Any, count: Any, table: Any, windows: Any) -> None:
+    """Say what `count` output pixels from `first` on read.
 
+    Parameters
+    ----------
+    plan, first, count
+        As they are.
+    table
+        int64 [count filled up to whole tiles, at least], written: byte offset of each pixel; spare rows of the last
+        tile read the last.
+    windows
+        int64 [tiles, 4], written: where in the image the outputs of a tile begin to read: least and greatest row, then
+        column.
 
-@kernel(inline=True)
-def tile_window(plan: Any, first: Any, window: Any) -> None:
-    """Write where in the image the outputs of a tile begin to read: least and greatest row, then column."""
+    """
     width, height = plan[OUT_WIDTH], plan[OUT_HEIGHT]
-    last = min(first + TILE_ROWS, plan[PIXEL_COUNT]) - 1
-    line, last_line = first // width, last // width
+    line = first // width
+    column = first - line * width
     image = line // height
-    window[0], window[1] = line - image * height, last_line - image * height
-    window[2], window[3] = first - line * width, last - last_line * width
-    if line != last_line:
-        window[2], window[3] = 0, width - 1
-    if window[1] >= height:
-        window[0], window[1] = 0, height - 1
-    for i in range(4):
-        window[i] *= plan[STRIDES + i // 2]
+    row = line - image * height
+    at = np.int64(0)
+    for tile in range(-(-count // TILE_ROWS)):
+        top, left, begun = row, column, image
+        bottom, right, ended = row, column, image
+        for i in range(tile * TILE_ROWS, min((tile + 1) * TILE_ROWS, count)):
+            at = image * plan[BATCH_BYTES] + row * plan[ROW_BYTES] + column * plan[COLUMN_BYTES]
+            table[i] = at
+            bottom, right, ended = row, column, image
+            column += 1
+            if column == width:
+                column, row = 0, row + 1
+            if row == height:
+                row, image = 0, image + 1
+        if ended != begun:
+            top, bottom = 0, height - 1
+        if ended != begun or bottom != top:
+            left, right = 0, width - 1
+        windows[tile, 0], windows[tile, 1] = top * plan[STRIDES], bottom * plan[STRIDES]
+        windows[tile, 2], windows[tile, 3] = left * plan[STRIDES + 1], right * plan[STRIDES + 1]
+    for i in range(count, min(-(-count // TILE_ROWS) * TILE_ROWS, table.shape[0])):
+        table[i] = at
 
 
 @kernel(inline=True)
@@ -188,9 +200,7 @@ def _convolve(
         share = task - block * shares
         begin = block * plan[TASK_PIXELS]
         count = min(plan[TASK_PIXELS], pixel_count - begin)
-        row_offsets(plan, begin, count, table)
-        for i in range(0, count, TILE_ROWS):
-            tile_window(plan, begin + i, windows[i // TILE_ROWS])
+        lay_out_tiles(plan, begin, count, table, windows)
         for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
             group = panel // panels
             number = panel - group * panels
