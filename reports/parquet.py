@@ -17,6 +17,7 @@ _NESTED = {"energy": EnergyRecord, "activity": ActivityRecord, "overflow": Overf
 _DERIVED = {
     "energy_pj": "float",
     "overflow.headroom_bits": "int",
+    "overflow.outputs_by_needed_bits": "str",
     "overflow.first_event.output": "int",
     "overflow.first_event.k": "int",
     "overflow.first_event.register": "str",

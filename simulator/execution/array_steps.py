@@ -180,11 +180,17 @@ def _record(run: _Run) -> OverflowRecord:
         needed_bits=max(a_bits, p_bits or 0),
         needed_bits_is_exact=True,
         method=STEPS,
+        outputs_by_needed_bits=_by_width(run),
         partial_sum_needed_bits=p_bits,
         accumulator_needed_bits=a_bits,
         partial_sum_bits=order.partial_sum.bits if order.partial_sum else None,
         accumulator_bits=order.accumulator.bits,
     )
+
+
+def _by_width(run: _Run) -> tuple[int, ...]:
+    counts = run.stats[:, steps.STAT_A_WIDTHS : steps.STAT_A_WIDTHS + steps.WIDTHS].sum(axis=0)
+    return tuple(np.trim_zeros(counts, "b").tolist())
 
 
 def _channel_ledger(run: _Run) -> ChannelLedger:

@@ -105,9 +105,11 @@ def _layer(data: Mapping[str, Any]) -> LayerRecord:
 
 
 def _overflow(data: Mapping[str, Any]) -> OverflowRecord:
-    first = data["first_event"]
+    data = {"outputs_by_needed_bits": ()} | dict(data)  # older folders lack it
+    first, widths = data["first_event"], tuple(data["outputs_by_needed_bits"])
     return OverflowRecord(
-        **_known(OverflowRecord, data) | {"first_event": None if first is None else FirstEvent(*first)}
+        **_known(OverflowRecord, data)
+        | {"first_event": None if first is None else FirstEvent(*first), "outputs_by_needed_bits": widths}
     )
 
 

@@ -70,6 +70,7 @@ def _overflow_columns(layer: LayerRecord) -> dict[str, Any]:
         return {}
     columns = asdict(layer.overflow)
     first = columns.pop("first_event")
+    columns["outputs_by_needed_bits"] = " ".join(map(str, columns["outputs_by_needed_bits"]))
     columns["headroom_bits"] = layer.overflow.headroom_bits
     for index, part in enumerate(("output", "k", "register")):
         columns[f"first_event.{part}"] = None if first is None else first[index]
