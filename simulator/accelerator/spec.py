@@ -195,6 +195,8 @@ class Accelerator(Spec):
     """Clock of everything but DRAM, MHz."""
     array: Array
     """The systolic array."""
+    cores: int = Field(default=1, ge=1, le=1024)
+    """Cores that share the DRAM: each has the array, memories, dma and vector unit that are described here."""
     arithmetic: Arithmetic
     """Formats and modes of the datapath."""
     memories: Memories
@@ -222,6 +224,14 @@ class Accelerator(Spec):
             problem = self._unsuited_to_command_loops()
             if problem:
                 raise ValueError(f"controller: command loops {problem}, or leave controller out")
+        return self
+
+    @model_validator(mode="after")
+    def _several_cores_are_modelled(self) -> Self:
+        if self.cores > 1 and self.controller is not None:
+            raise ValueError(f"cores: {self.cores} arrays are not driven by command loops; make cores 1")
+        if self.cores > 1 and self.between_layers is not BetweenLayers.DRAM:
+            raise ValueError(f"cores: {self.cores} of them keep no tensors between layers; make between_layers dram")
         return self
 
     @model_validator(mode="after")
@@ -285,8 +295,8 @@ class Accelerator(Spec):
 
     @property
     def peak_macs_per_cycle(self) -> int:
-        """Processing elements: rows * cols."""
-        return self.array.rows * self.array.cols
+        """Processing elements of all cores: cores * rows * cols."""
+        return self.cores * self.array.rows * self.array.cols
 
     def _repr_html_(self) -> str:
         """Show a notebook the array, its registers and memories."""
@@ -298,6 +308,7 @@ class Accelerator(Spec):
             "accumulator memory": memories.accumulator,
         }
         facts = [
+            *([("cores", str(self.cores))] if self.cores > 1 else []),
             ("array", f"{array.rows} x {array.cols}, {array.dataflow.value.replace('_', ' ')}, {self.clock_mhz:g} MHz"),
             ("operands", f"activations {self.arithmetic.activation}, weights {self.arithmetic.weight}"),
             *((name, f"{kept.bits} bits, {kept.overflow.value}") for name, kept in registers.items() if kept),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from simulator.mapping.known import KnownSchedules
 from simulator.mapping.pool_fusion import fused_pools
 from simulator.mapping.schedule import TILE_OP, LayerMapping, LayerSchedule, Schedule
 from simulator.mapping.search import search, shortlist
+from simulator.mapping.split import core_counts, largest, most_stream_cores, split_schedule, splits
+from simulator.mapping.streams import stream_of
 from simulator.mapping.tiles import array_schedule
 from simulator.mapping.work import ArrayWork, Device
 
@@ -38,7 +40,7 @@ def map_layers(
     Parameters
     ----------
     cycles
-        Times a candidate; only `mapper: least_cycles` and `between_layers: on_chip` need it.
+        Times a candidate; only `mapper: least_cycles`, `between_layers: on_chip` and several cores need it.
     outputs
         Names of tensors that leave the network. None: all may, so no max pool joins the layer before it, and
         nothing stays on chip.
@@ -50,13 +52,15 @@ def map_layers(
     DoesNotFit
         The smallest tile of a layer is larger than a memory; the error lists what would make it fit.
     InputError
-        `mapper: least_cycles` without `cycles`.
+        `mapper: least_cycles`, `between_layers: on_chip` or several cores without `cycles`.
 
     """
     if accelerator.mapper is Mapper.LEAST_CYCLES and cycles is None:
         raise InputError(f"{accelerator.name}: mapper least_cycles times its candidates; give map_layers the timing")
     if accelerator.between_layers is BetweenLayers.ON_CHIP and cycles is None:
         raise InputError(f"{accelerator.name}: between_layers on_chip times its layers; give map_layers the timing")
+    if accelerator.cores > 1 and cycles is None:
+        raise InputError(f"{accelerator.name}: how layers are split over cores is timed; give map_layers the timing")
     device = Device.of(accelerator)
     written = written or KnownSchedules()
     chooser = _Chooser(accelerator, device, cycles, written)
@@ -70,7 +74,7 @@ def map_layers(
             done_before = False
             continue
         if layer.engine is not Engine.ARRAY:
-            schedules.append(written.stream(layer, device))
+            schedules.append(chooser.stream(layer))
             continue
         work = written.work(layer)
         pool = pools.get(index) if can_pool(work, accelerator) else None
@@ -92,6 +96,8 @@ class _Chooser:
     device: Device
     cycles: LayerCycles | None
     written: KnownSchedules
+    streams: dict[tuple[int, int], tuple[LayerSchedule, LayerSchedule]] = field(default_factory=dict)
+    """Schedule of a layer off the array for one core (its id), cores at most -> that schedule and the best."""
 
     def schedule(self, name: str, work: ArrayWork, pool: Pool | None) -> LayerSchedule:
         driven = self.accelerator.controller is not None
@@ -101,9 +107,32 @@ class _Chooser:
         mappings = self._mappings(work)
         if not mappings:
             raise does_not_fit(name, work, self.device)
+        if self.accelerator.cores > 1:
+            whole = (array_schedule(work, mapping, self.device) for mapping in mappings)
+            return min((*whole, *self._split(work)), key=self._cost)
         if len(mappings) == 1:
             return self.written.array(work, mappings[0], self.device)
         return min((array_schedule(work, mapping, self.device) for mapping in mappings), key=self._cost)
+
+    def stream(self, layer: Layer) -> LayerSchedule:
+        """Return the tile operations of a layer off the array; DoesNotFit as `stream_schedule`."""
+        one = self.written.stream(layer, self.device)
+        cores = min(self.accelerator.cores, most_stream_cores(layer))
+        if cores == 1:
+            return one
+        key = id(one), cores
+        if key not in self.streams:
+            counts = ((n, n * -(-one.tile_ops // n)) for n in core_counts(cores))
+            split = [stream_of(layer, chunks, n) for n, chunks in counts]
+            self.streams[key] = one, min((one, *split), key=self._cost)
+        return self.streams[key][1]
+
+    def _split(self, work: ArrayWork) -> Iterator[LayerSchedule]:
+        for parts in splits(work, self.device, self.accelerator.cores):
+            for mapping in self._mappings(work.part(largest(work, parts))):
+                found = split_schedule(work, parts, mapping, self.device)
+                if found is not None:
+                    yield found
 
     def _mappings(self, work: ArrayWork) -> tuple[LayerMapping, ...]:
         if self.accelerator.mapper is Mapper.LEAST_TRAFFIC:

@@ -73,6 +73,8 @@ def _input_bits(layer: LayerSchedule, work: ArrayWork) -> tuple[Ints, Ints]:
     group, groups, batch, row, rows, col, cols = _wide(layer, "group", "groups", "batch", "row", "rows", "col", "cols")
     row_axis, col_axis = axes(g)
     width = g.channels * g.groups
+    if mapping.input_residency is Residency.LAYER and layer.parts:
+        return _whole_input_bits(layer, work)
     if mapping.input_residency is Residency.LAYER:
         first = group * g.channels
         last = (g.batch * g.in_height * g.in_width - 1) * width + (group + groups) * g.channels
@@ -82,13 +84,32 @@ def _input_bits(layer: LayerSchedule, work: ArrayWork) -> tuple[Ints, Ints]:
     if mapping.input_residency is Residency.TILE:
         # Rows that the tile above has left in the scratchpad are not loaded again.
         above = _last(row_axis, row - 1, taps_high[1])
-        top = np.where(row > 0, np.maximum(top, np.minimum(above + 1, bottom)), top)
+        top = np.where(row > _of_parts(layer, "row"), np.maximum(top, np.minimum(above + 1, bottom)), top)
     left, right = _first(col_axis, col, taps_wide[0]), _last(col_axis, col + cols - 1, taps_wide[1])
     bottom, right = np.maximum(top, bottom), np.maximum(left, right)
     start = ((batch * g.in_height + top) * g.in_width + left) * width + group * g.channels + channels[0]
     end = (batch * g.in_height + bottom) * g.in_width + right
     end = end * width + (group + groups - 1) * g.channels + channels[1]
     return start * work.input_bits, end * work.input_bits
+
+
+def _of_parts(layer: LayerSchedule, name: str) -> Ints:
+    """Return a field of the part that each tile op belongs to, 0 where the layer has no parts; int64 [tile ops]."""
+    if not layer.parts:
+        return np.zeros(len(layer.ops), np.int64)
+    return np.repeat(np.array([getattr(part, name) for part in layer.parts], np.int64), layer.core_ops)
+
+
+def _whole_input_bits(layer: LayerSchedule, work: ArrayWork) -> tuple[Ints, Ints]:
+    """All that a core's part of the layer touches, of the tile op's groups."""
+    g = work.geometry
+    group, groups = _wide(layer, "group", "groups")
+    image, images, row, rows = (_of_parts(layer, name) for name in ("image", "images", "row", "rows"))
+    axis, width = axes(g)[0], g.channels * g.groups
+    top, bottom = _first(axis, row, np.zeros_like(row)), _last(axis, row + rows - 1, np.full_like(row, g.kernel[0] - 1))
+    first = (image * g.in_height + top) * g.in_width * width + group * g.channels
+    last = ((image + images - 1) * g.in_height + np.maximum(top, bottom) + 1) * g.in_width - 1
+    return first * work.input_bits, (last * width + (group + groups) * g.channels) * work.input_bits
 
 
 def _taps(layer: LayerSchedule, work: ArrayWork) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints], tuple[Ints, Ints]]:

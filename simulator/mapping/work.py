@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from simulator.accelerator.spec import Accelerator
 from simulator.lowering.layer import ConvGeometry, Layer
 from simulator.numerics.modes import Dataflow
+
+
+@dataclass(frozen=True)
+class Part:
+    """A box of a layer's outputs: what one core computes of it, with all of K."""
+
+    group: int
+    groups: int
+    image: int
+    images: int
+    row: int
+    rows: int
+    channel: int
+    """First output channel within its group."""
+    channels: int
+
+    @classmethod
+    def whole(cls, geometry: ConvGeometry) -> Part:
+        """All outputs of a layer."""
+        return cls(0, geometry.groups, 0, geometry.batch, 0, geometry.out_height, 0, geometry.filters)
+
+    def of(self, geometry: ConvGeometry) -> ConvGeometry:
+        """Return the layer that computes these outputs alone. The rows above its first are padding it has too much."""
+        padding = replace(geometry.padding, top=geometry.padding.top - self.row * geometry.stride[0])
+        return replace(
+            geometry,
+            groups=self.groups,
+            batch=self.images,
+            out_height=self.rows,
+            filters=self.channels,
+            padding=padding,
+        )
 
 
 @dataclass(frozen=True)
@@ -40,6 +72,10 @@ class ArrayWork:
             bias_bits=0 if bias is None else bias.format.bits,
             bias_matrix=bias is not None and bias.elements > channels,
         )
+
+    def part(self, part: Part) -> ArrayWork:
+        """Return the work of one core. For sizes and fitting: where its bytes lie, only the whole layer says."""
+        return replace(self, geometry=part.of(self.geometry))
 
     @property
     def weight_bias_bits(self) -> int:
