@@ -24,6 +24,7 @@ def mapping(
     from simulator.errors import InputError
     from simulator.lowering.lower import lower
     from simulator.mapping.mapper import map_layers
+    from simulator.mapping.split import split_text
     from simulator.timing.fast import layer_cycles
 
     device = load_device(accelerator, changes or [])
@@ -40,5 +41,7 @@ def mapping(
         loads = int(one.ops["input_bytes"].sum() + one.ops["weight_bytes"].sum() + one.ops["bias_bytes"].sum())
         stores = int(one.ops["store_bytes"].sum())
         console.print(f"{name}: {len(one.ops):,} tile ops, {loads:,} bytes loaded, {stores:,} bytes stored")
+        if one.parts:
+            console.print(f"  {split_text(one.parts)}, the largest part as")
         for line in one.mapping.loop_nest().splitlines():
             console.print(f"  {line}")

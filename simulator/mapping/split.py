@@ -48,6 +48,14 @@ def splits(work: ArrayWork, device: Device, cores: int) -> Iterator[tuple[Part, 
             )
 
 
+def split_text(parts: tuple[Part, ...]) -> str:
+    """Say what each core computes, e.g. ``on 2 cores, rows: 33, 32``."""
+    for first, axis in (("channel", "channels"), ("group", "groups"), ("image", "images"), ("row", "rows")):
+        if len({getattr(part, first) for part in parts}) > 1:
+            return f"on {len(parts)} cores, {axis}: {', '.join(str(getattr(part, axis)) for part in parts)}"
+    return "on 1 core"
+
+
 def largest(work: ArrayWork, parts: tuple[Part, ...]) -> Part:
     """Return the part of most outputs; of those, the one that touches most input rows."""
 

@@ -72,7 +72,10 @@ class LayerRecord:
     end_cycle: int = 0
     """Cycle at which the layer's last write is done."""
     compute_cycles: int = 0
-    """Cycles in which the layer's engine (array, vector unit or host) works, fill and drain included."""
+    """Cycles in which the layer's engine (array, vector unit or host) works, fill and drain included. On several cores:
+    the engine of the core that computes longest; this and the five fields below are that core's."""
+    core_compute_cycles: tuple[int, ...] = ()
+    """compute_cycles of each core, 0 where the layer needs it not; empty on an accelerator of one core."""
     load_cycles: int = 0
     """Cycles in which the load DMA is occupied for the layer: setup, latency, waiting for the bus, data."""
     store_cycles: int = 0
@@ -82,10 +85,10 @@ class LayerRecord:
     load_stall_cycles: int = 0
     """The part of stall_cycles spent waiting for operands from DRAM."""
     store_stall_cycles: int = 0
-    """The part of stall_cycles spent waiting for room in the output buffer, or for the last write."""
+    """The part of stall_cycles spent waiting for room in the output buffer, or for the last write, on any core."""
     mapping_utilization: float = 0.0
-    """macs / (processing elements * compute_cycles) on the array: what partly filled folds, fill and drain
-    leave; 0 elsewhere."""
+    """macs / (processing elements * compute_cycles) on the array: what partly filled folds, fill and drain, and cores
+    with less to do than the busiest, leave; 0 elsewhere."""
     utilization: float = 0.0
     """macs / (processing elements * total_cycles) on the array; 0 elsewhere."""
     tile_ops: int = 0
@@ -120,7 +123,8 @@ class LayerRecord:
     """Bytes written to accumulator memory: one write an output and fold of K (weight stationary) or chunk of K (output
     stationary), ceil(accumulator.bits / 8) bytes each; start values of a bias matrix."""
     idle_pe_cycles: int = 0
-    """Processing-element cycles without a useful MAC while the array computes: max(0, PEs * compute_cycles - macs)."""
+    """Processing-element cycles without a useful MAC while the array computes: max(0, PEs * compute_cycles - macs), on
+    several cores PEs of a core * sum of core_compute_cycles."""
     vector_ops: int = 0
     """Operations of vector lanes."""
     host_ops: int = 0

@@ -79,9 +79,8 @@ def layer_records(
     counts: Sequence[LayerRecord], timeline: Timeline, layers: Sequence[Layer], accelerator: Accelerator
 ) -> tuple[LayerRecord, ...]:
     """Make the records of a timed run, every count and time filled in; energy and overflow are added by others."""
-    pes = accelerator.peak_macs_per_cycle
     rows = zip(layers, counts, timeline.layers, strict=True)
-    return tuple(_timed(layer, count, time, pes) for layer, count, time in rows)
+    return tuple(_timed(layer, count, time, accelerator) for layer, count, time in rows)
 
 
 def _identity(layer: Layer) -> dict[str, Any]:
@@ -113,16 +112,19 @@ def _counts(layer: Layer, schedule: LayerSchedule, device: Device) -> Counts:
     }
 
 
-def _timed(layer: Layer, counts: LayerRecord, time: LayerTime, pes: int) -> LayerRecord:
+def _timed(layer: Layer, counts: LayerRecord, time: LayerTime, accelerator: Accelerator) -> LayerRecord:
+    pes, cores = accelerator.peak_macs_per_cycle, accelerator.cores
     total = time.end_cycle - time.start_cycle
     on_array = layer.engine is Engine.ARRAY
     macs, compute = counts.macs, time.compute_cycles
+    by_core = time.core_compute_cycles or (compute,)
     return changed(
         counts,
         total_cycles=total,
         start_cycle=time.start_cycle,
         end_cycle=time.end_cycle,
         compute_cycles=compute,
+        core_compute_cycles=by_core + (0,) * (cores - len(by_core)) if cores > 1 else (),
         load_cycles=time.load_cycles,
         store_cycles=time.store_cycles,
         stall_cycles=total - compute,
@@ -131,7 +133,7 @@ def _timed(layer: Layer, counts: LayerRecord, time: LayerTime, pes: int) -> Laye
         mapping_utilization=macs / (pes * compute) if on_array else 0.0,
         utilization=macs / (pes * total) if on_array else 0.0,
         bound=_bound(layer.engine, time, total),
-        idle_pe_cycles=max(0, pes * compute - macs) if on_array else 0,
+        idle_pe_cycles=max(0, pes // cores * sum(by_core) - macs) if on_array else 0,
     )
 
 

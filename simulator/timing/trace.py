@@ -81,12 +81,13 @@ def layer_events(
 ) -> Iterator[TraceEvent]:
     """Events of one layer that begins at cycle `offset`; `spans` of each core that works, by track.
 
-    Where the device has several `cores`, tracks are named after them.
+    Where the device has several `cores`, tracks are named after them; the host is one.
     """
     for core, of_core in enumerate(spans):
-        prefix = f"core {core} " if cores > 1 else ""
         for track, stretch in of_core.items():
-            where = prefix + (engine.value if track == "work" else track)
+            where = engine.value if track == "work" else track
+            if cores > 1 and where != Engine.HOST:
+                where = f"core {core} {where}"
             for span in stretch:
                 label = f"{name}: {_VERBS[track]}" + ("" if span.pieces == 1 else f" ({span.pieces} tile ops)")
                 yield TraceEvent(where, label, span.start_cycle + offset, span.end_cycle - span.start_cycle, index)

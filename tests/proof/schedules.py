@@ -18,6 +18,7 @@ from simulator.timing import fast, machine, trace
 from simulator.timing.timeline import LayerTime, Timeline
 from support import devices
 from support.layers import array_layer, conv, gemm, stream_layer, transposed
+from support.strategies import any_split
 
 MOST_TILE_OPS = 600
 """Of a mapped network: SimPy does some 40,000 a second."""
@@ -86,6 +87,34 @@ def _regions(rng: np.random.Generator, ops: np.ndarray) -> np.ndarray:
         gaps = rng.integers(0, int(rng.choice([1, 50, 10**5])), len(ops))
         found[:, index, 1] = ops[f"{kind}_bytes"] + gaps
     return found
+
+
+def cores_case(number: int) -> TimingCase:
+    """Make case `number` on several cores: networks split in any way, or tile ops of no mapper on each of the cores.
+
+    Every third one has a banked DRAM, that of `banked_case`.
+    """
+    rng = np.random.default_rng([22, number])
+    case = banked_case(number) if number % 3 == 0 else timing_case(number)
+    cores = int(rng.integers(2, 7))
+    accelerator = case.accelerator.evolve({"cores": cores})
+    if number % 2:
+        layers = tuple(_on_cores(rng, layer, cores) for layer in case.schedule.layers)
+        return replace(case, schedule=Schedule(case.schedule.names, layers), accelerator=accelerator)
+    while True:
+        network = [_layer(rng, f"layer{i}") for i in range(rng.integers(1, 6))]
+        try:
+            schedule = map_layers(network, accelerator, any_split)
+        except DoesNotFit:
+            continue
+        if schedule.tile_ops <= MOST_TILE_OPS:
+            return replace(case, schedule=schedule, accelerator=accelerator)
+
+
+def _on_cores(rng: np.random.Generator, layer: LayerSchedule, cores: int) -> LayerSchedule:
+    """Deal a layer's tile ops out to some of the cores, in stretches of any length, none among them."""
+    ends = np.sort(rng.integers(0, len(layer.ops) + 1, rng.integers(0, cores)))
+    return replace(layer, core_ops=tuple(np.diff([0, *ends, len(layer.ops)]).tolist()))
 
 
 def differences(case: TimingCase) -> list[str]:
