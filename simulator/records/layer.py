@@ -72,8 +72,8 @@ class LayerRecord:
     end_cycle: int = 0
     """Cycle at which the layer's last write is done."""
     compute_cycles: int = 0
-    """Cycles in which the layer's engine (array, vector unit or host) works, fill and drain included. On several cores:
-    the engine of the core that computes longest; this and the five fields below are that core's."""
+    """Cycles in which the layer's engine (array, vector unit or host) works, fill and drain included. On several cores,
+    compute, load, store and stall cycles are those of the core that computes longest."""
     core_compute_cycles: tuple[int, ...] = ()
     """compute_cycles of each core, 0 where the layer needs it not; empty on an accelerator of one core."""
     load_cycles: int = 0

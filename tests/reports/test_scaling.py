@@ -85,13 +85,14 @@ def test_each_cause_is_found_where_it_was_put():
     assert worst.lost_s > 0
 
 
-def test_cores_of_one_bandwidth_lose_to_waits():
+def test_cores_of_one_bandwidth_gain_little():
     slow = {"dram__bytes_per_cycle": 1}
     found = explain_scaling(timed(**slow), timed(**slow, cores=4))
     assert found.names == ("edge_32x32 with 1 core of 32 x 32 PEs", "edge_32x32 with 4 cores of 32 x 32 PEs")
     assert found.ideal == 4
-    assert min(named(found), key=lambda name: named(found)[name].factor) == "waits for DRAM reads"
     assert 1 < found.speedup < 1.5
+    # What DRAM bounds is left to fewer cores, or waits on all of them.
+    assert named(found)["PEs without work"].factor * named(found)["waits for DRAM reads"].factor < 0.5
 
 
 def test_command_loops_have_no_closed_form_of_filling():
