@@ -34,7 +34,7 @@ def tracks(record: RunRecord) -> dict[str, Track]:
         engines[name] = record.cores if of_core else 1
         rows.setdefault(name, []).append((event.start_cycle, event.duration_cycles, event.layer))
     tables = {name: np.array(found, dtype=np.int64).T for name, found in rows.items()}
-    return {name: Track(*table, engines=engines[name]) for name, table in tables.items()}
+    return {name: Track(table[0], table[1], table[2], engines[name]) for name, table in tables.items()}
 
 
 def amounts(track: Track, edges: NDArray[np.float64], rates: NDArray[np.float64] | None = None) -> NDArray[np.float64]:

@@ -249,8 +249,10 @@ def prepare(
     widths = options.accumulator_sweep
     sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None
     area = area_mm2(accelerator, table) if isinstance(table, Technology) else {}
-    technology = isinstance(table, Technology)
-    prices = device_prices(accelerator, table) if technology else prices_of_cores(accelerator, table)
+    if isinstance(table, Technology):
+        prices = device_prices(accelerator, table)
+    else:
+        prices = prices_of_cores(accelerator, table)
     return Prepared(graph, accelerator, prices, options, layers, sweep, area)
 
 

@@ -62,7 +62,7 @@ class _LayerRun:
         """Run once more, and note who works when."""
         intervals = np.zeros((len(self.kinds.kind_of), 2 * len(TRACKS)), np.int64)
         _kernel(self.kinds, self.core_slices, self.table, self.lead_cycles, intervals, self.banks)
-        found = []
+        found: list[Spans] = []
         for part in self.core_slices:
             spans = {}
             for index, track in enumerate(TRACKS):
