@@ -249,10 +249,7 @@ def prepare(
     widths = options.accumulator_sweep
     sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None
     area = area_mm2(accelerator, table) if isinstance(table, Technology) else {}
-    if isinstance(table, Technology):
-        prices = device_prices(accelerator, table)
-    else:
-        prices = prices_of_cores(accelerator, table)
+    prices = device_prices(accelerator, table) if isinstance(table, Technology) else prices_of_cores(accelerator, table)
     return Prepared(graph, accelerator, prices, options, layers, sweep, area)
 
 
