@@ -75,7 +75,8 @@ class LayerRecord:
     """Cycles in which the layer's engine (array, vector unit or host) works, fill and drain included. On several cores,
     compute, load, store and stall cycles are those of the core that computes longest."""
     core_compute_cycles: tuple[int, ...] = ()
-    """compute_cycles of each core, 0 where the layer needs it not; empty on an accelerator of one core."""
+    """compute_cycles of each core, 0 where the layer needs it not; empty on an accelerator of one core, and then
+    no column of layers.csv."""
     load_cycles: int = 0
     """Cycles in which the load DMA is occupied for the layer: setup, latency, waiting for the bus, data."""
     store_cycles: int = 0

@@ -59,7 +59,7 @@ def layer_columns(layer: LayerRecord) -> dict[str, Any]:
         elif name == "overflow":
             row |= _overflow_columns(layer)
         elif name == "core_compute_cycles":
-            row |= {f"{name}.{core}": cycles for core, cycles in enumerate(value)}
+            row |= {name: " ".join(map(str, value))} if value else {}
         elif isinstance(value, tuple):
             row[name] = "x".join(map(str, value))
         else:
