@@ -114,6 +114,21 @@ class _Chooser:
             return self.written.array(work, mappings[0], self.device)
         return min((array_schedule(work, mapping, self.device) for mapping in mappings), key=self._cost)
 
+    def _mappings(self, work: ArrayWork) -> tuple[LayerMapping, ...]:
+        if self.accelerator.mapper is Mapper.LEAST_TRAFFIC:
+            best = search(work, self.device)
+            return () if best is None else (best,)
+        by_rule = fixed_rule(work, self.device)
+        if by_rule is None:
+            return ()
+        if self.accelerator.mapper is Mapper.FIXED_RULE:
+            return (by_rule,)
+        return tuple(dict.fromkeys((*shortlist(work, self.device), by_rule)))
+
+    def _cost(self, schedule: LayerSchedule) -> tuple[int, int]:
+        assert self.cycles is not None
+        return self.cycles(schedule), schedule.total("input_bytes") + schedule.total("weight_bytes")
+
     def stream(self, layer: Layer) -> LayerSchedule:
         """Return the tile operations of a layer off the array; DoesNotFit as `stream_schedule`."""
         one = self.written.stream(layer, self.device)
@@ -133,18 +148,3 @@ class _Chooser:
                 found = split_schedule(work, parts, mapping, self.device)
                 if found is not None:
                     yield found
-
-    def _mappings(self, work: ArrayWork) -> tuple[LayerMapping, ...]:
-        if self.accelerator.mapper is Mapper.LEAST_TRAFFIC:
-            best = search(work, self.device)
-            return () if best is None else (best,)
-        by_rule = fixed_rule(work, self.device)
-        if by_rule is None:
-            return ()
-        if self.accelerator.mapper is Mapper.FIXED_RULE:
-            return (by_rule,)
-        return tuple(dict.fromkeys((*shortlist(work, self.device), by_rule)))
-
-    def _cost(self, schedule: LayerSchedule) -> tuple[int, int]:
-        assert self.cycles is not None
-        return self.cycles(schedule), schedule.total("input_bytes") + schedule.total("weight_bytes")
