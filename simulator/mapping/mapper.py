@@ -125,14 +125,14 @@ class _Chooser:
         return schedules
 
     def _pooled_mappings(self, work: ArrayWork) -> tuple[LayerMapping, ...]:
-        """Mappings of a layer with a pool on the store path. The rule's own is as it is, or cut shorter."""
+        """Return mappings of a layer with a pool on the store path. The rule's own is as it is, or cut shorter."""
         assert work.pool is not None
         if self.accelerator.mapper is Mapper.LEAST_TRAFFIC:
             best = search(work, self.device)
             return () if best is None else (best,)
         by_rule = fixed_rule(work, self.device)
-        ruled = () if by_rule is None else (by_rule, aligned(by_rule, work.pool))
-        ruled = tuple(mapping for mapping in ruled if can_wait(work, mapping, self.device))
+        by_rules = () if by_rule is None else (by_rule, aligned(by_rule, work.pool))
+        ruled = tuple(mapping for mapping in by_rules if can_wait(work, mapping, self.device))
         if self.accelerator.mapper is Mapper.FIXED_RULE:
             return ruled[:1]
         return tuple(dict.fromkeys((*shortlist(work, self.device), *ruled)))

@@ -85,7 +85,7 @@ def can_wait(work: ArrayWork, mapping: LayerMapping, device: Device) -> bool:
 
 
 def aligned(mapping: LayerMapping, pool: StorePool) -> LayerMapping:
-    """Return a mapping whose tiles begin where windows do, where they are large enough: for a tiler without a search."""
+    """Return a mapping whose tiles begin where windows do, if large enough: for a tiler without a search."""
     rows, cols = (
         size // step * step or size for size, step in zip((mapping.rows, mapping.cols), pool.stride, strict=True)
     )

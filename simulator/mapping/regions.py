@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.mapping.reach import Axis, axes
 from simulator.mapping.places import Place
+from simulator.mapping.reach import Axis, axes
 from simulator.mapping.schedule import LayerMapping, LayerSchedule, Residency
 from simulator.mapping.stores import stored_box
 from simulator.mapping.work import ArrayWork
