@@ -24,10 +24,10 @@ class _Writer:
     def number(self, low: int, high: int) -> int:
         return int(self.rng.integers(low, high))
 
-    def conv(self, x: str, name: str) -> str:
+    def conv(self, x: str, name: str, filters: int | None = None) -> str:
         channels = self.net.shape(x)[3]
-        groups = channels if self.rng.random() < 0.2 else 1
-        filters, side = groups * self.number(1, 9 if groups == 1 else 3), int(self.rng.choice([1, 3]))
+        groups = channels if filters is None and self.rng.random() < 0.2 else 1
+        filters, side = filters or groups * self.number(1, 9 if groups == 1 else 3), int(self.rng.choice([1, 3]))
         weights = self.rng.integers(-128, 128, (filters, side, side, channels // groups)).astype(np.int8)
         w = self.net.constant(f"{name}.w", weights, quant=QuantParams.per_tensor(2.0**-8))
         op = ops.Conv2D(padding=Padding(*[side // 2] * 4), groups=groups, activation=Activation.RELU)
@@ -59,12 +59,16 @@ def joined_network(rng: np.random.Generator) -> Graph:
     while min(w.net.shape(stem)[1:3]) < 3:
         stem = w.conv(x, "again")
     parts, outputs = [], []
+    alike = w.number(1, 6) if rng.random() < 0.4 else None
     for index in range(w.number(2, 4)):
-        part = w.conv(stem, f"branch{index}")
+        part = w.conv(stem, f"branch{index}", alike)
         if rng.random() < 0.4:
             part = w.pool(part, f"branch{index}.pool", keep_size=True)
         if rng.random() < 0.3:
             outputs.append(w.conv(part, f"other{index}"))
+        if rng.random() < 0.1:
+            flat = (1, int(np.prod(w.net.shape(part))))
+            outputs.append(w.net.add(ops.Reshape(flat), part, name=f"flat{index}"))
         parts.append(part)
     both = w.joined(parts, "join")
     if rng.random() < 0.4:
@@ -72,4 +76,6 @@ def joined_network(rng: np.random.Generator) -> Graph:
         both = w.joined([both, side], "join.again")
     end = w.conv(both, "end")
     outputs.append(w.pool(end, "end.pool"))
+    # What leaves the network is stored as it is.
+    outputs += [name for name in (end, parts[0]) if rng.random() < 0.15]
     return w.net.build(outputs)
