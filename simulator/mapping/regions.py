@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.mapping.places import Place
 from simulator.mapping.reach import Axis, axes
-from simulator.mapping.schedule import LayerSchedule, Residency
+from simulator.mapping.schedule import LayerMapping, LayerSchedule, Residency
+from simulator.mapping.stores import stored_box
 from simulator.mapping.work import ArrayWork
 
 Ints = NDArray[np.int64]
@@ -29,10 +31,10 @@ def regions(layer: LayerSchedule) -> Ints:
     if layer.work is None or layer.mapping is None:
         return found
     boxes = (
-        _input_bits(layer, layer.work),
+        _placed(_input_bits(layer, layer.work), layer.work.input_bits, layer.work.input_place),
         _weight_bits(layer, layer.work),
         _output_bits(layer, layer.work, layer.work.bias_bits),
-        _output_bits(layer, layer.work, layer.work.output_bits),
+        _stored_bits(layer, layer.work, layer.mapping),
     )
     for index, (first, last) in enumerate(boxes):
         start = first // 8
@@ -55,6 +57,25 @@ def _output_bits(layer: LayerSchedule, work: ArrayWork, bits: int) -> tuple[Ints
     begin = group * g.filters + channel
     end = (group + groups - 1) * g.filters + channel + channels
     return (first * width + begin) * bits, (last * width + end) * bits
+
+
+def _stored_bits(layer: LayerSchedule, work: ArrayWork, mapping: LayerMapping) -> tuple[Ints, Ints]:
+    box, width = stored_box(layer.ops, work, mapping), work.geometry.filters * work.geometry.groups
+    group, groups, batch, channel, channels = _wide(layer, "group", "groups", "batch", "channel", "channels")
+    first = (batch * box.height + box.row) * box.width + box.col
+    last = (batch * box.height + box.row + box.rows - 1) * box.width + box.col + box.cols - 1
+    begin = group * work.geometry.filters + channel
+    end = (group + groups - 1) * work.geometry.filters + channel + channels
+    bits = work.output_bits
+    return _placed(((first * width + begin) * bits, (last * width + end) * bits), bits, work.output_place)
+
+
+def _placed(box: tuple[Ints, Ints], bits: int, place: Place | None) -> tuple[Ints, Ints]:
+    """Return bits from the first to behind the last of boxes of a tensor, where they lie in what it is part of."""
+    if place is None:
+        return box
+    first, end = place.box(box[0] // bits, box[1] // bits)
+    return first * bits, end * bits
 
 
 def _weight_bits(layer: LayerSchedule, work: ArrayWork) -> tuple[Ints, Ints]:

@@ -11,6 +11,7 @@ from simulator.lowering.layer import Engine
 from simulator.mapping.chunks import Chunks, TapBox, chunks
 from simulator.mapping.reach import axes, reach
 from simulator.mapping.schedule import TILE_OP, Hold, LayerMapping, LayerSchedule, LoopOrder, Residency
+from simulator.mapping.stores import stored_bytes
 from simulator.mapping.work import ArrayWork, Device, Part
 from simulator.numerics.modes import Dataflow
 
@@ -52,7 +53,7 @@ def part_ops(work: ArrayWork, part: Part, mapping: LayerMapping, device: Device)
     takes_weight = _load_weights(ops, loops, work, mapping)
     if work.bias_matrix:
         _load_bias_matrix(ops, first_k, work)
-    _store(ops, last_k, work)
+    _store(ops, last_k, work, mapping)
     hold = np.where(takes_input, Hold.TAKE_INPUT, 0) | np.where(takes_weight, Hold.TAKE_WEIGHT, 0)
     hold |= np.where(first_k, Hold.TAKE_ACCUMULATOR, 0)
     hold |= np.where(_next_or_end(takes_input), Hold.GIVE_INPUT, 0)
@@ -142,6 +143,9 @@ def _stretches(work: ArrayWork, rows: tuple[Index, Index], cols: tuple[Index, In
     g = work.geometry
     whole_pixels = channels == g.channels * g.groups
     whole_rows = cols[0] == g.in_width
+    if work.input_place is not None:
+        whole_pixels = whole_pixels & (work.input_place.run > g.channels * g.groups)
+        whole_rows = whole_rows & (work.input_place.run > g.channels * g.groups * g.in_width)
     in_rows = np.where(whole_rows, rows[1], rows[0] * cols[1])
     return np.where(whole_pixels, in_rows, rows[0] * cols[0])
 
@@ -179,21 +183,16 @@ def _load_weights(ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping
     return np.asarray(takes)
 
 
-def _outputs(ops: NDArray[np.void], work: ArrayWork, bits: int) -> tuple[Index, Index]:
+def _load_bias_matrix(ops: NDArray[np.void], first_k: NDArray[np.bool_], work: ArrayWork) -> None:
     pixels = ops["rows"].astype(np.int64) * ops["cols"]
     filters = ops["channels"].astype(np.int64) * ops["groups"]
     whole_rows = np.where(ops["cols"] == work.geometry.out_width, 1, ops["rows"])
     whole_pixels = filters == work.geometry.filters * work.geometry.groups
-    return -(-pixels * filters * bits // 8), np.where(whole_pixels, whole_rows, pixels)
+    ops["bias_bytes"] = np.where(first_k, -(-pixels * filters * work.bias_bits // 8), 0)
+    ops["bias_segments"] = np.where(first_k, np.where(whole_pixels, whole_rows, pixels), 0)
 
 
-def _load_bias_matrix(ops: NDArray[np.void], first_k: NDArray[np.bool_], work: ArrayWork) -> None:
-    size, segments = _outputs(ops, work, work.bias_bits)
-    ops["bias_bytes"] = np.where(first_k, size, 0)
-    ops["bias_segments"] = np.where(first_k, segments, 0)
-
-
-def _store(ops: NDArray[np.void], last_k: NDArray[np.bool_], work: ArrayWork) -> None:
-    size, segments = _outputs(ops, work, work.output_bits)
+def _store(ops: NDArray[np.void], last_k: NDArray[np.bool_], work: ArrayWork, mapping: LayerMapping) -> None:
+    size, segments = stored_bytes(ops, work, mapping)
     ops["store_bytes"] = np.where(last_k, size, 0)
     ops["store_segments"] = np.where(last_k, segments, 0)

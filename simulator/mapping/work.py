@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import prod
 
 from simulator.accelerator.spec import Accelerator
 from simulator.lowering.layer import ConvGeometry, Layer
+from simulator.mapping.places import Place
+from simulator.mapping.store_pool import StorePool
 from simulator.numerics.modes import Dataflow
 
 
@@ -54,6 +57,12 @@ class ArrayWork:
     """0 where there is no bias."""
     bias_matrix: bool
     """A bias for each output, not for each output channel."""
+    pool: StorePool | None = None
+    """Done on the store path: the layer stores the pool's output."""
+    input_place: Place | None = None
+    """Set where the input is part of a larger tensor in DRAM."""
+    output_place: Place | None = None
+    """Likewise of what is stored."""
 
     @classmethod
     def of(cls, layer: Layer) -> ArrayWork:
@@ -78,6 +87,11 @@ class ArrayWork:
         return replace(self, geometry=part.of(self.geometry))
 
     @property
+    def stored_pixels(self) -> int:
+        """Pixels that the layer stores."""
+        return self.geometry.batch * prod(self.pool.out) if self.pool else self.geometry.m
+
+    @property
     def weight_bias_bits(self) -> int:
         """Bits of bias that travel with the weights of one output channel."""
         return 0 if self.bias_matrix else self.bias_bits
@@ -100,6 +114,7 @@ class Device:
     setup_cycles: int
     latency_cycles: int
     bytes_per_cycle: Fraction
+    pool_buffer_bytes: int = 0
 
     @classmethod
     def of(cls, accelerator: Accelerator) -> Device:
@@ -119,4 +134,5 @@ class Device:
             setup_cycles=dma.setup_cycles,
             latency_cycles=accelerator.dram_latency_cycles,
             bytes_per_cycle=accelerator.dram_bytes_per_cycle,
+            pool_buffer_bytes=accelerator.store_path.pool_buffer,
         )

@@ -63,6 +63,13 @@ class LayerRecord:
     """Shape of the first input, NHWC."""
     output_shape: tuple[int, ...]
     """Shape of the first output, NHWC."""
+    on_store: str = ""
+    """What is done to the array's results on their way from accumulator memory to DRAM, in order: requantize (clamp
+    included), its fused activation, a max_pool or average_pool and that layer's name. Empty: accumulators are stored
+    as they are."""
+    done_by: str = ""
+    """Layers on whose stores all of this layer is done, so that it moves nothing and takes no time: the one before a
+    pool, or those that write what a concatenation joins. Empty: it is done by itself."""
     macs: int = 0
     """Multiply-accumulates of the network (padding taps counted, inserted zeros not); 0 off the array."""
     total_cycles: int = 0
@@ -105,7 +112,7 @@ class LayerRecord:
     """Bytes that the layer writes to DRAM."""
     unique_bytes: int = 0
     """Bytes of the layer's inputs, weights and biases, each counted once: dram_read_bytes is never less than what of
-    them is needed and not on chip."""
+    them is needed and not on chip, where the layer is not done_by others."""
     input_scratchpad_read_bytes: int = 0
     """Bytes read from the input scratchpad. Array: pixels * K of each tile op, once for each of its column blocks of
     array.cols channels. Vector: operands and results. DMA: results. Host: 0."""

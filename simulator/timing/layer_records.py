@@ -14,6 +14,7 @@ from simulator.mapping.work import ArrayWork, Device
 from simulator.records.changed import changed
 from simulator.records.layer import LayerRecord
 from simulator.timing.accesses import array_accesses, stream_accesses
+from simulator.timing.joined import joined_fields, store_steps
 from simulator.timing.timeline import LayerTime, Timeline
 
 Counts = Mapping[str, Any]
@@ -60,6 +61,7 @@ def layer_counts(
     sides = device.rows, device.cols, device.dataflow, device.accumulator_element_bytes
     known_identities = identities or layer_identities(layers)
     counted = []
+    joined = joined_fields(layers, schedule.layers)
     for index, (layer, mapped) in enumerate(zip(layers, schedule.layers, strict=True)):
         known = _counted.get(mapped)
         if known is None:
@@ -69,7 +71,7 @@ def layer_counts(
             identity = known_identities[index]
             if sides not in known.counts:
                 known.counts[sides] = _counts(layer, mapped, device)
-            record = LayerRecord(index=index, **identity, **known.counts[sides])
+            record = LayerRecord(index=index, **{**identity, **joined[index]}, **known.counts[sides])
             known.records[sides, index] = identity, record
         counted.append(record)
     return tuple(counted)
@@ -92,6 +94,7 @@ def _identity(layer: Layer) -> dict[str, Any]:
         "engine": layer.engine.value,
         "input_shape": first.shape if first is not None else (),
         "output_shape": layer.outputs[0].shape,
+        "on_store": ", ".join(store_steps(layer)),
         "macs": layer.macs,
         "unique_bytes": sum(distinct.values()) if layer.moves_data else 0,
         "vector_ops": layer.vector_ops if layer.engine is Engine.VECTOR else 0,
