@@ -15,7 +15,7 @@ from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.spec import Accelerator
 from simulator.accelerator.technology import Technology
 from simulator.energy.account import account, priced_activity
-from simulator.energy.components import area_mm2, device_prices
+from simulator.energy.components import area_mm2, device_prices, prices_of_cores
 from simulator.errors import InputError
 from simulator.execution.array_weights import Weights
 from simulator.execution.context import ExecutionContext
@@ -256,7 +256,7 @@ def prepare(
     widths = options.accumulator_sweep
     sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None
     area = area_mm2(accelerator, table) if isinstance(table, Technology) else {}
-    prices = device_prices(accelerator, table) if isinstance(table, Technology) else table
+    prices = device_prices(accelerator, table) if isinstance(table, Technology) else prices_of_cores(accelerator, table)
     return Prepared(graph, accelerator, prices, options, layers, sweep, area)
 
 

@@ -92,11 +92,12 @@ def _sweep_point(data: Mapping[str, Any]) -> SweepPoint:
 
 
 def _layer(data: Mapping[str, Any]) -> LayerRecord:
-    data = {"activity": None} | dict(data)  # likewise
+    data = {"activity": None, "core_compute_cycles": (), "on_store": "", "done_by": ""} | dict(data)  # likewise
     plain = _known(LayerRecord, data)
     plain |= {
         "input_shape": tuple(data["input_shape"]),
         "output_shape": tuple(data["output_shape"]),
+        "core_compute_cycles": tuple(int(cycles) for cycles in data["core_compute_cycles"]),
         "energy": EnergyRecord(**_known(EnergyRecord, data["energy"])),
         "activity": None if data["activity"] is None else ActivityRecord(**_known(ActivityRecord, data["activity"])),
         "overflow": None if data["overflow"] is None else _overflow(data["overflow"]),

@@ -58,6 +58,8 @@ def layer_columns(layer: LayerRecord) -> dict[str, Any]:
             row |= {f"activity.{key}": count for key, count in (value or {}).items()}
         elif name == "overflow":
             row |= _overflow_columns(layer)
+        elif name == "core_compute_cycles":
+            row |= {name: " ".join(map(str, value))} if value else {}
         elif isinstance(value, tuple):
             row[name] = "x".join(map(str, value))
         else:
