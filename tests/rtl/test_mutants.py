@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import proof.array_cycles
+import simulator.kernels.clocked_dma
 import simulator.kernels.clocked_output_stationary
 import simulator.kernels.clocked_weight_stationary
 import simulator.mapping.array_cycles
@@ -35,6 +36,8 @@ class TestRtl:
             ("os_5x3", "array_os.sv", "passes_on << 1", "passes_on << 2"),
             ("os_1x1", "requantizer.sv", "<< shift_by) >> 1", "<< shift_by) >> 2"),
             ("conv_3x5", "im2col_lane.sv", "* channels + channel", "* channels - channel"),
+            ("dma", "dma_requests.sv", "in_flight < max_outstanding", "in_flight <= max_outstanding"),
+            ("dma", "dma.sv", "NOBODY && !load_issuing", "NOBODY || !load_issuing"),
         ],
     )
     def test_a_changed_operator_is_noticed(self, name, file, old, new, tmp_path, monkeypatch):
@@ -58,6 +61,17 @@ def mutant(module, old: str, new: str, folder: Path):
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)
     return copy
+
+
+def test_a_changed_constant_in_the_model_of_the_dma_is_noticed(tmp_path):
+    for old, new, noticed in (
+        ("half[_IN_FLIGHT] == 1", "half[_IN_FLIGHT] == 1", False),
+        ("half[_IN_FLIGHT] < settings", "half[_IN_FLIGHT] <= settings", True),
+        ('settings["interval_cycles"] - 1:', 'settings["interval_cycles"]:', True),
+        ("if half[_SETUP_LEFT] == 0:", "if half[_SETUP_LEFT] == 1:", True),
+    ):
+        changed = mutant(simulator.kernels.clocked_dma, old, new, tmp_path)
+        assert (rows("dma", changed.clock_dma) != [row for row in read() if row["array"] == "dma"]) == noticed, old
 
 
 WS, OS = simulator.kernels.clocked_weight_stationary, simulator.kernels.clocked_output_stationary

@@ -197,6 +197,12 @@ def clocked_convolutions() -> None:
         assert rows(name, None, [int(shortest["seed"])]) == [shortest]
 
 
+def clocked_transfers() -> None:
+    """The shortest transfers of which the results on RTL are known."""
+    shortest = min((row for row in read() if row["array"] == "dma"), key=lambda row: int(row["cycles"].split()[0]))
+    assert rows("dma", None, [int(shortest["seed"])]) == [shortest]
+
+
 def toggles() -> None:
     """Toggled bits and zero operands of convolutions in narrow and wide registers."""
     rng = np.random.default_rng(2)
@@ -225,6 +231,7 @@ CASES: tuple[Callable[[], None], ...] = (
     widest_registers,
     clocked_arrays,
     clocked_convolutions,
+    clocked_transfers,
 )
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from simulator.kernels.clocked import COUNTS
+from simulator.kernels.clocked_dma import DMA_COUNTS
 from simulator.numerics.modes import Dataflow
 from simulator.timing.clocked_array import ClockedArray, Execute
+from simulator.timing.clocked_dma import ExecuteDma
 from support.verilator import RTL, build
 
+DMA_PARAMETERS = {"BUS_BYTES": 8}
 MOST_CYCLES = 2_000_000
 """A job that takes longer hangs."""
 
@@ -40,6 +43,23 @@ def top_module(array: ClockedArray, banks: int = 0) -> str:
     if banks:
         return "engine_conv"
     return "engine_ws" if array.dataflow is Dataflow.WEIGHT_STATIONARY else "engine_os"
+
+
+def build_dma(rtl: Path = RTL) -> ExecuteDma:
+    """Build the DMA with its scratchpad; what is returned runs transfers, with the parameters of `clock_dma`."""
+    library = ctypes.CDLL(str(build("dma_scratchpad", DMA_PARAMETERS, "dma_bench.cpp", {}, rtl)))
+
+    def execute(load, store, settings, memory, words, counts) -> None:
+        assert settings["bus_bytes"] == DMA_PARAMETERS["BUS_BYTES"]
+        held, tally = np.array([settings]), np.array([counts])
+        library.dma_run(
+            *(ctypes.c_void_p(array.ctypes.data) for array in (load, store, held, memory, words)),
+            *(ctypes.c_int64(len(words)), ctypes.c_void_p(tally.ctypes.data), ctypes.c_int64(MOST_CYCLES)),
+        )
+        for name in DMA_COUNTS.names:
+            counts[name] = tally[0][name]
+
+    return execute
 
 
 def build_engine(array: ClockedArray, banks: int = 0, rtl: Path = RTL) -> VerilatedEngine:
