@@ -3,9 +3,9 @@
 #include ENGINE_HEADER
 
 #include <cstdint>
-#include <cstring>
 #include <memory>
 
+#include "lanes.h"
 #include "verilated.h"
 
 double sc_time_stamp() { return 0; }
@@ -36,26 +36,6 @@ struct Counts {
   int64_t cycles, partial_sum_events, accumulator_events, saturations;
 };
 
-// Put lane `index` of `bits` bits into a port.
-template <class Port>
-void put(Port& port, int index, int bits, int64_t value) {
-  auto* bytes = reinterpret_cast<uint8_t*>(&port);
-  for (int i = 0, at = index * bits; i < bits; ++i, ++at) {
-    const uint8_t mask = uint8_t(1u << (at & 7));
-    bytes[at >> 3] = (value >> i & 1) ? bytes[at >> 3] | mask : bytes[at >> 3] & uint8_t(~mask);
-  }
-}
-
-// Read lane `index` of `bits` bits of a port as a signed number.
-template <class Port>
-int64_t get(const Port& port, int index, int bits) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&port);
-  const int at = index * bits;
-  unsigned __int128 word = 0;
-  std::memcpy(&word, bytes + (at >> 3), std::min<size_t>(16, sizeof(Port) - (at >> 3)));
-  return int64_t(uint64_t(word >> (at & 7)) << (64 - bits)) >> (64 - bits);
-}
-
 class Bench {
  public:
   Bench() : engine_(new ENGINE{&context_}) {}
@@ -78,7 +58,7 @@ class Bench {
     for (int64_t cycle = 0; !engine_->done && cycle < most_cycles; ++cycle) {
       engine_->clk = 0;
       engine_->eval();
-      if (engine_->running) mix_edges(counts.digest);
+      if (engine_->running) mix_edges(*engine_, counts.digest);
       tick();
     }
     counts.cycles = engine_->done ? engine_->cycles : -1;
@@ -173,15 +153,6 @@ class Bench {
     put(engine_->output_zero_point, 0, OUTPUT_BITS, job.output_zero_point);
     put(engine_->output_minimum, 0, OUTPUT_BITS, job.output_minimum);
     put(engine_->output_maximum, 0, OUTPUT_BITS, job.output_maximum);
-  }
-
-  // FNV-1a over words, as digest_edges in simulator/kernels/clocked.py.
-  void mix_edges(uint64_t& digest) {
-    const auto mix = [&digest](int64_t value) { digest = (digest ^ uint64_t(value)) * 0x100000001B3u; };
-    for (int r = 0; r < ROWS; ++r) mix(get(engine_->edge_activations, r, ACTIVATION_BITS + 1));
-    for (int c = 0; c < COLS; ++c) mix(get(engine_->edge_weights, c, WEIGHT_BITS + 1));
-    for (int c = 0; c < COLS; ++c) mix(get(engine_->edge_sums, c, SUM_BITS));
-    mix(engine_->edge_valid);
   }
 
   VerilatedContext context_;

@@ -14,7 +14,7 @@ module dma_requests #(
     input  logic [15:0]                                   setup_cycles,
     // Taken at `start`, which may come in the cycle in which the command before finishes.
     input  logic                                          start,
-    input  logic [INDEX_BITS-1:0]                         first,            // descriptors of this command: first to last
+    input  logic [INDEX_BITS-1:0]                         first,            // descriptor of this command
     input  logic [INDEX_BITS-1:0]                         last,
     input  logic [DESCRIPTORS-1:0][2*ADDRESS_BITS+31:0]   descriptors,      // stride, bytes, segments, address
     output logic                                          busy,

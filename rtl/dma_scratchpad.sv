@@ -1,4 +1,5 @@
-// A DMA and a scratchpad of bus words: a load fills it from its first word on, a store empties it. Both may run at once.
+// A DMA and a scratchpad of bus words: a load fills it from its first word on, a store empties it. Both may run at
+// once.
 module dma_scratchpad #(
     parameter int BUS_BYTES = 8,
     parameter int ADDRESS_BITS = 32,

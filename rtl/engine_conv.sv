@@ -73,6 +73,7 @@ module engine_conv #(
   logic activation_wanted, activation_read, first_wanted, hold, weight_read;
   logic [ROW_BITS-1:0] weight_row;
   logic [ADDRESS_BITS-1:0] unused_address;
+  logic unused_finishes;
   logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
 
   im2col_feed #(
@@ -91,11 +92,12 @@ module engine_conv #(
       .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
-      .start, .continues, .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
-      .output_minimum, .output_maximum, .pool_size, .pool_stride, .pool_padding,
-      .pool_height(out_height), .pool_width(out_width), .activation_wanted, .hold, .activation_read, .first_wanted,
-      .activation_address(unused_address), .weight_read, .weight_row, .activations, .running, .done, .cycles,
-      .partial_sum_events, .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs,
-      .edge_activations, .edge_weights, .edge_sums, .edge_valid
+      .start, .keeps_counts(1'b0), .counts_outputs(1'b1), .continues, .weight_half(1'b0), .result_half(1'b0), .pixels,
+      .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
+      .pool_size, .pool_stride, .pool_padding, .pool_height(out_height), .pool_width(out_width), .activation_wanted,
+      .hold, .activation_read, .first_wanted, .activation_address(unused_address), .weight_read, .weight_row,
+      .activations, .running, .finishes(unused_finishes), .done, .cycles, .partial_sum_events, .accumulator_events,
+      .saturations, .read_address, .read_accumulators, .read_outputs, .edge_activations, .edge_weights, .edge_sums,
+      .edge_valid
   );
 endmodule

@@ -62,7 +62,7 @@ module engine_os #(
   logic [COLS-1:0][WEIGHT_BITS:0] weights;
   logic [COLS-1:0][BIAS_BITS-1:0] bias;
   logic [COLS-1:0][ACCUMULATOR_BITS-1:0] starts, results, accumulators;
-  logic value_write, last_value;
+  logic value_write, last_value, unused_finishes;
   logic [ADDRESS_BITS-1:0] value_address;
   logic [COLS-1:0][OUTPUT_BITS-1:0] values;
   logic [COLS-1:0] start_overflow, saturated;
@@ -132,8 +132,8 @@ module engine_os #(
       .read_data(read_outputs)
   );
   job_counters #(.SUM_FLAGS(1), .ACCUMULATOR_FLAGS(2 * ROWS * COLS), .OUTPUT_FLAGS(COLS)) counters (
-      .clk, .rst, .start, .last_write(last_value), .sum_overflow(1'b0), .accumulator_overflow(overflow),
-      .saturated, .running,
-      .done, .cycles, .partial_sum_events, .accumulator_events, .saturations
+      .clk, .rst, .start, .keeps_counts(1'b0), .last_write(last_value), .sum_overflow(1'b0),
+      .accumulator_overflow(overflow), .saturated, .running, .finishes(unused_finishes), .done,
+      .cycles, .partial_sum_events, .accumulator_events, .saturations
   );
 endmodule

@@ -55,7 +55,7 @@ module engine_ws #(
     output logic                                  edge_valid
 );
   localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
-  logic activation_read, unused_wanted, unused_first, unused_weight_read;
+  logic activation_read, unused_wanted, unused_first, unused_weight_read, unused_finishes;
   logic [ROW_BITS-1:0] unused_weight_row;
   logic [ADDRESS_BITS-1:0] activation_address;
   logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
@@ -72,13 +72,12 @@ module engine_ws #(
       .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
-      .start, .continues, .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
-      .output_minimum, .output_maximum, .pool_size(8'd1), .pool_stride(8'd1),
-      .pool_padding('0), .pool_height(16'd1), .pool_width(16'd1), .activation_wanted(unused_wanted), .hold(1'b0),
-      .activation_read,
-      .first_wanted(unused_first), .activation_address, .weight_read(unused_weight_read),
-      .weight_row(unused_weight_row), .activations, .running, .done, .cycles, .partial_sum_events,
-      .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs, .edge_activations,
-      .edge_weights, .edge_sums, .edge_valid
+      .start, .keeps_counts(1'b0), .counts_outputs(1'b1), .continues, .weight_half(1'b0), .result_half(1'b0), .pixels,
+      .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
+      .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_height(16'd1), .pool_width(16'd1),
+      .activation_wanted(unused_wanted), .hold(1'b0), .activation_read, .first_wanted(unused_first),
+      .activation_address, .weight_read(unused_weight_read), .weight_row(unused_weight_row), .activations, .running,
+      .finishes(unused_finishes), .done, .cycles, .partial_sum_events, .accumulator_events, .saturations,
+      .read_address, .read_accumulators, .read_outputs, .edge_activations, .edge_weights, .edge_sums, .edge_valid
   );
 endmodule

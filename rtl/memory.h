@@ -11,9 +11,9 @@ struct Beat {
   bool is_write, is_last;
 };
 
-// Answers requests, reads and writes alike, in their order: the beats of one begin no sooner than `latency` cycles after
-// it, and no sooner than those before have left the bus; a beat of BUS_BYTES takes `interval` cycles and is there in the
-// last of them. A latency below 1 has no meaning here.
+// Answers requests, reads and writes alike, in their order: the beats of one begin no sooner than `latency` cycles
+// after it, and no sooner than those before have left the bus; a beat of BUS_BYTES takes `interval` cycles and is there
+// in the last of them. A latency below 1 has no meaning here.
 class Memory {
  public:
   Memory(uint8_t* bytes, int64_t latency, int64_t interval) : bytes_(bytes), latency_(latency), interval_(interval) {}

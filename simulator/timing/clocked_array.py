@@ -113,7 +113,7 @@ def run_gemm(array: ClockedArray, gemm: Gemm, execute: Execute | None = None) ->
         Operands, bias, scales or cuts that the array does not take.
 
     """
-    _check(array, gemm)
+    check_gemm(array, gemm)
     weight_stationary = array.dataflow is Dataflow.WEIGHT_STATIONARY
     layout = _WeightStationary(array, gemm) if weight_stationary else _OutputStationary(array, gemm)
     if execute is None:
@@ -123,13 +123,13 @@ def run_gemm(array: ClockedArray, gemm: Gemm, execute: Execute | None = None) ->
     biases = np.zeros((layout.n_folds + 1, array.cols), np.int64)
     biases[:-1].flat[: len(gemm.bias)] = gemm.bias
     scales = np.zeros((layout.n_folds + 1, 2, array.cols), np.int64)
-    scales[:-1, 0] = _pad(gemm.multiplier[None], 1, array.cols, 0).reshape(-1, array.cols)
-    scales[:-1, 1] = _pad(gemm.shift[None], 1, array.cols, 0).reshape(-1, array.cols)
+    scales[:-1, 0] = pad(gemm.multiplier[None], 1, array.cols, 0).reshape(-1, array.cols)
+    scales[:-1, 1] = pad(gemm.shift[None], 1, array.cols, 0).reshape(-1, array.cols)
     counts = np.zeros(1, COUNTS)[0]
     counts["digest"] = DIGEST_START
     run = ClockedRun(accumulators, outputs)
     for begin, end in gemm.k_chunks:
-        job = _job(array, gemm, begin)
+        job = new_job(array, gemm, begin)
         activations, weights = layout.operands(job, begin, end)
         execute(activations, weights, biases, scales, accumulators, outputs, job, counts)
         run.cycles.append(int(counts["cycles"]))
@@ -146,7 +146,8 @@ def _clock_weight_stationary(activations: Int64, *job: Any) -> None:
     clock_weight_stationary(activations, np.ones(len(activations), np.int64), *job)
 
 
-def _check(array: ClockedArray, gemm: Gemm) -> None:
+def check_gemm(array: ClockedArray, gemm: Gemm) -> None:
+    """Raise where a product is none that the array takes."""
     for name, value, low, high in (
         ("rows", array.rows, 1, 65536),
         ("cols", array.cols, 1, 65536),
@@ -186,13 +187,14 @@ def _range(bits: int) -> tuple[int, int]:
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
-def _pad(matrix: Int64, rows: int, cols: int, value: int) -> Int64:
+def pad(matrix: Int64, rows: int, cols: int, value: int) -> Int64:
     """Fill a matrix up to multiples of `rows` and `cols`."""
     m, n = matrix.shape
     return np.pad(matrix, ((0, -m % rows), (0, -n % cols)), constant_values=value)
 
 
-def _job(array: ClockedArray, gemm: Gemm, k_begin: int) -> Any:
+def new_job(array: ClockedArray, gemm: Gemm, k_begin: int) -> Any:
+    """Return a record of dtype JOB, its sizes yet to be filled in; it continues the one before where K began before."""
     job = np.zeros(1, JOB)[0]
     job["continues"], job["pool_size"] = k_begin > 0, 1
     job["last_columns"] = (gemm.w.shape[1] - 1) % array.cols + 1
@@ -218,8 +220,8 @@ class _WeightStationary:
     def operands(self, job: Any, begin: int, end: int) -> tuple[Int64, Int64]:
         """Activations [k_fold, pixel] of R, weights [n_fold, k_fold, row] of C; the job's sizes are filled in."""
         rows, cols, gemm = self.array.rows, self.array.cols, self.gemm
-        a = _pad(gemm.a[:, begin:end], 1, rows, gemm.activation_zero_point)
-        w = _pad(gemm.w[begin:end], rows, cols, gemm.weight_zero_point)
+        a = pad(gemm.a[:, begin:end], 1, rows, gemm.activation_zero_point)
+        w = pad(gemm.w[begin:end], rows, cols, gemm.weight_zero_point)
         job["pixels"], job["k_folds"], job["n_folds"] = self.pixels, len(w) // rows, self.n_folds
         activations = a.reshape(self.pixels, -1, rows).transpose(1, 0, 2).reshape(-1, rows)
         weights = w.reshape(-1, rows, self.n_folds, cols).transpose(2, 0, 1, 3).reshape(-1, cols)
@@ -243,8 +245,8 @@ class _OutputStationary:
     def operands(self, job: Any, begin: int, end: int) -> tuple[Int64, Int64]:
         """Activations [m_block, k] of R, weights [n_block, k] of C; the job's sizes are filled in."""
         rows, cols, gemm = self.array.rows, self.array.cols, self.gemm
-        a = _pad(gemm.a[:, begin:end], rows, 1, gemm.activation_zero_point)
-        w = _pad(gemm.w[begin:end], 1, cols, gemm.weight_zero_point)
+        a = pad(gemm.a[:, begin:end], rows, 1, gemm.activation_zero_point)
+        w = pad(gemm.w[begin:end], 1, cols, gemm.weight_zero_point)
         job["m_blocks"], job["n_blocks"], job["k"] = self.m_blocks, self.n_folds, end - begin
         activations = a.reshape(self.m_blocks, rows, -1).transpose(0, 2, 1).reshape(-1, rows)
         weights = w.reshape(-1, self.n_folds, cols).transpose(1, 0, 2).reshape(-1, cols)

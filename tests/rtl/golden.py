@@ -15,31 +15,36 @@ import numpy as np
 from simulator.timing.clocked_array import ClockedRun, Execute, run_gemm
 from simulator.timing.clocked_convolution import run_convolution
 from simulator.timing.clocked_dma import ExecuteDma, run_dma
+from simulator.timing.clocked_system import ExecuteSystem, run_system
 from support.convolution_cases import ENGINES, draw_convolution
 from support.dma_cases import draw_transfers
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
-from support.verilated import VerilatedEngine, build_dma, build_engine
+from support.system_cases import SYSTEMS, draw_product
+from support.verilated import VerilatedEngine, build_dma, build_engine, build_system
 from support.verilator import RTL
 
 GOLDEN = Path(__file__).with_name("golden.csv")
 SEEDS = range(1000, 1006)
 
 
-NAMES = (*ARRAYS, *ENGINES, "dma")
-Engine = VerilatedEngine | ExecuteDma
+NAMES = (*ARRAYS, *ENGINES, "dma", *SYSTEMS)
+Engine = VerilatedEngine | ExecuteDma | ExecuteSystem
 
 
 def engine(name: str, sources: Path = RTL) -> Engine:
-    """Build the SystemVerilog of an array, of an engine for convolutions, or of the DMA."""
+    """Build the SystemVerilog of an array, of an engine for convolutions, of the DMA, or of all together."""
     if name == "dma":
         return build_dma(sources)
+    if name in SYSTEMS:
+        return build_system(SYSTEMS[name], sources)
     array, banks = ENGINES.get(name, (name, 0))
     return build_engine(ARRAYS[array], banks, sources)
 
 
 def rows(name: str, rtl: Engine | Execute | None = None, seeds: Iterable[int] = SEEDS) -> list[dict[str, str]]:
     """One row for each product, convolution or pair of transfers; run on the model where `rtl` is None."""
-    run = _transfers if name == "dma" else _convolution if name in ENGINES else _product
+    kinds = {"dma": _transfers} | dict.fromkeys(ENGINES, _convolution) | dict.fromkeys(SYSTEMS, _system)
+    run = kinds.get(name, _product)
     return [{"array": name, "seed": str(seed)} | run(name, seed, rtl) for seed in seeds]
 
 
@@ -60,6 +65,18 @@ def _transfers(name: str, seed: int, execute: ExecuteDma | None) -> dict[str, st
         "cycles": f"{run.load_cycles} {run.store_cycles}",
         "edge_digest": f"{run.digest:016x}",
         "values_sha256": _hash([run.memory, run.scratchpad]),
+    }
+
+
+def _system(name: str, seed: int, execute: ExecuteSystem | None) -> dict[str, str]:
+    run = run_system(*draw_product(Stream(seed), SYSTEMS[name]), execute)
+    return {
+        "cycles": str(run.cycles),
+        "partial_sum_events": str(run.partial_sum_events),
+        "accumulator_events": str(run.accumulator_events),
+        "saturations": str(run.saturations),
+        "edge_digest": f"{run.edge_digest:016x} {run.digest:016x}",
+        "values_sha256": _hash([run.outputs]),
     }
 
 

@@ -13,8 +13,10 @@ import pytest
 import proof.array_cycles
 import simulator.kernels.clocked_dma
 import simulator.kernels.clocked_output_stationary
+import simulator.kernels.clocked_system
 import simulator.kernels.clocked_weight_stationary
 import simulator.mapping.array_cycles
+import simulator.timing.clocked_system
 from rtl.golden import engine, read, rows
 from support.verilator import RTL, needs_verilator
 
@@ -37,6 +39,7 @@ class TestRtl:
             ("os_1x1", "requantizer.sv", "<< shift_by) >> 1", "<< shift_by) >> 2"),
             ("conv_3x5", "im2col_lane.sv", "* channels + channel", "* channels - channel"),
             ("dma", "dma_requests.sv", "in_flight < max_outstanding", "in_flight <= max_outstanding"),
+            ("system_2x3_single", "system_control.sv", "weights_now != '0", "weights != '0"),
             ("dma", "dma.sv", "NOBODY && !load_issuing", "NOBODY || !load_issuing"),
         ],
     )
@@ -72,6 +75,18 @@ def test_a_changed_constant_in_the_model_of_the_dma_is_noticed(tmp_path):
     ):
         changed = mutant(simulator.kernels.clocked_dma, old, new, tmp_path)
         assert (rows("dma", changed.clock_dma) != [row for row in read() if row["array"] == "dma"]) == noticed, old
+
+
+def test_a_changed_constant_in_the_model_of_the_system_is_noticed(tmp_path, monkeypatch):
+    table = [row for row in read() if row["array"] == "system_2x3_single"]
+    for old, new, noticed in (
+        ("_HALVES = 2", "_HALVES = 2", False),
+        ("_HALVES = 2", "_HALVES = 3", True),
+        ("control[_WORK_LEFT] == 1", "control[_WORK_LEFT] <= 1", True),
+    ):
+        changed = mutant(simulator.kernels.clocked_system, old, new, tmp_path)
+        monkeypatch.setattr(simulator.timing.clocked_system, "clock_system", changed.clock_system)
+        assert (rows("system_2x3_single") != table) == noticed, old
 
 
 WS, OS = simulator.kernels.clocked_weight_stationary, simulator.kernels.clocked_output_stationary

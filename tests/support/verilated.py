@@ -9,9 +9,12 @@ import numpy as np
 
 from simulator.kernels.clocked import COUNTS
 from simulator.kernels.clocked_dma import DMA_COUNTS
+from simulator.kernels.clocked_system import SYSTEM_COUNTS
 from simulator.numerics.modes import Dataflow
-from simulator.timing.clocked_array import ClockedArray, Execute
+from simulator.timing.clocked_array import ClockedArray, Execute, Gemm
 from simulator.timing.clocked_dma import ExecuteDma
+from simulator.timing.clocked_program import ClockedSystem, Program
+from simulator.timing.clocked_system import ExecuteSystem
 from support.verilator import RTL, build
 
 DMA_PARAMETERS = {"BUS_BYTES": 8}
@@ -57,6 +60,31 @@ def build_dma(rtl: Path = RTL) -> ExecuteDma:
             *(ctypes.c_int64(len(words)), ctypes.c_void_p(tally.ctypes.data), ctypes.c_int64(MOST_CYCLES)),
         )
         for name in DMA_COUNTS.names:
+            counts[name] = tally[0][name]
+
+    return execute
+
+
+def system_parameters(system: ClockedSystem) -> dict[str, int | bool]:
+    """Parameters of rtl/system_ws.sv, by name."""
+    sizes = {"BUS_BYTES": system.dma.bus_bytes, "ADDRESS_BITS": system.address_bits}
+    return engine_parameters(system.array) | sizes
+
+
+def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
+    """Build the system of an array and a bus; what is returned runs programs, as `clock_program`."""
+    defines = {"SUM_BITS": system.array.partial_sum.bits}
+    library = ctypes.CDLL(str(build("system_ws", system_parameters(system), "system_bench.cpp", defines, rtl)))
+
+    def execute(run: ClockedSystem, gemm: Gemm, program: Program, memory: np.ndarray, counts: np.void) -> None:
+        names = ("activation_zero_point", "weight_zero_point", "output_zero_point", "output_minimum", "output_maximum")
+        rows, settings, tally = np.ascontiguousarray(program.rows), np.array([run.dma.settings]), np.array([counts])
+        quantization = np.array([getattr(gemm, name) for name in names], np.int64)
+        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (settings, quantization, memory, tally))
+        library.system_run(
+            *(ctypes.c_void_p(rows.ctypes.data), ctypes.c_int64(len(rows)), *pointers, ctypes.c_int64(MOST_CYCLES))
+        )
+        for name in SYSTEM_COUNTS.names:
             counts[name] = tally[0][name]
 
     return execute
