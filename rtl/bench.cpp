@@ -21,10 +21,11 @@ constexpr int ACTIVATION_LANES = ROWS;
 // Fields of JOB and COUNTS in simulator/kernels/clocked.py, in their order.
 struct Job {
   int64_t pixels, k_folds, n_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
-  int64_t pool_size, pool_stride, pool_padding[2], pool_width, pool_height;
+  int64_t pool_size, pool_stride, pool_padding[2], pool_end_padding[2], pool_width, pool_height;
   int64_t m_blocks, n_blocks, k, last_rows;
   int64_t continues, last_columns, accumulator_bits, accumulator_saturates;
   int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
+  int64_t requantizer, rounding, bias_matrix;
 };
 // Fields of GEOMETRY in simulator/kernels/clocked_im2col.py.
 struct Geometry {
@@ -42,15 +43,15 @@ class Bench {
   ~Bench() { engine_->final(); }
 
   void run(const int64_t* activations, int64_t activation_words, const int64_t* weights, int64_t weight_words,
-           const int64_t* biases, const int64_t* scales, int64_t channel_words, int64_t* accumulators,
-           int64_t* outputs, int64_t result_words, const Job& job, const Geometry* geometry, Counts& counts,
-           int64_t most_cycles) {
+           const int64_t* biases, int64_t bias_words, const int64_t* scales, int64_t channel_words,
+           int64_t* accumulators, int64_t* outputs, int64_t result_words, const Job& job, const Geometry* geometry,
+           Counts& counts, int64_t most_cycles) {
     engine_->rst = 1;  // registers; memories keep what they hold
     engine_->start = 0;
     tick();
     tick();
     engine_->rst = 0;
-    fill(activations, activation_words, weights, weight_words, biases, scales, channel_words);
+    fill(activations, activation_words, weights, weight_words, biases, bias_words, scales, channel_words);
     set(job, geometry);
     engine_->start = 1;
     tick();
@@ -84,7 +85,7 @@ class Bench {
   }
 
   void fill(const int64_t* activations, int64_t activation_words, const int64_t* weights, int64_t weight_words,
-            const int64_t* biases, const int64_t* scales, int64_t channel_words) {
+            const int64_t* biases, int64_t bias_words, const int64_t* scales, int64_t channel_words) {
     engine_->activation_write = 1;
     for (int64_t word = 0; word < activation_words; ++word) {
       for (int i = 0; i < ACTIVATION_LANES; ++i)
@@ -98,16 +99,21 @@ class Bench {
       write(word);
     }
     engine_->weight_write = 0;
-    engine_->bias_write = engine_->scale_write = 1;
+    engine_->bias_write = 1;
+    for (int64_t word = 0; word < bias_words; ++word) {
+      for (int c = 0; c < COLS; ++c) put(engine_->bias_data, c, 32, biases[word * COLS + c]);
+      write(word);
+    }
+    engine_->bias_write = 0;
+    engine_->scale_write = 1;
     for (int64_t word = 0; word < channel_words; ++word) {
       for (int c = 0; c < COLS; ++c) {
         const int64_t* scale = scales + word * 2 * COLS + c;
-        put(engine_->bias_data, c, 32, biases[word * COLS + c]);
-        put(engine_->scale_data, c, 37, scale[COLS] << 31 | scale[0]);
+        put(engine_->scale_data, c, 39, scale[COLS] << 32 | scale[0]);
       }
       write(word);
     }
-    engine_->bias_write = engine_->scale_write = 0;
+    engine_->scale_write = 0;
   }
 
   void write(int64_t word) {
@@ -128,6 +134,7 @@ class Bench {
     engine_->pool_stride = job.pool_stride;
     for (int axis = 0; axis < 2; ++axis) {
       put(engine_->pool_padding, axis, 8, job.pool_padding[axis]);
+      put(engine_->pool_end_padding, axis, 8, job.pool_end_padding[axis]);
       const int64_t insertion = geometry->insertion[axis], padding = geometry->padding[axis];
       const int64_t stored = (padding + insertion - 1) / insertion;  // stored elements that the padding has room for
       put(engine_->stride, axis, 8, geometry->stride[axis]);
@@ -147,6 +154,7 @@ class Bench {
     engine_->last_rows = job.last_rows;
 #endif
     engine_->continues = job.continues;
+    engine_->bias_matrix = job.bias_matrix;
     engine_->last_columns = (1u << job.last_columns) - 1;
     put(engine_->activation_zero_point, 0, ACTIVATION_BITS, job.activation_zero_point);
     put(engine_->weight_zero_point, 0, WEIGHT_BITS, job.weight_zero_point);
@@ -165,10 +173,11 @@ extern "C" {
 void* bench_new() { return new Bench; }
 void bench_delete(void* bench) { delete static_cast<Bench*>(bench); }
 void bench_run(void* bench, const int64_t* activations, int64_t activation_words, const int64_t* weights,
-               int64_t weight_words, const int64_t* biases, const int64_t* scales, int64_t channel_words,
-               int64_t* accumulators, int64_t* outputs, int64_t result_words, const Job* job, const Geometry* geometry,
-               Counts* counts, int64_t most_cycles) {
-  static_cast<Bench*>(bench)->run(activations, activation_words, weights, weight_words, biases, scales, channel_words,
-                                  accumulators, outputs, result_words, *job, geometry, *counts, most_cycles);
+               int64_t weight_words, const int64_t* biases, int64_t bias_words, const int64_t* scales,
+               int64_t channel_words, int64_t* accumulators, int64_t* outputs, int64_t result_words, const Job* job,
+               const Geometry* geometry, Counts* counts, int64_t most_cycles) {
+  static_cast<Bench*>(bench)->run(activations, activation_words, weights, weight_words, biases, bias_words, scales,
+                                  channel_words, accumulators, outputs, result_words, *job, geometry, *counts,
+                                  most_cycles);
 }
 }

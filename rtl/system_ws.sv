@@ -12,6 +12,8 @@ module system_ws #(
     parameter bit WEIGHT_DOUBLE_BUFFER = 1,
     parameter int BIAS_BITS = 32,
     parameter int OUTPUT_BITS = 8,
+    parameter int REQUANTIZER = 1,
+    parameter int ROUNDING = 2,
     parameter int ADDRESS_BITS = 10,             // of a scratchpad, both halves
     parameter int BUS_BYTES = 8,
     parameter int OP_BITS = 6
@@ -61,7 +63,7 @@ module system_ws #(
   localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
   localparam int HALF = ADDRESS_BITS - 1;
   localparam int BUS_BITS = 8 * BUS_BYTES;
-  localparam int SCALE_BITS = 37;
+  localparam int SCALE_BITS = 39;
   // A tile operation as each engine wants it; `op_data` is {store, job, begin, load}.
   typedef struct packed {
     logic [2:0][95:0] descriptors;  // constants, weights, activations: stride, bytes, segments, address
@@ -181,14 +183,17 @@ module system_ws #(
       .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
       .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING),
       .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write),
       .write_address(constant_write ? constant_address : weight_address), .weight_data, .bias_data, .scale_data,
       .start(work_start), .keeps_counts(works_again), .counts_outputs(job.finishes), .continues(job.continues),
+      .bias_matrix(1'b0),
       .weight_half, .result_half, .pixels(job.pixels), .k_folds(job.k_folds), .n_folds(job.n_folds),
       .last_columns(job.last_columns), .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
-      .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_height(16'd1), .pool_width(16'd1),
+      .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
+      .pool_width(16'd1),
       .activation_wanted(unused_wanted), .hold(1'b0), .activation_read, .first_wanted(unused_first),
       .activation_address(read_address), .weight_read(unused_weight_read), .weight_row(unused_weight_row),
       .activations, .running(job_running), .finishes(work_finishes), .done(unused_done), .cycles(unused_cycles),

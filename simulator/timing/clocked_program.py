@@ -13,7 +13,7 @@ from simulator.kernels.clocked_system import TILE_OP
 from simulator.timing.clocked_array import ClockedArray, Gemm, Int64, check_gemm, pad
 from simulator.timing.clocked_dma import Bytes, ClockedDma, Descriptor
 
-_BIAS_BITS, _MULTIPLIER_BITS, _SHIFT_BITS = 32, 31, 6
+_BIAS_BITS, _MULTIPLIER_BITS, _SHIFT_BITS = 32, 32, 7
 MOST_OPS = 63
 """Tile operations of a program."""
 
@@ -122,8 +122,8 @@ class Layout:
         values = self.constant.unpack(words)
         scales = values[:, cols:]
         mask = (1 << _MULTIPLIER_BITS) - 1
-        shifts = scales >> _MULTIPLIER_BITS & (1 << _SHIFT_BITS) - 1
-        return values[:, :cols].copy(), np.stack([scales & mask, shifts], 1)
+        # The shift is signed, and so is the word, whose highest bits it has.
+        return values[:, :cols].copy(), np.stack([scales & mask, scales >> _MULTIPLIER_BITS], 1)
 
     def outputs(self, memory: Bytes, columns: int) -> Int64:
         """[M, N] of a memory after the program, `columns` = N."""
@@ -155,6 +155,8 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling) -> Program:
     system.dma.check()
     if gemm.k_cuts:
         raise SpecError(f"k_cuts {gemm.k_cuts}: the tiling cuts K, give none")
+    if gemm.bias.ndim != 1:
+        raise SpecError(f"bias has shape {gemm.bias.shape}: the system loads one for each column, ({gemm.w.shape[1]},)")
     if system.dma.burst_bytes % system.dma.bus_bytes:
         raise SpecError(f"burst_bytes: {system.dma.burst_bytes}, no multiple of bus_bytes, {system.dma.bus_bytes}")
     layout = Layout.of(system.array, gemm, system.dma.bus_bytes)

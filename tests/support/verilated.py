@@ -11,7 +11,7 @@ from simulator.kernels.clocked import COUNTS
 from simulator.kernels.clocked_dma import DMA_COUNTS
 from simulator.kernels.clocked_system import SYSTEM_COUNTS
 from simulator.numerics.modes import Dataflow
-from simulator.timing.clocked_array import ClockedArray, Execute, Gemm
+from simulator.timing.clocked_array import REQUANTIZER_CODES, ROUNDING_CODES, ClockedArray, Execute, Gemm
 from simulator.timing.clocked_dma import ExecuteDma
 from simulator.timing.clocked_program import ClockedSystem, Program
 from simulator.timing.clocked_system import ExecuteSystem
@@ -32,6 +32,8 @@ def engine_parameters(array: ClockedArray, banks: int = 0) -> dict[str, int | bo
         "ACCUMULATOR_BITS": array.accumulator.bits,
         "ACCUMULATOR_SATURATES": array.accumulator.saturates,
         "OUTPUT_BITS": array.output_bits,
+        "REQUANTIZER": REQUANTIZER_CODES[array.requantizer.kind],
+        "ROUNDING": ROUNDING_CODES[array.requantizer.resolved_rounding],
     }
     if array.dataflow is Dataflow.WEIGHT_STATIONARY:
         parameters |= {
@@ -122,7 +124,7 @@ class VerilatedEngine:
         self._library.bench_run(
             *(self._bench, address(activations), ctypes.c_int64(len(activations))),
             *(address(weights), ctypes.c_int64(len(weights))),
-            *(address(biases), address(scales), ctypes.c_int64(len(biases))),
+            *(address(biases), ctypes.c_int64(len(biases)), address(scales), ctypes.c_int64(len(scales))),
             *(address(accumulators), address(outputs), ctypes.c_int64(len(outputs))),
             *(address(job), None if shape is None else address(shape), address(tally), ctypes.c_int64(MOST_CYCLES)),
         )
