@@ -37,7 +37,7 @@ def machine_intervals(system: ClockedSystem, program: Program, work_cycles: np.n
             | timeline.TAKE_WEIGHT * row["takes_weight"]
             | timeline.GIVE_INPUT * row["gives_input"]
             | timeline.GIVE_WEIGHT * row["gives_weight"]
-            | timeline._TAKE_RESULT * row["takes_result"]
+            | timeline.TAKE_RESULT * row["takes_result"]
         )
         table[i, timeline.WORK] = work_cycles[i]
         for moved, lead in zip(_transfers(row), (timeline.LOAD_LEAD, timeline.STORE_LEAD), strict=True):
