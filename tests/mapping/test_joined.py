@@ -230,5 +230,7 @@ def test_it_is_refused_where_it_cannot_be():
         gemmini.evolve({"concatenations": "in_place"})
     with pytest.raises(SpecError, match="have a max pool of their own; leave store_path out"):
         gemmini.evolve({"store_path.pools": "max"})
+    with pytest.raises(SpecError, match="layers on 2 of them save each other no traffic"):
+        accelerator.evolve({"cores": 2, "between_layers": "dram"})
     with pytest.raises(SpecError, match=r"store_path\.pools"):
         accelerator.evolve({"store_path.pools": "mean"})
