@@ -13,7 +13,9 @@ module accumulator_ws #(
     input  logic                                  rst,
     input  logic                                  start,
     input  logic                                  continues,
+    input  logic                                  bias_matrix,          // word as the accumulator's, not word n_fold
     input  logic [15:0]                           pixels,
+    input  logic                                  bias_half,            // of the biases' scratchpad
     input  logic                                  bias_write,
     input  logic [ADDRESS_BITS-1:0]               bias_write_address,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_write_data,
@@ -60,7 +62,7 @@ module accumulator_ws #(
 
   scratchpad #(.WIDTH(COLS * BIAS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) biases (
       .clk, .write(bias_write), .write_address(bias_write_address), .write_data(bias_write_data),
-      .read_address(next_n_fold), .read_data(bias)
+      .read_address((bias_matrix ? next_address : next_n_fold) ^ {bias_half, (ADDRESS_BITS - 1)'(0)}), .read_data(bias)
   );
   scratchpad #(.WIDTH(COLS * ACCUMULATOR_BITS), .ADDRESS_BITS(ADDRESS_BITS)) memory (
       .clk, .write(sum_valid), .write_address(sum_address), .write_data(updated),

@@ -13,7 +13,7 @@ module array_os #(
 ) (
     input  logic                                 clk,
     input  logic                                 rst,
-    input  logic                                 continues,          // blocks start at values that come down before
+    input  logic                                 preloads,          // blocks start at values that come down before
     input  logic [ROWS-1:0][ACTIVATION_BITS-1:0] activations,
     input  logic [ROWS-1:0]                      first,              // the first product; not in padded rows
     input  logic                                 last,               // the last product of the block
@@ -74,7 +74,7 @@ module array_os #(
           .ROW(r), .ROW_BITS(ROW_BITS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
           .SUM_BITS(SUM_BITS), .SUM_SATURATES(SUM_SATURATES)
       ) pe (
-          .clk, .rst, .continues, .activation_i(activation[r][c]), .first_i(begins[r][c]), .last_i(ends[r][c]),
+          .clk, .rst, .preloads, .activation_i(activation[r][c]), .first_i(begins[r][c]), .last_i(ends[r][c]),
           .shift_i(shifts[r][c]), .activation_o(activation[r][c+1]), .first_o(begins[r][c+1]),
           .last_o(ends[r][c+1]), .shift_o(shifts[r][c+1]), .weight_i(weight[r][c]), .weight_o(weight[r+1][c]),
           .start_i(start[r][c][SUM_BITS-1:0]), .start_overflow_i(start[r][c][SUM_BITS]),

@@ -3,9 +3,9 @@
 #include ENGINE_HEADER
 
 #include <cstdint>
-#include <cstring>
 #include <memory>
 
+#include "lanes.h"
 #include "verilated.h"
 
 double sc_time_stamp() { return 0; }
@@ -21,10 +21,11 @@ constexpr int ACTIVATION_LANES = ROWS;
 // Fields of JOB and COUNTS in simulator/kernels/clocked.py, in their order.
 struct Job {
   int64_t pixels, k_folds, n_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
-  int64_t pool_size, pool_stride, pool_padding[2], pool_width, pool_height;
+  int64_t pool_size, pool_stride, pool_padding[2], pool_end_padding[2], pool_width, pool_height;
   int64_t m_blocks, n_blocks, k, last_rows;
   int64_t continues, last_columns, accumulator_bits, accumulator_saturates;
   int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
+  int64_t requantizer, rounding, bias_matrix;
 };
 // Fields of GEOMETRY in simulator/kernels/clocked_im2col.py.
 struct Geometry {
@@ -36,41 +37,21 @@ struct Counts {
   int64_t cycles, partial_sum_events, accumulator_events, saturations;
 };
 
-// Put lane `index` of `bits` bits into a port.
-template <class Port>
-void put(Port& port, int index, int bits, int64_t value) {
-  auto* bytes = reinterpret_cast<uint8_t*>(&port);
-  for (int i = 0, at = index * bits; i < bits; ++i, ++at) {
-    const uint8_t mask = uint8_t(1u << (at & 7));
-    bytes[at >> 3] = (value >> i & 1) ? bytes[at >> 3] | mask : bytes[at >> 3] & uint8_t(~mask);
-  }
-}
-
-// Read lane `index` of `bits` bits of a port as a signed number.
-template <class Port>
-int64_t get(const Port& port, int index, int bits) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&port);
-  const int at = index * bits;
-  unsigned __int128 word = 0;
-  std::memcpy(&word, bytes + (at >> 3), std::min<size_t>(16, sizeof(Port) - (at >> 3)));
-  return int64_t(uint64_t(word >> (at & 7)) << (64 - bits)) >> (64 - bits);
-}
-
 class Bench {
  public:
   Bench() : engine_(new ENGINE{&context_}) {}
   ~Bench() { engine_->final(); }
 
   void run(const int64_t* activations, int64_t activation_words, const int64_t* weights, int64_t weight_words,
-           const int64_t* biases, const int64_t* scales, int64_t channel_words, int64_t* accumulators,
-           int64_t* outputs, int64_t result_words, const Job& job, const Geometry* geometry, Counts& counts,
-           int64_t most_cycles) {
+           const int64_t* biases, int64_t bias_words, const int64_t* scales, int64_t channel_words,
+           int64_t* accumulators, int64_t* outputs, int64_t result_words, const Job& job, const Geometry* geometry,
+           Counts& counts, int64_t most_cycles) {
     engine_->rst = 1;  // registers; memories keep what they hold
     engine_->start = 0;
     tick();
     tick();
     engine_->rst = 0;
-    fill(activations, activation_words, weights, weight_words, biases, scales, channel_words);
+    fill(activations, activation_words, weights, weight_words, biases, bias_words, scales, channel_words);
     set(job, geometry);
     engine_->start = 1;
     tick();
@@ -78,7 +59,7 @@ class Bench {
     for (int64_t cycle = 0; !engine_->done && cycle < most_cycles; ++cycle) {
       engine_->clk = 0;
       engine_->eval();
-      if (engine_->running) mix_edges(counts.digest);
+      if (engine_->running) mix_edges(*engine_, counts.digest);
       tick();
     }
     counts.cycles = engine_->done ? engine_->cycles : -1;
@@ -104,7 +85,7 @@ class Bench {
   }
 
   void fill(const int64_t* activations, int64_t activation_words, const int64_t* weights, int64_t weight_words,
-            const int64_t* biases, const int64_t* scales, int64_t channel_words) {
+            const int64_t* biases, int64_t bias_words, const int64_t* scales, int64_t channel_words) {
     engine_->activation_write = 1;
     for (int64_t word = 0; word < activation_words; ++word) {
       for (int i = 0; i < ACTIVATION_LANES; ++i)
@@ -118,16 +99,21 @@ class Bench {
       write(word);
     }
     engine_->weight_write = 0;
-    engine_->bias_write = engine_->scale_write = 1;
+    engine_->bias_write = 1;
+    for (int64_t word = 0; word < bias_words; ++word) {
+      for (int c = 0; c < COLS; ++c) put(engine_->bias_data, c, 32, biases[word * COLS + c]);
+      write(word);
+    }
+    engine_->bias_write = 0;
+    engine_->scale_write = 1;
     for (int64_t word = 0; word < channel_words; ++word) {
       for (int c = 0; c < COLS; ++c) {
         const int64_t* scale = scales + word * 2 * COLS + c;
-        put(engine_->bias_data, c, 32, biases[word * COLS + c]);
-        put(engine_->scale_data, c, 37, scale[COLS] << 31 | scale[0]);
+        put(engine_->scale_data, c, 39, scale[COLS] << 32 | scale[0]);
       }
       write(word);
     }
-    engine_->bias_write = engine_->scale_write = 0;
+    engine_->scale_write = 0;
   }
 
   void write(int64_t word) {
@@ -148,6 +134,7 @@ class Bench {
     engine_->pool_stride = job.pool_stride;
     for (int axis = 0; axis < 2; ++axis) {
       put(engine_->pool_padding, axis, 8, job.pool_padding[axis]);
+      put(engine_->pool_end_padding, axis, 8, job.pool_end_padding[axis]);
       const int64_t insertion = geometry->insertion[axis], padding = geometry->padding[axis];
       const int64_t stored = (padding + insertion - 1) / insertion;  // stored elements that the padding has room for
       put(engine_->stride, axis, 8, geometry->stride[axis]);
@@ -167,21 +154,13 @@ class Bench {
     engine_->last_rows = job.last_rows;
 #endif
     engine_->continues = job.continues;
+    engine_->bias_matrix = job.bias_matrix;
     engine_->last_columns = (1u << job.last_columns) - 1;
     put(engine_->activation_zero_point, 0, ACTIVATION_BITS, job.activation_zero_point);
     put(engine_->weight_zero_point, 0, WEIGHT_BITS, job.weight_zero_point);
     put(engine_->output_zero_point, 0, OUTPUT_BITS, job.output_zero_point);
     put(engine_->output_minimum, 0, OUTPUT_BITS, job.output_minimum);
     put(engine_->output_maximum, 0, OUTPUT_BITS, job.output_maximum);
-  }
-
-  // FNV-1a over words, as digest_edges in simulator/kernels/clocked.py.
-  void mix_edges(uint64_t& digest) {
-    const auto mix = [&digest](int64_t value) { digest = (digest ^ uint64_t(value)) * 0x100000001B3u; };
-    for (int r = 0; r < ROWS; ++r) mix(get(engine_->edge_activations, r, ACTIVATION_BITS + 1));
-    for (int c = 0; c < COLS; ++c) mix(get(engine_->edge_weights, c, WEIGHT_BITS + 1));
-    for (int c = 0; c < COLS; ++c) mix(get(engine_->edge_sums, c, SUM_BITS));
-    mix(engine_->edge_valid);
   }
 
   VerilatedContext context_;
@@ -194,10 +173,11 @@ extern "C" {
 void* bench_new() { return new Bench; }
 void bench_delete(void* bench) { delete static_cast<Bench*>(bench); }
 void bench_run(void* bench, const int64_t* activations, int64_t activation_words, const int64_t* weights,
-               int64_t weight_words, const int64_t* biases, const int64_t* scales, int64_t channel_words,
-               int64_t* accumulators, int64_t* outputs, int64_t result_words, const Job* job, const Geometry* geometry,
-               Counts* counts, int64_t most_cycles) {
-  static_cast<Bench*>(bench)->run(activations, activation_words, weights, weight_words, biases, scales, channel_words,
-                                  accumulators, outputs, result_words, *job, geometry, *counts, most_cycles);
+               int64_t weight_words, const int64_t* biases, int64_t bias_words, const int64_t* scales,
+               int64_t channel_words, int64_t* accumulators, int64_t* outputs, int64_t result_words, const Job* job,
+               const Geometry* geometry, Counts* counts, int64_t most_cycles) {
+  static_cast<Bench*>(bench)->run(activations, activation_words, weights, weight_words, biases, bias_words, scales,
+                                  channel_words, accumulators, outputs, result_words, *job, geometry, *counts,
+                                  most_cycles);
 }
 }

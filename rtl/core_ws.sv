@@ -13,6 +13,8 @@ module core_ws #(
     parameter bit WEIGHT_DOUBLE_BUFFER = 1,
     parameter int BIAS_BITS = 32,
     parameter int OUTPUT_BITS = 8,
+    parameter int REQUANTIZER = 1,
+    parameter int ROUNDING = 2,
     parameter int ADDRESS_BITS = 13,
     parameter int ROW_BITS = 3
 ) (
@@ -25,10 +27,15 @@ module core_ws #(
     input  logic [ADDRESS_BITS-1:0]               write_address,
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
-    input  logic [COLS-1:0][36:0]                 scale_data,
+    input  logic [COLS-1:0][38:0]                 scale_data,
     // Job: constant from `start` to `done`.
     input  logic                                  start,
+    input  logic                                  keeps_counts,         // of the jobs before
+    input  logic                                  counts_outputs,       // K ends in this job
     input  logic                                  continues,
+    input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
+    input  logic                                  weight_half,          // of weights, biases and scales
+    input  logic                                  result_half,          // of outputs
     input  logic [15:0]                           pixels,
     input  logic [15:0]                           k_folds,
     input  logic [15:0]                           n_folds,
@@ -40,7 +47,8 @@ module core_ws #(
     // Max pool of the outputs, size 1 for none; the map is `pixels` row by row.
     input  logic [7:0]                            pool_size,
     input  logic [7:0]                            pool_stride,
-    input  logic [1:0][7:0]                       pool_padding,
+    input  logic [1:0][7:0]                       pool_padding,         // above, on the left
+    input  logic [1:0][7:0]                       pool_end_padding,     // below, on the right
     input  logic [15:0]                           pool_height,
     input  logic [15:0]                           pool_width,
     // Activations: wanted until `hold` is low, then read, and there in the next cycle.
@@ -53,6 +61,7 @@ module core_ws #(
     output logic [ROW_BITS-1:0]                   weight_row,
     input  logic [ROWS-1:0][ACTIVATION_BITS:0]    activations,
     output logic                                  running,
+    output logic                                  finishes,             // in this cycle: the last output is written
     output logic                                  done,
     output logic [31:0]                           cycles,
     output logic [31:0]                           partial_sum_events,
@@ -68,6 +77,7 @@ module core_ws #(
     output logic [COLS-1:0][PARTIAL_SUM_BITS-1:0] edge_sums,
     output logic                                  edge_valid
 );
+  localparam int HALF = ADDRESS_BITS - 1;
   logic last_pixel, first_fold, last_fold, last_of_all;
   logic [ADDRESS_BITS-1:0] weight_address;
   logic [ROW_BITS-1:0] offered_row;
@@ -80,7 +90,7 @@ module core_ws #(
   logic [COLS-1:0][ACCUMULATOR_BITS-1:0] accumulators;
   logic result_valid, result_last, last_write;
   logic [ADDRESS_BITS-1:0] result_address, n_fold, result_n_fold;
-  logic [COLS-1:0] saturated;
+  logic [COLS-1:0] column_valid, saturated;
   logic value_write, last_value, output_write;
   logic [ADDRESS_BITS-1:0] value_address, output_address;
   logic [COLS-1:0][OUTPUT_BITS-1:0] values, output_data;
@@ -94,7 +104,8 @@ module core_ws #(
   );
   operand_feed #(.LANES(COLS), .BITS(WEIGHT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) weight_feed (
       .clk, .rst, .write(weight_write), .write_address, .write_data(weight_data), .read(weight_read),
-      .read_address(weight_address), .zero_point(weight_zero_point), .operands(weights)
+      .read_address(weight_address ^ {weight_half, HALF'(0)}), .zero_point(weight_zero_point),
+      .operands(weights)
   );
   // Tokens go with the operands: one cycle of scratchpad.
   always_ff @(posedge clk) begin
@@ -118,34 +129,41 @@ module core_ws #(
       .COLS(COLS), .SUM_BITS(PARTIAL_SUM_BITS), .BIAS_BITS(BIAS_BITS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
       .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .ADDRESS_BITS(ADDRESS_BITS)
   ) accumulate (
-      .clk, .rst, .start, .continues, .pixels, .bias_write, .bias_write_address(write_address),
-      .bias_write_data(bias_data), .token_valid(token[4]), .token_last_pixel(token[3]), .token_first_fold(token[2]),
-      .token_last_fold(token[1]), .token_last(token[0]), .sums, .accumulators, .valid(result_valid),
+      .clk, .rst, .start, .continues, .bias_matrix, .pixels, .bias_half(weight_half), .bias_write,
+      .bias_write_address(write_address), .bias_write_data(bias_data), .token_valid(token[4]),
+      .token_last_pixel(token[3]), .token_first_fold(token[2]), .token_last_fold(token[1]), .token_last(token[0]),
+      .sums, .accumulators, .valid(result_valid),
       .last(result_last), .address(result_address), .n_fold, .overflow(accumulator_overflow), .inspect(!running),
       .inspect_address(read_address), .inspect_data(read_accumulators)
   );
   always_ff @(posedge clk) result_n_fold <= n_fold;
+  always_comb begin
+    column_valid = result_n_fold == ADDRESS_BITS'(n_folds - 16'd1) ? last_columns : '1;
+    if (!counts_outputs) column_valid = '0;
+  end
   store_path #(
-      .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)
+      .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
   ) store (
       .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
-      .scale_address(n_fold), .zero_point(output_zero_point), .minimum(output_minimum), .maximum(output_maximum),
-      .accumulators, .valid(result_valid),
-      .column_valid(result_n_fold == ADDRESS_BITS'(n_folds - 16'd1) ? last_columns : '1), .last(result_last),
+      .scale_address(n_fold ^ {weight_half, HALF'(0)}), .zero_point(output_zero_point),
+      .minimum(output_minimum), .maximum(output_maximum), .accumulators, .valid(result_valid), .column_valid,
+      .last(result_last),
       .address(result_address), .saturated,
       .write(value_write), .last_write(last_value), .write_address(value_address), .values
   );
   max_pool #(.COLS(COLS), .BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) pool (
-      .clk, .rst, .start, .size(pool_size), .stride(pool_stride), .padding(pool_padding), .height(pool_height),
-      .width(pool_width), .valid(value_write), .last(last_value), .address(value_address), .values,
+      .clk, .rst, .start, .size(pool_size), .stride(pool_stride), .padding(pool_padding),
+      .end_padding(pool_end_padding), .height(pool_height), .width(pool_width), .valid(value_write),
+      .last(last_value), .address(value_address), .values,
       .write(output_write), .last_write, .write_address(output_address), .write_data(output_data)
   );
   scratchpad #(.WIDTH(COLS * OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) outputs (
-      .clk, .write(output_write), .write_address(output_address), .write_data(output_data), .read_address,
-      .read_data(read_outputs)
+      .clk, .write(output_write), .write_address(output_address ^ {result_half, HALF'(0)}),
+      .write_data(output_data), .read_address, .read_data(read_outputs)
   );
   job_counters #(.SUM_FLAGS(ROWS * COLS), .ACCUMULATOR_FLAGS(2 * COLS), .OUTPUT_FLAGS(COLS)) counters (
-      .clk, .rst, .start, .last_write, .sum_overflow, .accumulator_overflow, .saturated, .running, .done, .cycles,
-      .partial_sum_events, .accumulator_events, .saturations
+      .clk, .rst, .start, .keeps_counts, .last_write, .sum_overflow, .accumulator_overflow, .saturated, .running,
+      .finishes, .done, .cycles, .partial_sum_events, .accumulator_events, .saturations
   );
 endmodule

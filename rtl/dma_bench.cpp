@@ -1,61 +1,28 @@
-// Drives the verilated load engine against a memory of fixed latency and bandwidth. Called through ctypes.
+// Drives the verilated DMA with its scratchpad against a memory. Called through ctypes.
 #include ENGINE_HEADER
 
-#include <algorithm>
-#include <cstdint>
-#include <cstring>
-#include <deque>
-
+#include "memory.h"
 #include "verilated.h"
 
 double sc_time_stamp() { return 0; }
 
-namespace {
-
-// Answers requests in order: the data of one take the bus no sooner than `latency` cycles after it, and no sooner than
-// those before have left it; a beat of BUS_BYTES takes `interval` cycles and is there in the last of them.
-class Memory {
- public:
-  Memory(const uint8_t* bytes, int64_t latency, int64_t interval)
-      : bytes_(bytes), latency_(latency), interval_(interval) {}
-
-  void request(int64_t cycle, int64_t address, int64_t size) {
-    const int64_t begin = std::max(cycle + latency_, bus_free_);
-    const int64_t beats = (size + BUS_BYTES - 1) / BUS_BYTES;
-    for (int64_t i = 0; i < beats; ++i)
-      beats_.push_back({begin + (i + 1) * interval_ - 1, address + i * BUS_BYTES, i == beats - 1});
-    bus_free_ = begin + beats * interval_;
-  }
-
-  void drive(int64_t cycle, ENGINE& engine) {
-    engine.beat = !beats_.empty() && beats_.front().cycle == cycle;
-    if (!engine.beat) return;
-    engine.last_beat = beats_.front().is_last;
-    std::memcpy(&engine.beat_data, bytes_ + beats_.front().address, BUS_BYTES);
-    beats_.pop_front();
-  }
-
- private:
-  struct Beat {
-    int64_t cycle, address;
-    bool is_last;
-  };
-  const uint8_t* bytes_;
-  int64_t latency_, interval_, bus_free_ = 0;
-  std::deque<Beat> beats_;
-};
-
-}  // namespace
-
 extern "C" {
-struct Transfer {
-  int64_t address, segments, segment_bytes, stride, burst_bytes, max_outstanding, setup_cycles, latency, interval;
+// Fields of SETTINGS, DESCRIPTOR and DMA_COUNTS in simulator/kernels/clocked_dma.py, in their order.
+struct Settings {
+  int64_t burst_bytes, max_outstanding, setup_cycles, latency, interval, bus_bytes;
+};
+struct Descriptor {
+  int64_t address, segments, segment_bytes, stride;
+};
+struct DmaCounts {
+  uint64_t digest;
+  int64_t load_cycles, store_cycles;
 };
 
-// Returns cycles, -1 where the transfer hangs. `bytes` is the memory, with BUS_BYTES more at its end; `words` receives
-// the scratchpad. A latency below 1 has no meaning here.
-int64_t dma_run(const Transfer* transfer, const uint8_t* bytes, uint8_t* words, int64_t word_count,
-                int64_t most_cycles) {
+// Runs a load and a store, each where it has segments, from the same cycle on; the scratchpad `words`, BUS_BYTES each,
+// starts as given and is filled by the load. `bytes` is the memory, with BUS_BYTES more at its end.
+void dma_run(const Descriptor* load, const Descriptor* store, const Settings* settings, uint8_t* bytes, uint8_t* words,
+             int64_t word_count, DmaCounts* counts, int64_t most_cycles) {
   VerilatedContext context;
   ENGINE engine{&context};
   const auto tick = [&engine] {
@@ -64,35 +31,57 @@ int64_t dma_run(const Transfer* transfer, const uint8_t* bytes, uint8_t* words, 
     engine.clk = 1;
     engine.eval();
   };
-  engine.rst = 1;
-  tick();
-  engine.rst = 0;
-  engine.address = transfer->address;
-  engine.segments = transfer->segments;
-  engine.segment_bytes = transfer->segment_bytes;
-  engine.stride = transfer->stride;
-  engine.burst_bytes = transfer->burst_bytes;
-  engine.max_outstanding = transfer->max_outstanding;
-  engine.setup_cycles = transfer->setup_cycles;
-  engine.start = 1;
-  tick();
-  engine.start = 0;
-  Memory memory(bytes, transfer->latency, transfer->interval);
-  for (int64_t cycle = 0; !engine.done && cycle < most_cycles; ++cycle) {
-    memory.drive(cycle, engine);
-    engine.clk = 0;
-    engine.eval();
-    if (engine.request) memory.request(cycle, engine.request_address, engine.request_bytes);
+  // A port of two addresses, bytes and segments; address lowest.
+  const auto set = [](auto& port, const Descriptor& value) {
+    port[0] = uint32_t(value.address);
+    port[1] = uint32_t(value.segment_bytes << 16 | value.segments);
+    port[2] = uint32_t(value.stride);
+  };
+  engine.max_outstanding = settings->max_outstanding;
+  const auto reset = [&] {
+    engine.load_start = engine.store_start = engine.beat = 0;
+    engine.rst = 1;
     tick();
-  }
-  engine.beat = 0;
-  const int64_t cycles = engine.done ? int64_t(engine.cycles) : -1;
-  for (int64_t word = 0; word < word_count; ++word) {
-    engine.read_address = word;
+    engine.rst = 0;
+  };
+  // Run what `start` begins against a memory; without a place for it nothing is digested.
+  const auto run = [&](const Descriptor& load_it, const Descriptor& store_it, Memory& memory, uint64_t* digest) {
+    reset();
+    set(engine.load_descriptor, load_it);
+    set(engine.store_descriptor, store_it);
+    engine.load_start = load_it.segments > 0;
+    engine.store_start = store_it.segments > 0;
     tick();
-    std::memcpy(words + word * BUS_BYTES, &engine.read_data, BUS_BYTES);
-  }
+    engine.load_start = engine.store_start = 0;
+    int64_t cycle = 0;
+    for (; (engine.load_busy || engine.store_busy) && cycle < most_cycles; ++cycle) {
+      memory.offer(cycle, engine);
+      engine.clk = 0;
+      engine.eval();
+      if (engine.request)
+        memory.request(cycle, engine.request_write, 0, engine.request_address, engine.request_bytes);
+      if (digest) mix_bus(engine, *digest);
+      memory.take(engine);
+      tick();
+    }
+    return cycle < most_cycles;
+  };
+  const Descriptor nothing{0, 0, 0, 0}, all{0, 1, word_count * BUS_BYTES, 0};
+  // The scratchpad has no port of its own: it is filled by a load, and read by a store.
+  const auto move_words = [&](const Descriptor& load_it, const Descriptor& store_it) {
+    engine.setup_cycles = 0;
+    engine.burst_bytes = BUS_BYTES;
+    Memory memory(words, 1, 1);
+    run(load_it, store_it, memory, nullptr);
+  };
+  move_words(all, nothing);
+  engine.setup_cycles = settings->setup_cycles;
+  engine.burst_bytes = settings->burst_bytes;
+  Memory memory(bytes, settings->latency, settings->interval);
+  const bool ends = run(*load, *store, memory, &counts->digest);
+  counts->load_cycles = ends ? engine.load_cycles : -1;
+  counts->store_cycles = ends ? engine.store_cycles : -1;
+  move_words(nothing, all);
   engine.final();
-  return cycles;
 }
 }

@@ -12,6 +12,8 @@ module engine_conv #(
     parameter bit WEIGHT_DOUBLE_BUFFER = 1,
     parameter int BIAS_BITS = 32,
     parameter int OUTPUT_BITS = 8,
+    parameter int REQUANTIZER = 1,
+    parameter int ROUNDING = 2,
     parameter int ADDRESS_BITS = 13,
     parameter int BANKS = 4                 // a power of two, at least 2
 ) (
@@ -26,10 +28,11 @@ module engine_conv #(
     input  logic [ACTIVATION_BITS-1:0]            activation_data,      // one element
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
-    input  logic [COLS-1:0][36:0]                 scale_data,
+    input  logic [COLS-1:0][38:0]                 scale_data,
     // Job: constant from `start` to `done`.
     input  logic                                  start,
     input  logic                                  continues,
+    input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
     input  logic [15:0]                           pixels,
     input  logic [15:0]                           k_folds,
     input  logic [15:0]                           n_folds,
@@ -46,7 +49,8 @@ module engine_conv #(
     input  logic [15:0]                           out_width,
     input  logic [7:0]                            pool_size,            // max pool of the outputs, 1 for none
     input  logic [7:0]                            pool_stride,
-    input  logic [1:0][7:0]                       pool_padding,
+    input  logic [1:0][7:0]                       pool_padding,         // above, on the left
+    input  logic [1:0][7:0]                       pool_end_padding,     // below, on the right
     input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
     input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
     input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
@@ -73,6 +77,7 @@ module engine_conv #(
   logic activation_wanted, activation_read, first_wanted, hold, weight_read;
   logic [ROW_BITS-1:0] weight_row;
   logic [ADDRESS_BITS-1:0] unused_address;
+  logic unused_finishes;
   logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
 
   im2col_feed #(
@@ -88,14 +93,17 @@ module engine_conv #(
       .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
       .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING),
       .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
-      .start, .continues, .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
-      .output_minimum, .output_maximum, .pool_size, .pool_stride, .pool_padding,
-      .pool_height(out_height), .pool_width(out_width), .activation_wanted, .hold, .activation_read, .first_wanted,
-      .activation_address(unused_address), .weight_read, .weight_row, .activations, .running, .done, .cycles,
-      .partial_sum_events, .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs,
-      .edge_activations, .edge_weights, .edge_sums, .edge_valid
+      .start, .keeps_counts(1'b0), .counts_outputs(1'b1), .continues, .bias_matrix, .weight_half(1'b0),
+      .result_half(1'b0), .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
+      .output_minimum, .output_maximum,
+      .pool_size, .pool_stride, .pool_padding, .pool_end_padding, .pool_height(out_height), .pool_width(out_width),
+      .activation_wanted, .hold, .activation_read, .first_wanted, .activation_address(unused_address), .weight_read,
+      .weight_row, .activations, .running, .finishes(unused_finishes), .done, .cycles, .partial_sum_events,
+      .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs, .edge_activations,
+      .edge_weights, .edge_sums, .edge_valid
   );
 endmodule

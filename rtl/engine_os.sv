@@ -9,6 +9,8 @@ module engine_os #(
     parameter bit ACCUMULATOR_SATURATES = 0,
     parameter int BIAS_BITS = 32,
     parameter int OUTPUT_BITS = 8,
+    parameter int REQUANTIZER = 1,
+    parameter int ROUNDING = 2,
     parameter int ADDRESS_BITS = 13
 ) (
     input  logic                                  clk,
@@ -22,10 +24,11 @@ module engine_os #(
     input  logic [ROWS-1:0][ACTIVATION_BITS-1:0]  activation_data,
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
-    input  logic [COLS-1:0][36:0]                 scale_data,
+    input  logic [COLS-1:0][38:0]                 scale_data,
     // Job: constant from `start` to `done`.
     input  logic                                  start,
     input  logic                                  continues,
+    input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
     input  logic [15:0]                           m_blocks,
     input  logic [15:0]                           n_blocks,
     input  logic [15:0]                           k,
@@ -62,7 +65,7 @@ module engine_os #(
   logic [COLS-1:0][WEIGHT_BITS:0] weights;
   logic [COLS-1:0][BIAS_BITS-1:0] bias;
   logic [COLS-1:0][ACCUMULATOR_BITS-1:0] starts, results, accumulators;
-  logic value_write, last_value;
+  logic preloads, value_write, last_value, unused_finishes;
   logic [ADDRESS_BITS-1:0] value_address;
   logic [COLS-1:0][OUTPUT_BITS-1:0] values;
   logic [COLS-1:0] start_overflow, saturated;
@@ -70,8 +73,10 @@ module engine_os #(
   logic result_valid, result_last;
   logic [ADDRESS_BITS-1:0] result_address, n_block, result_n_block;
 
+  // Start values that differ from row to row come down before their block.
+  assign preloads = continues || bias_matrix;
   sequencer_os #(.ROWS(ROWS), .ROW_BITS(ROW_BITS), .ADDRESS_BITS(ADDRESS_BITS)) sequencer (
-      .clk, .rst, .start, .continues, .m_blocks, .n_blocks, .k, .last_rows, .operand_read, .activation_address,
+      .clk, .rst, .start, .preloads, .m_blocks, .n_blocks, .k, .last_rows, .operand_read, .activation_address,
       .weight_address, .bias_address, .first, .last, .start_read, .start_address, .start_row
   );
   operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
@@ -83,15 +88,17 @@ module engine_os #(
       .read_address(weight_address), .zero_point(weight_zero_point), .operands(weights)
   );
   scratchpad #(.WIDTH(COLS * BIAS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) biases (
-      .clk, .write(bias_write), .write_address, .write_data(bias_data), .read_address(bias_address),
-      .read_data(bias)
+      .clk, .write(bias_write), .write_address, .write_data(bias_data),
+      .read_address(bias_matrix ? start_address : bias_address), .read_data(bias)
   );
   for (genvar c = 0; c < COLS; c++) begin : g_start
     logic [ACCUMULATOR_BITS-1:0] loaded;
+    logic load_overflow;
     register_add #(.BITS(ACCUMULATOR_BITS), .ADDEND_BITS(BIAS_BITS), .SATURATES(ACCUMULATOR_SATURATES)) load (
-        .present('0), .addend(bias[c]), .next(loaded), .overflow(start_overflow[c])
+        .present('0), .addend(bias[c]), .next(loaded), .overflow(load_overflow)
     );
     assign starts[c] = continues ? read_accumulators[c] : loaded;
+    assign start_overflow[c] = load_overflow && !continues;
   end
   // Tokens go with the operands: one cycle of scratchpad.
   always_ff @(posedge clk) begin
@@ -104,7 +111,7 @@ module engine_os #(
       .ROWS(ROWS), .COLS(COLS), .ROW_BITS(ROW_BITS), .ACTIVATION_BITS(ACTIVATION_BITS + 1),
       .WEIGHT_BITS(WEIGHT_BITS + 1), .SUM_BITS(ACCUMULATOR_BITS), .SUM_SATURATES(ACCUMULATOR_SATURATES)
   ) array (
-      .clk, .rst, .continues, .activations, .first(offered_first), .last(offered_last), .weights, .starts,
+      .clk, .rst, .preloads, .activations, .first(offered_first), .last(offered_last), .weights, .starts,
       .start_overflow, .start_valid(offered_start), .start_row(offered_row), .results, .overflow,
       .right_activations(edge_activations), .bottom_weights(edge_weights), .bottom_sums(edge_sums)
   );
@@ -118,7 +125,8 @@ module engine_os #(
   );
   always_ff @(posedge clk) result_n_block <= n_block;
   store_path #(
-      .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)
+      .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
   ) store (
       .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
       .scale_address(n_block), .zero_point(output_zero_point), .minimum(output_minimum), .maximum(output_maximum),
@@ -132,8 +140,8 @@ module engine_os #(
       .read_data(read_outputs)
   );
   job_counters #(.SUM_FLAGS(1), .ACCUMULATOR_FLAGS(2 * ROWS * COLS), .OUTPUT_FLAGS(COLS)) counters (
-      .clk, .rst, .start, .last_write(last_value), .sum_overflow(1'b0), .accumulator_overflow(overflow),
-      .saturated, .running,
-      .done, .cycles, .partial_sum_events, .accumulator_events, .saturations
+      .clk, .rst, .start, .keeps_counts(1'b0), .last_write(last_value), .sum_overflow(1'b0),
+      .accumulator_overflow(overflow), .saturated, .running, .finishes(unused_finishes), .done,
+      .cycles, .partial_sum_events, .accumulator_events, .saturations
   );
 endmodule

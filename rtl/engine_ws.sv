@@ -12,6 +12,8 @@ module engine_ws #(
     parameter bit WEIGHT_DOUBLE_BUFFER = 1,
     parameter int BIAS_BITS = 32,
     parameter int OUTPUT_BITS = 8,
+    parameter int REQUANTIZER = 1,
+    parameter int ROUNDING = 2,
     parameter int ADDRESS_BITS = 13
 ) (
     input  logic                                  clk,
@@ -25,10 +27,11 @@ module engine_ws #(
     input  logic [ROWS-1:0][ACTIVATION_BITS-1:0]  activation_data,
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
-    input  logic [COLS-1:0][36:0]                 scale_data,
+    input  logic [COLS-1:0][38:0]                 scale_data,
     // Job: constant from `start` to `done`.
     input  logic                                  start,
     input  logic                                  continues,
+    input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
     input  logic [15:0]                           pixels,
     input  logic [15:0]                           k_folds,
     input  logic [15:0]                           n_folds,
@@ -55,7 +58,7 @@ module engine_ws #(
     output logic                                  edge_valid
 );
   localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
-  logic activation_read, unused_wanted, unused_first, unused_weight_read;
+  logic activation_read, unused_wanted, unused_first, unused_weight_read, unused_finishes;
   logic [ROW_BITS-1:0] unused_weight_row;
   logic [ADDRESS_BITS-1:0] activation_address;
   logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
@@ -69,16 +72,18 @@ module engine_ws #(
       .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
       .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING),
       .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
-      .start, .continues, .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
-      .output_minimum, .output_maximum, .pool_size(8'd1), .pool_stride(8'd1),
-      .pool_padding('0), .pool_height(16'd1), .pool_width(16'd1), .activation_wanted(unused_wanted), .hold(1'b0),
-      .activation_read,
-      .first_wanted(unused_first), .activation_address, .weight_read(unused_weight_read),
-      .weight_row(unused_weight_row), .activations, .running, .done, .cycles, .partial_sum_events,
-      .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs, .edge_activations,
-      .edge_weights, .edge_sums, .edge_valid
+      .start, .keeps_counts(1'b0), .counts_outputs(1'b1), .continues, .bias_matrix, .weight_half(1'b0),
+      .result_half(1'b0), .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
+      .output_minimum, .output_maximum,
+      .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
+      .pool_width(16'd1),
+      .activation_wanted(unused_wanted), .hold(1'b0), .activation_read, .first_wanted(unused_first),
+      .activation_address, .weight_read(unused_weight_read), .weight_row(unused_weight_row), .activations, .running,
+      .finishes(unused_finishes), .done, .cycles, .partial_sum_events, .accumulator_events, .saturations,
+      .read_address, .read_accumulators, .read_outputs, .edge_activations, .edge_weights, .edge_sums, .edge_valid
   );
 endmodule

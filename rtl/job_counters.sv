@@ -8,22 +8,26 @@ module job_counters #(
     input  logic                         clk,
     input  logic                         rst,
     input  logic                         start,
+    input  logic                         keeps_counts,       // of events, of the jobs before
     input  logic                         last_write,
     input  logic [        SUM_FLAGS-1:0] sum_overflow,
     input  logic [ACCUMULATOR_FLAGS-1:0] accumulator_overflow,
     input  logic [     OUTPUT_FLAGS-1:0] saturated,
     output logic                         running,
+    output logic                         finishes,           // in this cycle
     output logic                         done,
     output logic [                 31:0] cycles,
     output logic [                 31:0] partial_sum_events,
     output logic [                 31:0] accumulator_events,
     output logic [                 31:0] saturations
 );
-  logic reading;
+  logic reading, clears;
 
+  assign finishes = running && last_write;
+  assign clears = rst || (start && !keeps_counts);
   always_ff @(posedge clk) begin
     reading <= start && !rst;
-    done <= running && last_write && !rst;
+    done <= finishes && !rst;
     if (rst || start) begin
       running <= 1'b0;
       cycles <= 32'd0;
@@ -35,12 +39,12 @@ module job_counters #(
   end
 
   event_counter #(.FLAGS(SUM_FLAGS)) count_sums (
-      .clk, .clear(rst || start), .flags(sum_overflow), .count(partial_sum_events)
+      .clk, .clear(clears), .flags(sum_overflow), .count(partial_sum_events)
   );
   event_counter #(.FLAGS(ACCUMULATOR_FLAGS)) count_accumulators (
-      .clk, .clear(rst || start), .flags(accumulator_overflow), .count(accumulator_events)
+      .clk, .clear(clears), .flags(accumulator_overflow), .count(accumulator_events)
   );
   event_counter #(.FLAGS(OUTPUT_FLAGS)) count_outputs (
-      .clk, .clear(rst || start), .flags(saturated), .count(saturations)
+      .clk, .clear(clears), .flags(saturated), .count(saturations)
   );
 endmodule

@@ -1,6 +1,7 @@
 // Max pool on the way to the output scratchpad. Pixels come row by row, a value for each column of the array; a window
-// is written in the cycle after its last pixel. Windows of up to MAX_SIZE x MAX_SIZE pixels, padded above and on the
-// left only. Lines of horizontal maxima of the rows before are kept. Size 1: values pass as they are, at once.
+// is written in the cycle after its last pixel inside the map. Windows of up to MAX_SIZE x MAX_SIZE pixels; padding
+// below and to the right is less than the stride, so that no two windows end in a cycle. Lines of horizontal maxima of
+// the rows before are kept. Size 1: values pass as they are, at once.
 module max_pool #(
     parameter int COLS = 8,
     parameter int BITS = 8,
@@ -13,6 +14,7 @@ module max_pool #(
     input  logic [7:0]                size,
     input  logic [7:0]                stride,
     input  logic [1:0][7:0]           padding,        // [0] above, [1] left; less than `size`
+    input  logic [1:0][7:0]           end_padding,    // [0] below, [1] to the right; less than `size` and `stride`
     input  logic [15:0]               height,         // of the map that is pooled
     input  logic [15:0]               width,
     input  logic                      valid,
@@ -29,25 +31,31 @@ module max_pool #(
   logic [COLS-1:0][BITS-1:0] across, pooled, window;
   logic [15:0] column, row, next_column;
   logic [7:0] columns_to_go, rows_to_go;  // until a window ends
+  logic [7:0] columns_over, rows_over;    // of the window that ends here, outside of the map
+  logic [7:0] columns_in, rows_in;        // of it, inside
   logic last_column, last_row, ends, written, written_last;
   logic [ADDRESS_BITS-1:0] pooled_address;
 
   assign last_column = column == width - 16'd1;
   assign last_row = row == height - 16'd1;
-  assign ends = valid && columns_to_go == 8'd0 && rows_to_go == 8'd0;
+  assign columns_over = last_column && columns_to_go <= end_padding[1] ? columns_to_go : 8'd0;
+  assign rows_over = last_row && rows_to_go <= end_padding[0] ? rows_to_go : 8'd0;
+  assign columns_in = size - columns_over;
+  assign rows_in = size - rows_over;
+  assign ends = valid && columns_to_go == columns_over && rows_to_go == rows_over;
   always_comb begin
     next_column = column;
     if (valid) next_column = last_column ? 16'd0 : column + 16'd1;
     for (int c = 0; c < COLS; c++) begin
       across[c] = values[c];
       for (int i = 0; i < BEFORE; i++) begin
-        if (8'(i + 1) < size && column > 16'(i) && $signed(columns_before[i][c]) > $signed(across[c])) begin
+        if (8'(i + 1) < columns_in && column > 16'(i) && $signed(columns_before[i][c]) > $signed(across[c])) begin
           across[c] = columns_before[i][c];
         end
       end
       window[c] = across[c];
       for (int i = 0; i < BEFORE; i++) begin
-        if (8'(i + 1) < size && row > 16'(i) && $signed(rows_before[i][c]) > $signed(window[c])) begin
+        if (8'(i + 1) < rows_in && row > 16'(i) && $signed(rows_before[i][c]) > $signed(window[c])) begin
           window[c] = rows_before[i][c];
         end
       end

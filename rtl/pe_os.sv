@@ -1,6 +1,6 @@
 // Processing element of the output-stationary array. Activations and their tokens move right; weights, start values and
 // results move down, one PE a cycle. The accumulator starts at the bias that comes down with the block's first product,
-// or, where the block continues an earlier one, at a value that came down before and stayed where its row number
+// or, where start values differ from row to row, at one that came down before and stayed where its row number
 // matched.
 module pe_os #(
     parameter int ROW = 0,
@@ -12,7 +12,7 @@ module pe_os #(
 ) (
     input  logic                              clk,
     input  logic                              rst,
-    input  logic                              continues,         // constant during a job
+    input  logic                              preloads,         // constant during a job
     input  logic signed [ACTIVATION_BITS-1:0] activation_i,
     input  logic                              first_i,           // first product of a block
     input  logic                              last_i,            // last product of a block
@@ -38,15 +38,15 @@ module pe_os #(
   localparam int PRODUCT_BITS = ACTIVATION_BITS + WEIGHT_BITS;
   logic signed [PRODUCT_BITS-1:0] product;
   logic signed [SUM_BITS-1:0] stored, accumulator, present, sum;
-  logic stays;
+  logic stays, stored_overflow;
 
   assign stays = start_valid_i && start_row_i == ROW_BITS'(ROW);
   always_comb begin
     if (!first_i) present = accumulator;
-    else if (continues) present = stored;
+    else if (preloads) present = stored;
     else present = start_i;
   end
-  assign overflow[1] = first_i && !continues && start_overflow_i;
+  assign overflow[1] = first_i && (preloads ? stored_overflow : start_overflow_i);
 
   assign product = PRODUCT_BITS'(activation_i) * PRODUCT_BITS'(weight_i);
   register_add #(.BITS(SUM_BITS), .ADDEND_BITS(PRODUCT_BITS), .SATURATES(SUM_SATURATES)) add (
@@ -66,6 +66,7 @@ module pe_os #(
     accumulator <= rst ? '0 : sum;
     if (rst) stored <= '0;
     else if (stays) stored <= start_i;
+    if (stays) stored_overflow <= start_overflow_i;
     if (rst) result_o <= '0;
     else if (last_i) result_o <= sum;
     else if (shift_i) result_o <= result_i;

@@ -1,5 +1,5 @@
 // Read addresses and tokens of an output-stationary job: m_blocks x n_blocks blocks, n fastest, each of k products. A
-// block takes max(k, ROWS) cycles, since results leave a column in ROWS. Where the job continues an earlier one, the
+// block takes max(k, ROWS) cycles, since results leave a column in ROWS. Where start values differ from row to row, the
 // start values of the next block are read meanwhile; those of the first take ROWS cycles before anything else.
 // Scratchpads: activations word m_block * k + k; weights word n_block * k + k; bias word n_block;
 // accumulators word (m_block * n_blocks + n_block) * ROWS + row.
@@ -11,7 +11,7 @@ module sequencer_os #(
     input  logic                    clk,
     input  logic                    rst,
     input  logic                    start,
-    input  logic                    continues,
+    input  logic                    preloads,
     input  logic [            15:0] m_blocks,
     input  logic [            15:0] n_blocks,
     input  logic [            15:0] k,
@@ -45,7 +45,7 @@ module sequencer_os #(
   for (genvar r = 0; r < ROWS; r++) begin : g_row
     assign first[r] = operand_read && step == 16'd0 && (!last_m || last_rows > 16'(r));
   end
-  assign start_read = state == FILL || (state == STREAM && continues && !(last_m && last_n) && step < 16'(ROWS));
+  assign start_read = state == FILL || (state == STREAM && preloads && !(last_m && last_n) && step < 16'(ROWS));
   assign start_row = step[ROW_BITS-1:0];
   assign bias_address = ADDRESS_BITS'(n_block);
 
@@ -65,7 +65,7 @@ module sequencer_os #(
       if (last_n && last_m) state <= IDLE;
     end
     if (rst || start) begin
-      state <= rst ? IDLE : (continues ? FILL : STREAM);
+      state <= rst ? IDLE : (preloads ? FILL : STREAM);
       step <= 16'd0;
       m_block <= 16'd0;
       n_block <= 16'd0;

@@ -4,13 +4,15 @@ module store_path #(
     parameter int COLS = 8,
     parameter int ACCUMULATOR_BITS = 32,
     parameter int OUTPUT_BITS = 8,
+    parameter int REQUANTIZER = 1,
+    parameter int ROUNDING = 2,
     parameter int ADDRESS_BITS = 10
 ) (
     input  logic                                  clk,
     input  logic                                  rst,
     input  logic                                  scale_write,
     input  logic [ADDRESS_BITS-1:0]               scale_write_address,
-    input  logic [COLS-1:0][36:0]                 scale_write_data,      // shift, multiplier
+    input  logic [COLS-1:0][38:0]                 scale_write_data,      // shift, multiplier
     input  logic [ADDRESS_BITS-1:0]               scale_address,
     input  logic signed [OUTPUT_BITS-1:0]         zero_point,
     input  logic signed [OUTPUT_BITS-1:0]         minimum,
@@ -27,16 +29,17 @@ module store_path #(
     output logic [COLS-1:0][OUTPUT_BITS-1:0]      values
 );
   localparam int TOKEN_BITS = 2 + COLS + ADDRESS_BITS;
-  logic [COLS-1:0][36:0] scale;
+  logic [COLS-1:0][38:0] scale;
   logic [COLS-1:0] clipped, counted;
 
-  scratchpad #(.WIDTH(COLS * 37), .ADDRESS_BITS(ADDRESS_BITS)) scales (
+  scratchpad #(.WIDTH(COLS * 39), .ADDRESS_BITS(ADDRESS_BITS)) scales (
       .clk, .write(scale_write), .write_address(scale_write_address), .write_data(scale_write_data),
       .read_address(scale_address), .read_data(scale)
   );
   for (genvar c = 0; c < COLS; c++) begin : g_col
-    requantizer #(.ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS)) requantize (
-        .clk, .accumulator(accumulators[c]), .multiplier(scale[c][30:0]), .shift(scale[c][36:31]), .zero_point,
+    requantizer #(.ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING)) requantize (
+        .clk, .accumulator(accumulators[c]), .multiplier(scale[c][31:0]), .shift(scale[c][38:32]), .zero_point,
         .minimum, .maximum, .value(values[c]), .clipped(clipped[c])
     );
   end

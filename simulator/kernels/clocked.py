@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from simulator.kernels._jit import kernel
+from simulator.kernels.clocked_requantizer import POWER_OF_TWO, product, scaled
 
 JOB = np.dtype(
     [
@@ -19,13 +20,23 @@ JOB = np.dtype(
             # weight stationary
             *("pixels", "k_folds", "n_folds", "weight_double_buffer", "partial_sum_bits", "partial_sum_saturates"),
             # weight stationary, max pool of the outputs: size 1 for none
-            *("pool_size", "pool_stride", "pool_top", "pool_left", "pool_width", "pool_height"),
+            *(
+                "pool_size",
+                "pool_stride",
+                "pool_top",
+                "pool_left",
+                "pool_bottom",
+                "pool_right",
+                "pool_width",
+                "pool_height",
+            ),
             # output stationary
             *("m_blocks", "n_blocks", "k", "last_rows"),
             # both
             *("continues", "last_columns", "accumulator_bits", "accumulator_saturates"),
             *("activation_zero_point", "weight_zero_point"),
             *("output_zero_point", "output_minimum", "output_maximum"),
+            *("requantizer", "rounding", "bias_matrix"),
         )
     ]
 )
@@ -172,15 +183,14 @@ def clock_store_path(
                 counts["saturations"] += values[1, c]
     done = tokens[2, LAST] != 0
     for c in range(cols):
-        half = 1 << (products[1, c] - 1) if products[1, c] else 0
-        scaled = (products[0, c] + half) >> products[1, c]
-        moved = scaled + job["output_zero_point"]
+        value = scaled(products[0, c], products[1, c], job["requantizer"], job["rounding"])
+        moved = value + job["output_zero_point"]
         values[0, c] = min(max(moved, job["output_minimum"]), job["output_maximum"])
         values[1, c] = products[2, c] or values[0, c] != moved
         narrow = min(max(accumulators[c], -(1 << 31)), (1 << 31) - 1)
-        products[0, c] = narrow * scales[0, c]
+        products[0, c] = product(accumulators[c], narrow, scales[0, c], scales[1, c], job["requantizer"])
         products[1, c] = scales[1, c]
-        products[2, c] = narrow != accumulators[c]
+        products[2, c] = narrow != accumulators[c] and job["requantizer"] != POWER_OF_TWO
     tokens[2] = tokens[1]
     tokens[1] = tokens[0]
     return done

@@ -54,7 +54,8 @@ def _clock_sequencer(control: Any, job: Any, rows: Any) -> Any:
             begins = job["last_rows"] if last_m else rows
         control[_ACTIVATION_ADDRESS] += 1 - k if last and not last_n else 1
         control[_WEIGHT_ADDRESS] = 0 if last and last_n else weight + 1
-    if state == _FILL or (state == _STREAM and job["continues"] and not (last_m and last_n) and now < rows):
+    preloads = job["continues"] or job["bias_matrix"]
+    if state == _FILL or (state == _STREAM and preloads and not (last_m and last_n) and now < rows):
         start = control[_START_ADDRESS]
         control[_START_ADDRESS] += 1
     control[_STEP] = 0 if ends else now + 1
@@ -69,7 +70,7 @@ def _clock_sequencer(control: Any, job: Any, rows: Any) -> Any:
 
 
 @kernel(inline=True)
-def _clock_array(right: Any, down: Any, stored: Any, accumulators: Any, job: Any) -> Any:
+def _clock_array(right: Any, down: Any, stored: Any, stored_lost: Any, accumulators: Any, job: Any) -> Any:
     """Clock every rtl/pe_os.sv; return how many additions and start values overflowed.
 
     Nets: `right` int64 [4, R, C + 1] = activation, whether a block begins, ends, whether results shift; `down` int64
@@ -78,16 +79,17 @@ def _clock_array(right: Any, down: Any, stored: Any, accumulators: Any, job: Any
     activation, begins, ends, shifts = right[0], right[1], right[2], right[3]
     weight, start, lost, valid, row, results = down[0], down[1], down[2], down[3], down[4], down[5]
     rows, cols = stored.shape
+    preloads = job["continues"] or job["bias_matrix"]
     low, high, spare = rails(job["accumulator_bits"])
     events = 0
     for r in range(rows - 1, -1, -1):
         for c in range(cols - 1, -1, -1):
             present = accumulators[r, c]
             if begins[r, c]:
-                present = stored[r, c] if job["continues"] else start[r, c]
-                events += 0 if job["continues"] else lost[r, c]
+                present = stored[r, c] if preloads else start[r, c]
+                events += stored_lost[r, c] if preloads else lost[r, c]
             if valid[r, c] and row[r, c] == r:
-                stored[r, c] = start[r, c]
+                stored[r, c], stored_lost[r, c] = start[r, c], lost[r, c]
             product = activation[r, c] * weight[r, c]
             accumulators[r, c], event = step(present, product, low, high, spare, job["accumulator_saturates"] == 1)
             events += event
@@ -141,10 +143,12 @@ def _clock_shift(passes_on: Any, finish: Any, last: Any) -> None:
 def _offer_starts(top: Any, word: Any, bias: Any, biases: Any, accumulators: Any, job: Any) -> None:
     """Put the bias, or a row of accumulators of the job before, on top of the array."""
     low, high, spare = rails(job["accumulator_bits"])
+    if job["bias_matrix"]:
+        bias = max(word, 0)
     for c in range(biases.shape[1]):
         top[1, c], top[2, c] = step(0, biases[bias, c], low, high, spare, job["accumulator_saturates"] == 1)
         if job["continues"]:
-            top[1, c] = accumulators[max(word, 0), c]
+            top[1, c], top[2, c] = accumulators[max(word, 0), c], 0
     top[3] = word >= 0
 
 
@@ -159,7 +163,8 @@ def clock_output_stationary(
     activations, weights
         int64 [words, R] and [words, C], as rtl/sequencer_os.sv reads them.
     biases, scales
-        int64 [n_blocks + 1, C] and [n_blocks + 1, 2, C]: bias; multiplier and shift. The last word is not used.
+        int64 [n_blocks + 1, C] and [n_blocks + 1, 2, C]: bias; multiplier and shift. The last word is not used. A bias
+        matrix has words as `accumulators`.
     accumulators, outputs
         int64 [m_blocks * n_blocks * R + 1, C], written; a job that continues starts at the accumulators as they are.
     job
@@ -181,6 +186,7 @@ def clock_output_stationary(
         np.zeros((6, rows + 1, cols), np.int64),
     )
     stored, summing = np.zeros((rows, cols), np.int64), np.zeros((rows, cols), np.int64)
+    stored_lost = np.zeros((rows, cols), np.int64)
     finish, passes_on = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     tokens, deskew = np.zeros(rows + cols, np.int64), np.zeros((cols, cols), np.int64)
     results, registers = np.zeros(cols, np.int64), np.zeros(cols, np.int64)
@@ -188,7 +194,7 @@ def clock_output_stationary(
     scale = np.zeros((2, cols), np.int64)
 
     reset(counts)
-    control[_STATE] = _FILL if job["continues"] else _STREAM
+    control[_STATE] = _FILL if job["continues"] or job["bias_matrix"] else _STREAM
     running, done = False, False
     while not done:
         token_last = shift(tokens, rows + cols - 2, control[_OFFERED_LAST])
@@ -202,7 +208,7 @@ def clock_output_stationary(
         enter(right, left_skew, left, down, top_skew, top)
         right[3, :, 0] = passes_on
         _clock_shift(passes_on, finish, control[_OFFERED_LAST])
-        counts["accumulator_events"] += _clock_array(right, down, stored, summing, job)
+        counts["accumulator_events"] += _clock_array(right, down, stored, stored_lost, summing, job)
         activation, weight, start, row, begins, last, bias = _clock_sequencer(control, job, rows)
         control[_OFFERED_LAST] = last
         offer(left[0], activation, activations, job["activation_zero_point"])

@@ -1,4 +1,4 @@
-"""Model of rtl/max_pool.sv: windows of outputs, each written in the cycle after its last pixel."""
+"""Model of rtl/max_pool.sv: windows of outputs, each written in the cycle after its last pixel inside the map."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ POOL = 3
 
 
 @kernel(inline=True)
-def _ends(place: Any, size: Any, stride: Any, padding: Any) -> Any:
-    """Whether a window ends at this row or column."""
+def _over(place: Any, length: Any, size: Any, stride: Any, padding: Any, end_padding: Any) -> Any:
+    """Rows or columns outside of the map, of the window whose last one inside is this; -1 where there is none."""
     begin = place - (size - 1 - padding)
-    return begin >= 0 and begin % stride == 0
+    over = -begin if begin < 0 else -begin % stride
+    return over if over == 0 or (place == length - 1 and over <= end_padding) else -1
 
 
 @kernel(inline=True)
@@ -45,11 +46,13 @@ def clock_pool(
     pool[_WRITES], pool[_LAST] = 0, last
     y, x = divmod(address % job["pixels"], job["pool_width"])
     size, stride = job["pool_size"], job["pool_stride"]
-    if valid and _ends(y, size, stride, job["pool_top"]) and _ends(x, size, stride, job["pool_left"]):
+    below = _over(y, job["pool_height"], size, stride, job["pool_top"], job["pool_bottom"])
+    beside = _over(x, job["pool_width"], size, stride, job["pool_left"], job["pool_right"])
+    if valid and below >= 0 and beside >= 0:
         pool[_WRITES] = 1
         window[:] = unpooled[address]
-        for up in range(min(size, y + 1)):
-            for back in range(min(size, x + 1)):
+        for up in range(min(size - below, y + 1)):
+            for back in range(min(size - beside, x + 1)):
                 for c in range(window.shape[0]):
                     window[c] = max(window[c], unpooled[address - up * job["pool_width"] - back, c])
     return done

@@ -109,10 +109,11 @@ def _clock_accumulators(
     low, high, spare = rails(job["accumulator_bits"])
     saturates = job["accumulator_saturates"] == 1
     events = 0
+    bias = control[_SUM_ADDRESS] if job["bias_matrix"] else control[_SUM_N_FOLD]
     for c in range(sums.shape[0]):
         start = held[c]
         if control[_SUM_LOADS]:
-            start, event = step(0, biases[control[_SUM_N_FOLD], c], low, high, spare, saturates)
+            start, event = step(0, biases[bias, c], low, high, spare, saturates)
             events += event and control[_SUM_VALID]
         registers[c], event = step(start, sums[c], low, high, spare, saturates)
         events += event and control[_SUM_VALID]
@@ -155,7 +156,8 @@ def clock_weight_stationary(
     fetch_cycles
         int64 [words], how long each word of activations takes to read, at least 1.
     biases, scales
-        int64 [n_folds + 1, C] and [n_folds + 1, 2, C]: bias; multiplier and shift. The last word is not used.
+        int64 [n_folds + 1, C] and [n_folds + 1, 2, C]: bias; multiplier and shift. The last word is not used. A bias
+        matrix has words as `accumulators`.
     accumulators, outputs
         int64 [n_folds * pixels + 1, C], written; a job that continues starts at the accumulators as they are.
     job

@@ -15,14 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, SpecError
+from simulator.kernels import clocked_requantizer, requantize
 from simulator.kernels.clocked import COUNTS, DIGEST_START, JOB
 from simulator.kernels.clocked_output_stationary import clock_output_stationary
 from simulator.kernels.clocked_weight_stationary import clock_weight_stationary
-from simulator.numerics.modes import Dataflow
+from simulator.numerics.modes import Dataflow, RequantizerKind, RoundingMode
+from simulator.numerics.quant import Requantizer
 
 Int64 = NDArray[np.int64]
 Execute = Callable[[Int64, Int64, Int64, Int64, Int64, Int64, Any, Any], None]
 """Runs one job; parameters as `clock_output_stationary`."""
+
+REQUANTIZER_CODES = {
+    RequantizerKind.FIXED_POINT_DOUBLE: clocked_requantizer.DOUBLE,
+    RequantizerKind.FIXED_POINT_SINGLE: clocked_requantizer.SINGLE,
+    RequantizerKind.FLOAT32: clocked_requantizer.FLOAT32,
+    RequantizerKind.POWER_OF_TWO: clocked_requantizer.POWER_OF_TWO,
+}
+ROUNDING_CODES = {
+    RoundingMode.TIES_AWAY: requantize.TIES_AWAY,
+    RoundingMode.TIES_EVEN: requantize.TIES_EVEN,
+    RoundingMode.TIES_POS: requantize.TIES_POS,
+    RoundingMode.TO_NEG: requantize.TO_NEG,
+    RoundingMode.TO_ZERO: requantize.TO_ZERO,
+}
+"""As the model and the SystemVerilog count them."""
+
+
+_SINGLE = Requantizer(RequantizerKind.FIXED_POINT_SINGLE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +69,8 @@ class ClockedArray:
     weight_double_buffer: bool = True
     """Weight stationary only."""
     output_bits: int = 8
+    requantizer: Requantizer = _SINGLE
+    """Any but one that rounds stochastically."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +82,12 @@ class Gemm:
     w: Int64
     """[K, N]"""
     bias: Int64
-    """[N], int32 values."""
+    """[N] or [M, N], int32 values."""
     multiplier: Int64
-    """[N], 0 <= multiplier < 2^31."""
+    """[N], 0 <= multiplier < 2^31; for float32 the bits of the scale, for power_of_two not used."""
     shift: Int64
-    """[N], 0 <= shift < 64."""
+    """[N], times 2^-shift, -31 <= shift < 64: after the multiplier, a whole number (fixed_point_double: from 0); for
+    float32 not used."""
     activation_zero_point: int = 0
     weight_zero_point: int = 0
     output_zero_point: int = 0
@@ -113,23 +136,26 @@ def run_gemm(array: ClockedArray, gemm: Gemm, execute: Execute | None = None) ->
         Operands, bias, scales or cuts that the array does not take.
 
     """
-    _check(array, gemm)
+    check_gemm(array, gemm)
     weight_stationary = array.dataflow is Dataflow.WEIGHT_STATIONARY
     layout = _WeightStationary(array, gemm) if weight_stationary else _OutputStationary(array, gemm)
     if execute is None:
         execute = _clock_weight_stationary if weight_stationary else clock_output_stationary
     accumulators = np.zeros((layout.result_words + 1, array.cols), np.int64)
     outputs = np.zeros_like(accumulators)
-    biases = np.zeros((layout.n_folds + 1, array.cols), np.int64)
-    biases[:-1].flat[: len(gemm.bias)] = gemm.bias
+    if gemm.bias.ndim == 1:
+        biases = np.zeros((layout.n_folds + 1, array.cols), np.int64)
+        biases[:-1].flat[: len(gemm.bias)] = gemm.bias
+    else:
+        biases = layout.words(gemm.bias)
     scales = np.zeros((layout.n_folds + 1, 2, array.cols), np.int64)
-    scales[:-1, 0] = _pad(gemm.multiplier[None], 1, array.cols, 0).reshape(-1, array.cols)
-    scales[:-1, 1] = _pad(gemm.shift[None], 1, array.cols, 0).reshape(-1, array.cols)
+    scales[:-1, 0] = pad(gemm.multiplier[None], 1, array.cols, 0).reshape(-1, array.cols)
+    scales[:-1, 1] = pad(gemm.shift[None], 1, array.cols, 0).reshape(-1, array.cols)
     counts = np.zeros(1, COUNTS)[0]
     counts["digest"] = DIGEST_START
     run = ClockedRun(accumulators, outputs)
     for begin, end in gemm.k_chunks:
-        job = _job(array, gemm, begin)
+        job = new_job(array, gemm, begin)
         activations, weights = layout.operands(job, begin, end)
         execute(activations, weights, biases, scales, accumulators, outputs, job, counts)
         run.cycles.append(int(counts["cycles"]))
@@ -146,7 +172,8 @@ def _clock_weight_stationary(activations: Int64, *job: Any) -> None:
     clock_weight_stationary(activations, np.ones(len(activations), np.int64), *job)
 
 
-def _check(array: ClockedArray, gemm: Gemm) -> None:
+def check_gemm(array: ClockedArray, gemm: Gemm) -> None:
+    """Raise where a product is none that the array takes."""
     for name, value, low, high in (
         ("rows", array.rows, 1, 65536),
         ("cols", array.cols, 1, 65536),
@@ -168,16 +195,18 @@ def _check(array: ClockedArray, gemm: Gemm) -> None:
         ("weight_zero_point", gemm.weight_zero_point, *_range(array.weight_bits)),
         ("bias", gemm.bias, *_range(32)),
         ("multiplier", gemm.multiplier, 0, 2**31 - 1),
-        ("shift", gemm.shift, 0, 63),
+        ("shift", gemm.shift, 0 if array.requantizer.kind is RequantizerKind.FIXED_POINT_DOUBLE else -31, 63),
         ("output_zero_point", gemm.output_zero_point, *_range(array.output_bits)),
         ("output_minimum", gemm.output_minimum, *_range(array.output_bits)),
         ("output_maximum", gemm.output_maximum, *_range(array.output_bits)),
     ):
         if np.min(values) < low or np.max(values) > high:
             raise InputError(f"{name}: {np.min(values)} to {np.max(values)}, but the array takes {low} to {high}")
-    for name in ("bias", "multiplier", "shift"):
-        if getattr(gemm, name).shape != (n,):
-            raise InputError(f"{name} has shape {getattr(gemm, name).shape}, not ({n},)")
+    if array.requantizer.resolved_rounding not in ROUNDING_CODES:
+        raise SpecError(f"rounding: {array.requantizer.resolved_rounding}, but the array has {[*ROUNDING_CODES]}")
+    for name, shapes in (("bias", ((n,), (m, n))), ("multiplier", ((n,),)), ("shift", ((n,),))):
+        if getattr(gemm, name).shape not in shapes:
+            raise InputError(f"{name} has shape {getattr(gemm, name).shape}, not {' or '.join(map(str, shapes))}")
     if any(end <= begin for begin, end in gemm.k_chunks) or any(cut % array.rows for cut in gemm.k_cuts):
         raise SpecError(f"k_cuts {gemm.k_cuts}: give rising multiples of {array.rows} rows between 0 and K = {k}")
 
@@ -186,15 +215,19 @@ def _range(bits: int) -> tuple[int, int]:
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
-def _pad(matrix: Int64, rows: int, cols: int, value: int) -> Int64:
+def pad(matrix: Int64, rows: int, cols: int, value: int) -> Int64:
     """Fill a matrix up to multiples of `rows` and `cols`."""
     m, n = matrix.shape
     return np.pad(matrix, ((0, -m % rows), (0, -n % cols)), constant_values=value)
 
 
-def _job(array: ClockedArray, gemm: Gemm, k_begin: int) -> Any:
+def new_job(array: ClockedArray, gemm: Gemm, k_begin: int) -> Any:
+    """Return a record of dtype JOB, its sizes yet to be filled in; it continues the one before where K began before."""
     job = np.zeros(1, JOB)[0]
     job["continues"], job["pool_size"] = k_begin > 0, 1
+    job["requantizer"] = REQUANTIZER_CODES[array.requantizer.kind]
+    job["rounding"] = ROUNDING_CODES[array.requantizer.resolved_rounding]
+    job["bias_matrix"] = gemm.bias.ndim == 2
     job["last_columns"] = (gemm.w.shape[1] - 1) % array.cols + 1
     job["last_rows"] = (gemm.a.shape[0] - 1) % array.rows + 1
     job["weight_double_buffer"] = array.weight_double_buffer
@@ -218,8 +251,8 @@ class _WeightStationary:
     def operands(self, job: Any, begin: int, end: int) -> tuple[Int64, Int64]:
         """Activations [k_fold, pixel] of R, weights [n_fold, k_fold, row] of C; the job's sizes are filled in."""
         rows, cols, gemm = self.array.rows, self.array.cols, self.gemm
-        a = _pad(gemm.a[:, begin:end], 1, rows, gemm.activation_zero_point)
-        w = _pad(gemm.w[begin:end], rows, cols, gemm.weight_zero_point)
+        a = pad(gemm.a[:, begin:end], 1, rows, gemm.activation_zero_point)
+        w = pad(gemm.w[begin:end], rows, cols, gemm.weight_zero_point)
         job["pixels"], job["k_folds"], job["n_folds"] = self.pixels, len(w) // rows, self.n_folds
         activations = a.reshape(self.pixels, -1, rows).transpose(1, 0, 2).reshape(-1, rows)
         weights = w.reshape(-1, rows, self.n_folds, cols).transpose(2, 0, 1, 3).reshape(-1, cols)
@@ -229,6 +262,11 @@ class _WeightStationary:
         """[M, N] of result words [n_fold, pixel]."""
         blocks = words[:-1].reshape(self.n_folds, self.pixels, self.array.cols)
         return blocks.transpose(1, 0, 2).reshape(self.pixels, -1)[:, : self.gemm.w.shape[1]]
+
+    def words(self, matrix: Int64) -> Int64:
+        """Return result words, and one more, of [M, N]."""
+        blocks = pad(matrix, 1, self.array.cols, 0).reshape(self.pixels, self.n_folds, -1).transpose(1, 0, 2)
+        return np.pad(blocks.reshape(self.result_words, -1), ((0, 1), (0, 0)))
 
 
 class _OutputStationary:
@@ -243,8 +281,8 @@ class _OutputStationary:
     def operands(self, job: Any, begin: int, end: int) -> tuple[Int64, Int64]:
         """Activations [m_block, k] of R, weights [n_block, k] of C; the job's sizes are filled in."""
         rows, cols, gemm = self.array.rows, self.array.cols, self.gemm
-        a = _pad(gemm.a[:, begin:end], rows, 1, gemm.activation_zero_point)
-        w = _pad(gemm.w[begin:end], 1, cols, gemm.weight_zero_point)
+        a = pad(gemm.a[:, begin:end], rows, 1, gemm.activation_zero_point)
+        w = pad(gemm.w[begin:end], 1, cols, gemm.weight_zero_point)
         job["m_blocks"], job["n_blocks"], job["k"] = self.m_blocks, self.n_folds, end - begin
         activations = a.reshape(self.m_blocks, rows, -1).transpose(0, 2, 1).reshape(-1, rows)
         weights = w.reshape(-1, self.n_folds, cols).transpose(1, 0, 2).reshape(-1, cols)
@@ -255,3 +293,9 @@ class _OutputStationary:
         rows, cols = self.array.rows, self.array.cols
         blocks = words[:-1].reshape(self.m_blocks, self.n_folds, rows, cols).transpose(0, 2, 1, 3)
         return blocks.reshape(self.m_blocks * rows, -1)[: self.gemm.a.shape[0], : self.gemm.w.shape[1]]
+
+    def words(self, matrix: Int64) -> Int64:
+        """Return result words, and one more, of [M, N]."""
+        rows, cols = self.array.rows, self.array.cols
+        blocks = pad(matrix, rows, cols, 0).reshape(self.m_blocks, rows, self.n_folds, cols).transpose(0, 2, 1, 3)
+        return np.pad(blocks.reshape(self.result_words, -1), ((0, 1), (0, 0)))

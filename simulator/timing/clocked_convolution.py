@@ -19,17 +19,21 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Pool:
-    """A max pool of the outputs; windows of which a part lies below or to the right of the map are not written."""
+    """A max pool of the outputs; windows that need more padding than there is are not written."""
 
     size: int
     """2 or 3, both ways."""
     stride: int
     padding: Pair = (0, 0)
     """Top, left; less than `size`."""
+    end_padding: Pair = (0, 0)
+    """Bottom, right; less than `size` and `stride`, so that no two windows end with the same pixel."""
 
     def out_size(self, size: Pair) -> Pair:
         """Windows in a map of the given height and width."""
-        height, width = (max(0, (size[i] + self.padding[i] - self.size) // self.stride + 1) for i in range(2))
+        height, width = (
+            max(0, (size[i] + self.padding[i] + self.end_padding[i] - self.size) // self.stride + 1) for i in range(2)
+        )
         return height, width
 
 
@@ -120,15 +124,16 @@ def run_convolution(
     run = run_gemm(array, replace(product, a=a, k_cuts=()), run_pooled)
     # The words of a column fold follow one another, as many as there are windows.
     height, width = pool.out_size(convolution.out_size)
-    n_folds = -(-len(product.bias) // array.cols)
+    n_folds = -(-product.w.shape[1] // array.cols)
     words = pooled[0][: n_folds * height * width].reshape(n_folds, height * width, array.cols)
-    run.outputs = words.transpose(1, 0, 2).reshape(height * width, n_folds * array.cols)[:, : len(product.bias)]
+    run.outputs = words.transpose(1, 0, 2).reshape(height * width, n_folds * array.cols)[:, : product.w.shape[1]]
     return run
 
 
 def _set_pool(job: Any, pool: Pool, size: Pair) -> None:
     job["pool_size"], job["pool_stride"] = pool.size, pool.stride
     job["pool_top"], job["pool_left"] = pool.padding
+    job["pool_bottom"], job["pool_right"] = pool.end_padding
     job["pool_height"], job["pool_width"] = size
 
 
@@ -142,6 +147,8 @@ def _check(array: ClockedArray, convolution: Convolution, banks: int, feature_ma
     pool = convolution.pool
     if pool and not (pool.size in (2, 3) and pool.stride >= 1 and all(0 <= pad < pool.size for pad in pool.padding)):
         raise SpecError(f"{pool}: size 2 or 3, stride from 1 and padding below the size are what the array takes")
+    if pool and not all(0 <= pad < min(pool.size, pool.stride) for pad in pool.end_padding):
+        raise SpecError(f"{pool}: the array takes an end_padding less than size and stride")
     for axis, name in enumerate(("vertical", "horizontal")):
         steps = (convolution.stride[axis], convolution.dilation[axis])
         if convolution.insertion[axis] > 1 and steps != (1, 1):

@@ -14,58 +14,90 @@ import numpy as np
 
 from simulator.timing.clocked_array import ClockedRun, Execute, run_gemm
 from simulator.timing.clocked_convolution import run_convolution
+from simulator.timing.clocked_dma import ExecuteDma, run_dma
+from simulator.timing.clocked_system import ExecuteSystem, run_system
 from support.convolution_cases import ENGINES, draw_convolution
+from support.dma_cases import draw_transfers
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
-from support.verilated import VerilatedEngine, build_engine
+from support.system_cases import SYSTEMS, draw_product
+from support.verilated import VerilatedEngine, build_dma, build_engine, build_system
 from support.verilator import RTL
 
 GOLDEN = Path(__file__).with_name("golden.csv")
 SEEDS = range(1000, 1006)
 
 
-NAMES = (*ARRAYS, *ENGINES)
+NAMES = (*ARRAYS, *ENGINES, "dma", *SYSTEMS)
+Engine = VerilatedEngine | ExecuteDma | ExecuteSystem
 
 
-def engine(name: str, sources: Path = RTL) -> VerilatedEngine:
-    """Build the SystemVerilog of an array, or of an engine for convolutions."""
+def engine(name: str, sources: Path = RTL) -> Engine:
+    """Build the SystemVerilog of an array, of an engine for convolutions, of the DMA, or of all together."""
+    if name == "dma":
+        return build_dma(sources)
+    if name in SYSTEMS:
+        return build_system(SYSTEMS[name], sources)
     array, banks = ENGINES.get(name, (name, 0))
     return build_engine(ARRAYS[array], banks, sources)
 
 
-def rows(name: str, rtl: Execute | None = None, seeds: Iterable[int] = SEEDS) -> list[dict[str, str]]:
-    """One row for each product or convolution; run on the model where `rtl` is None."""
-    run = _convolution if name in ENGINES else _product
-    return [_row(name, seed, run(name, seed, rtl)) for seed in seeds]
+def rows(name: str, rtl: Engine | Execute | None = None, seeds: Iterable[int] = SEEDS) -> list[dict[str, str]]:
+    """One row for each product, convolution or pair of transfers; run on the model where `rtl` is None."""
+    kinds = {"dma": _transfers} | dict.fromkeys(ENGINES, _convolution) | dict.fromkeys(SYSTEMS, _system)
+    run = kinds.get(name, _product)
+    return [{"array": name, "seed": str(seed)} | run(name, seed, rtl) for seed in seeds]
 
 
-def _product(name: str, seed: int, execute: Execute | None) -> ClockedRun:
-    return run_gemm(ARRAYS[name], draw_gemm(Stream(seed), ARRAYS[name]), execute)
+def _product(name: str, seed: int, execute: Execute | None) -> dict[str, str]:
+    return _row(run_gemm(ARRAYS[name], draw_gemm(Stream(seed), ARRAYS[name], matrix=seed % 3 == 2), execute))
 
 
-def _convolution(name: str, seed: int, rtl: VerilatedEngine | None) -> ClockedRun:
+def _convolution(name: str, seed: int, rtl: VerilatedEngine | None) -> dict[str, str]:
     array, banks = ARRAYS[ENGINES[name][0]], ENGINES[name][1]
     convolution, feature_map, product = draw_convolution(Stream(seed), array)
     execute = rtl and rtl.convolve(feature_map, convolution.geometry)
-    return run_convolution(array, convolution, banks, feature_map, product, execute)
+    return _row(run_convolution(array, convolution, banks, feature_map, product, execute))
 
 
-def _row(name: str, seed: int, run: ClockedRun) -> dict[str, str]:
-    values = np.concatenate([run.accumulators.ravel(), run.outputs.ravel()]).astype("<i8")
+def _transfers(name: str, seed: int, execute: ExecuteDma | None) -> dict[str, str]:
+    run = run_dma(*draw_transfers(seed), execute)
     return {
-        "array": name,
-        "seed": str(seed),
+        "cycles": f"{run.load_cycles} {run.store_cycles}",
+        "edge_digest": f"{run.digest:016x}",
+        "values_sha256": _hash([run.memory, run.scratchpad]),
+    }
+
+
+def _system(name: str, seed: int, execute: ExecuteSystem | None) -> dict[str, str]:
+    run = run_system(*draw_product(Stream(seed), SYSTEMS[name]), execute)
+    return {
+        "cycles": str(run.cycles),
+        "partial_sum_events": str(run.partial_sum_events),
+        "accumulator_events": str(run.accumulator_events),
+        "saturations": str(run.saturations),
+        "edge_digest": f"{run.edge_digest:016x} {run.digest:016x}",
+        "values_sha256": _hash([run.outputs]),
+    }
+
+
+def _row(run: ClockedRun) -> dict[str, str]:
+    return {
         "cycles": " ".join(map(str, run.cycles)),
         "partial_sum_events": str(run.partial_sum_events),
         "accumulator_events": str(run.accumulator_events),
         "saturations": str(run.saturations),
         "edge_digest": f"{run.digest:016x}",
-        "values_sha256": hashlib.sha256(values.tobytes()).hexdigest()[:16],
+        "values_sha256": _hash([run.accumulators, run.outputs]),
     }
+
+
+def _hash(values: list[np.ndarray]) -> str:
+    return hashlib.sha256(np.concatenate([part.ravel() for part in values]).astype("<i8").tobytes()).hexdigest()[:16]
 
 
 def read() -> list[dict[str, str]]:
     with GOLDEN.open(newline="") as file:
-        return list(csv.DictReader(file))
+        return [{field: value for field, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def main() -> None:

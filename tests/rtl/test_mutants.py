@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 import proof.array_cycles
+import simulator.kernels.clocked_dma
 import simulator.kernels.clocked_output_stationary
+import simulator.kernels.clocked_system
 import simulator.kernels.clocked_weight_stationary
 import simulator.mapping.array_cycles
+import simulator.timing.clocked_system
 from rtl.golden import engine, read, rows
 from support.verilator import RTL, needs_verilator
 
@@ -33,8 +36,13 @@ class TestRtl:
             ("ws_2x3_single", "register_add.sv", "EXACT_BITS'(present) +", "EXACT_BITS'(present) -"),
             ("ws_3x5", "sequencer_ws.sv", "? pixels : 16'(ROWS)", "? pixels : 16'(ROWS + 1)"),
             ("os_5x3", "array_os.sv", "passes_on << 1", "passes_on << 2"),
-            ("os_1x1", "requantizer.sv", "<< shift_by) >> 1", "<< shift_by) >> 2"),
+            ("os_1x1", "rounding_shift.sv", "<< by) >> 1", "<< by) >> 2"),
+            ("os_6x7", "float_product.sv", "product[47] ? 7'sd24", "product[46] ? 7'sd24"),
+            ("os_5x3", "pe_os.sv", "preloads ? stored_overflow", "!preloads ? stored_overflow"),
             ("conv_3x5", "im2col_lane.sv", "* channels + channel", "* channels - channel"),
+            ("dma", "dma_requests.sv", "in_flight < max_outstanding", "in_flight <= max_outstanding"),
+            ("system_2x3_single", "system_control.sv", "weights_now != '0", "weights != '0"),
+            ("dma", "dma.sv", "NOBODY && !load_issuing", "NOBODY || !load_issuing"),
         ],
     )
     def test_a_changed_operator_is_noticed(self, name, file, old, new, tmp_path, monkeypatch):
@@ -58,6 +66,29 @@ def mutant(module, old: str, new: str, folder: Path):
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)
     return copy
+
+
+def test_a_changed_constant_in_the_model_of_the_dma_is_noticed(tmp_path):
+    for old, new, noticed in (
+        ("half[_IN_FLIGHT] == 1", "half[_IN_FLIGHT] == 1", False),
+        ("half[_IN_FLIGHT] < settings", "half[_IN_FLIGHT] <= settings", True),
+        ('settings["interval_cycles"] - 1:', 'settings["interval_cycles"]:', True),
+        ("if half[_SETUP_LEFT] == 0:", "if half[_SETUP_LEFT] == 1:", True),
+    ):
+        changed = mutant(simulator.kernels.clocked_dma, old, new, tmp_path)
+        assert (rows("dma", changed.clock_dma) != [row for row in read() if row["array"] == "dma"]) == noticed, old
+
+
+def test_a_changed_constant_in_the_model_of_the_system_is_noticed(tmp_path, monkeypatch):
+    table = [row for row in read() if row["array"] == "system_2x3_single"]
+    for old, new, noticed in (
+        ("_HALVES = 2", "_HALVES = 2", False),
+        ("_HALVES = 2", "_HALVES = 3", True),
+        ("control[_WORK_LEFT] == 1", "control[_WORK_LEFT] <= 1", True),
+    ):
+        changed = mutant(simulator.kernels.clocked_system, old, new, tmp_path)
+        monkeypatch.setattr(simulator.timing.clocked_system, "clock_system", changed.clock_system)
+        assert (rows("system_2x3_single") != table) == noticed, old
 
 
 WS, OS = simulator.kernels.clocked_weight_stationary, simulator.kernels.clocked_output_stationary

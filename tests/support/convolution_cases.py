@@ -35,7 +35,9 @@ def draw_convolution(stream: Stream, array: ClockedArray) -> tuple[Convolution, 
     pool = None
     if stream.integer(0, 1):
         window = stream.integer(2, 3)
-        pool = Pool(window, stream.integer(1, 3), (stream.integer(0, window - 1), stream.integer(0, window - 1)))
+        step = stream.integer(1, 3)
+        most = window - 1, min(window, step) - 1
+        pool = Pool(window, step, *((stream.integer(0, pad), stream.integer(0, pad)) for pad in most))
     convolution = Convolution(size, channels, kernel, out_size, stride, dilation, padding, insertion, pool)
     product = draw_gemm(stream, array, most=20)
     shape = (convolution.k, len(product.bias))

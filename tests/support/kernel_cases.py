@@ -184,9 +184,9 @@ def weight_sums() -> None:
 
 def clocked_arrays() -> None:
     """Matrix products on the register-accurate arrays."""
-    for name in ("ws_2x3_single", "ws_3x5", "ws_6x4", "os_1x1", "os_4x6"):
+    for name in ("ws_2x3_single", "ws_3x5", "ws_6x4", "ws_7x1", "os_1x1", "os_4x6"):
         for seed in range(4):
-            array, gemm = ARRAYS[name], draw_gemm(Stream(5, seed), ARRAYS[name], most=8)
+            array, gemm = ARRAYS[name], draw_gemm(Stream(5, seed), ARRAYS[name], most=8, matrix=seed == 3)
             assert against_specification(array, gemm, run_gemm(array, gemm)) == []
 
 
@@ -195,6 +195,12 @@ def clocked_convolutions() -> None:
     for name in ("conv_2x3_single", "conv_3x5"):
         shortest = min((row for row in read() if row["array"] == name), key=lambda row: int(row["cycles"]))
         assert rows(name, None, [int(shortest["seed"])]) == [shortest]
+
+
+def clocked_transfers() -> None:
+    """The shortest transfers of which the results on RTL are known."""
+    shortest = min((row for row in read() if row["array"] == "dma"), key=lambda row: int(row["cycles"].split()[0]))
+    assert rows("dma", None, [int(shortest["seed"])]) == [shortest]
 
 
 def toggles() -> None:
@@ -225,6 +231,7 @@ CASES: tuple[Callable[[], None], ...] = (
     widest_registers,
     clocked_arrays,
     clocked_convolutions,
+    clocked_transfers,
 )
 
 

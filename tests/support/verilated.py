@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from simulator.kernels.clocked import COUNTS
+from simulator.kernels.clocked_dma import DMA_COUNTS
+from simulator.kernels.clocked_system import SYSTEM_COUNTS
 from simulator.numerics.modes import Dataflow
-from simulator.timing.clocked_array import ClockedArray, Execute
+from simulator.timing.clocked_array import REQUANTIZER_CODES, ROUNDING_CODES, ClockedArray, Execute, Gemm
+from simulator.timing.clocked_dma import ExecuteDma
+from simulator.timing.clocked_program import ClockedSystem, Program
+from simulator.timing.clocked_system import ExecuteSystem
 from support.verilator import RTL, build
 
+DMA_PARAMETERS = {"BUS_BYTES": 8}
 MOST_CYCLES = 2_000_000
 """A job that takes longer hangs."""
 
@@ -26,6 +32,8 @@ def engine_parameters(array: ClockedArray, banks: int = 0) -> dict[str, int | bo
         "ACCUMULATOR_BITS": array.accumulator.bits,
         "ACCUMULATOR_SATURATES": array.accumulator.saturates,
         "OUTPUT_BITS": array.output_bits,
+        "REQUANTIZER": REQUANTIZER_CODES[array.requantizer.kind],
+        "ROUNDING": ROUNDING_CODES[array.requantizer.resolved_rounding],
     }
     if array.dataflow is Dataflow.WEIGHT_STATIONARY:
         parameters |= {
@@ -40,6 +48,48 @@ def top_module(array: ClockedArray, banks: int = 0) -> str:
     if banks:
         return "engine_conv"
     return "engine_ws" if array.dataflow is Dataflow.WEIGHT_STATIONARY else "engine_os"
+
+
+def build_dma(rtl: Path = RTL) -> ExecuteDma:
+    """Build the DMA with its scratchpad; what is returned runs transfers, with the parameters of `clock_dma`."""
+    library = ctypes.CDLL(str(build("dma_scratchpad", DMA_PARAMETERS, "dma_bench.cpp", {}, rtl)))
+
+    def execute(load, store, settings, memory, words, counts) -> None:
+        assert settings["bus_bytes"] == DMA_PARAMETERS["BUS_BYTES"]
+        held, tally = np.array([settings]), np.array([counts])
+        library.dma_run(
+            *(ctypes.c_void_p(array.ctypes.data) for array in (load, store, held, memory, words)),
+            *(ctypes.c_int64(len(words)), ctypes.c_void_p(tally.ctypes.data), ctypes.c_int64(MOST_CYCLES)),
+        )
+        for name in DMA_COUNTS.names:
+            counts[name] = tally[0][name]
+
+    return execute
+
+
+def system_parameters(system: ClockedSystem) -> dict[str, int | bool]:
+    """Parameters of rtl/system_ws.sv, by name."""
+    sizes = {"BUS_BYTES": system.dma.bus_bytes, "ADDRESS_BITS": system.address_bits}
+    return engine_parameters(system.array) | sizes
+
+
+def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
+    """Build the system of an array and a bus; what is returned runs programs, as `clock_program`."""
+    defines = {"SUM_BITS": system.array.partial_sum.bits}
+    library = ctypes.CDLL(str(build("system_ws", system_parameters(system), "system_bench.cpp", defines, rtl)))
+
+    def execute(run: ClockedSystem, gemm: Gemm, program: Program, memory: np.ndarray, counts: np.void) -> None:
+        names = ("activation_zero_point", "weight_zero_point", "output_zero_point", "output_minimum", "output_maximum")
+        rows, settings, tally = np.ascontiguousarray(program.rows), np.array([run.dma.settings]), np.array([counts])
+        quantization = np.array([getattr(gemm, name) for name in names], np.int64)
+        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (settings, quantization, memory, tally))
+        library.system_run(
+            *(ctypes.c_void_p(rows.ctypes.data), ctypes.c_int64(len(rows)), *pointers, ctypes.c_int64(MOST_CYCLES))
+        )
+        for name in SYSTEM_COUNTS.names:
+            counts[name] = tally[0][name]
+
+    return execute
 
 
 def build_engine(array: ClockedArray, banks: int = 0, rtl: Path = RTL) -> VerilatedEngine:
@@ -74,7 +124,7 @@ class VerilatedEngine:
         self._library.bench_run(
             *(self._bench, address(activations), ctypes.c_int64(len(activations))),
             *(address(weights), ctypes.c_int64(len(weights))),
-            *(address(biases), address(scales), ctypes.c_int64(len(biases))),
+            *(address(biases), ctypes.c_int64(len(biases)), address(scales), ctypes.c_int64(len(scales))),
             *(address(accumulators), address(outputs), ctypes.c_int64(len(outputs))),
             *(address(job), None if shape is None else address(shape), address(tally), ctypes.c_int64(MOST_CYCLES)),
         )

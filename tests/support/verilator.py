@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -45,9 +46,20 @@ def build(top: str, parameters: Parameters, bench: str, defines: Mapping[str, in
         Folder of the sources.
 
     """
-    sources = [*sorted(rtl.glob("*.sv")), rtl / bench]
+    sources = [*_sources(top, rtl), rtl / bench]
     key = (top, dict(parameters), bench, dict(defines))
     return _kept(key, sources, ".so", lambda folder: _verilate(top, parameters, defines, sources, folder))
+
+
+def _sources(top: str, rtl: Path) -> list[Path]:
+    """Files of a module and of those that it is made of; a module has the name of its file."""
+    modules = {path.stem for path in rtl.glob("*.sv")}
+    found, wanted = set(), {top}
+    while wanted:
+        found |= wanted
+        words = set().union(*(re.findall(r"\w+", (rtl / f"{name}.sv").read_text()) for name in wanted))
+        wanted = words & modules - found
+    return [rtl / f"{name}.sv" for name in sorted(found)]
 
 
 def build_bench(bench: Path, parameters: Parameters) -> Path:
@@ -70,7 +82,8 @@ def _kept(key: object, sources: list[Path], suffix: str, make: Callable[[Path], 
     """Return what `make` leaves as `built` in a folder, made once for a key, sources and version of Verilator."""
     version = subprocess.run(["verilator", "--version"], capture_output=True, text=True, check=True).stdout
     digest = hashlib.sha256(repr((key, version)).encode())
-    for source in [*sources, Path(__file__)]:
+    headers = sorted(sources[0].parent.glob("*.h"))
+    for source in [*sources, *headers, Path(__file__)]:
         digest.update(source.read_bytes())
     cache = cache_directory()
     kept = cache / f"{digest.hexdigest()[:24]}{suffix}"

@@ -48,7 +48,8 @@ def windows(outputs: np.ndarray, convolution: Convolution) -> np.ndarray:
     """The greatest value of each window of the pool, [windows, filters]."""
     pool = convolution.pool
     image = outputs.reshape(*convolution.out_size, -1)
-    image = np.pad(image, ((pool.padding[0], 0), (pool.padding[1], 0), (0, 0)), constant_values=-(1 << 40))
+    (top, left), (bottom, right) = pool.padding, pool.end_padding
+    image = np.pad(image, ((top, bottom), (left, right), (0, 0)), constant_values=-(1 << 40))
     if min(image.shape[:2]) < pool.size:
         return np.zeros((0, image.shape[2]), np.int64)
     views = np.lib.stride_tricks.sliding_window_view(image, (pool.size, pool.size), (0, 1))
@@ -97,6 +98,7 @@ def test_values_and_cycles(name):
         ("ws_3x5", 3, {}, "banks: 3, but it must be a power of two from 2"),
         ("ws_3x5", 2, {"channels": 4}, r"the feature map is \(5, 6, 3\), not \(5, 6, 4\)"),
         ("ws_3x5", 2, {"pool": Pool(4, 2)}, "size 2 or 3, stride from 1"),
+        ("ws_3x5", 2, {"pool": Pool(3, 1, (1, 1), (1, 1))}, "an end_padding less than size and stride"),
         ("ws_3x5", 2, {"insertion": (2, 1), "stride": (2, 2)}, r"vertical insertion 2 needs stride and dilation 1"),
     ],
 )

@@ -1,0 +1,43 @@
+// Lanes of ports, packed and unpacked, for the test benches of the engines.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+// Put the low `bits` bits of a value into a port, from bit `at` on.
+template <class Port>
+void put_bits(Port& port, int at, int bits, int64_t value) {
+  auto* bytes = reinterpret_cast<uint8_t*>(&port);
+  for (int i = 0; i < bits; ++i, ++at) {
+    const uint8_t mask = uint8_t(1u << (at & 7));
+    bytes[at >> 3] = (value >> i & 1) ? bytes[at >> 3] | mask : bytes[at >> 3] & uint8_t(~mask);
+  }
+}
+
+// Put lane `index` of `bits` bits into a port.
+template <class Port>
+void put(Port& port, int index, int bits, int64_t value) {
+  put_bits(port, index * bits, bits, value);
+}
+
+// Read lane `index` of `bits` bits of a port as a signed number.
+template <class Port>
+int64_t get(const Port& port, int index, int bits) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&port);
+  const int at = index * bits;
+  unsigned __int128 word = 0;
+  std::memcpy(&word, bytes + (at >> 3), std::min<size_t>(16, sizeof(Port) - (at >> 3)));
+  return int64_t(uint64_t(word >> (at & 7)) << (64 - bits)) >> (64 - bits);
+}
+
+// Mix what leaves the array in a cycle into a digest, FNV-1a over words, as digest_edges in
+// simulator/kernels/clocked.py.
+template <class Engine>
+void mix_edges(const Engine& engine, uint64_t& digest) {
+  const auto mix = [&digest](int64_t value) { digest = (digest ^ uint64_t(value)) * 0x100000001B3u; };
+  for (int r = 0; r < ROWS; ++r) mix(get(engine.edge_activations, r, ACTIVATION_BITS + 1));
+  for (int c = 0; c < COLS; ++c) mix(get(engine.edge_weights, c, WEIGHT_BITS + 1));
+  for (int c = 0; c < COLS; ++c) mix(get(engine.edge_sums, c, SUM_BITS));
+  mix(engine.edge_valid);
+}

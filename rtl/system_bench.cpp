@@ -1,0 +1,88 @@
+// Drives the verilated system, engine and DMA, against a memory: writes a program, runs it. Called through ctypes.
+#include ENGINE_HEADER
+
+#define BEAT_INDEX
+#include "lanes.h"
+#include "memory.h"
+#include "verilated.h"
+
+double sc_time_stamp() { return 0; }
+
+extern "C" {
+// Fields of SETTINGS in simulator/kernels/clocked_dma.py and SYSTEM_COUNTS in clocked_system.py, in their order.
+struct Settings {
+  int64_t burst_bytes, max_outstanding, setup_cycles, latency, interval, bus_bytes;
+};
+struct SystemCounts {
+  uint64_t digest, edge_digest;
+  int64_t cycles, partial_sum_events, accumulator_events, saturations;
+};
+// Zero points and clamp of all jobs.
+struct Quantization {
+  int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
+};
+
+// `program`: OP_FIELDS numbers for each tile operation, in the order of the bits of `op_data` from the lowest on.
+// `bytes` is the memory, with BUS_BYTES more at its end.
+void system_run(const int64_t* program, int64_t ops, const Settings* settings, const Quantization* quantization,
+                uint8_t* bytes, SystemCounts* counts, int64_t most_cycles) {
+  // load: which, what it takes, three descriptors
+  constexpr int D[] = {32, 16, 16, 32};
+  constexpr int WIDTHS[] = {2, 2, 1, 1, D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3],
+                            1, 1, 1,                      // begin: what the job takes
+                            1, 1, 1, 1, 16, 16, 16, COLS,  // job
+                            1, D[0], D[1], D[2], D[3]};   // store
+  constexpr int OP_FIELDS = sizeof(WIDTHS) / sizeof(int);
+  VerilatedContext context;
+  ENGINE engine{&context};
+  const auto tick = [&engine] {
+    engine.clk = 0;
+    engine.eval();
+    engine.clk = 1;
+    engine.eval();
+  };
+  engine.beat = engine.start = engine.op_write = 0;
+  engine.rst = 1;
+  tick();
+  tick();
+  engine.rst = 0;
+  engine.op_write = 1;
+  for (int64_t op = 0; op < ops; ++op) {
+    engine.op_address = op;
+    for (int field = 0, bit = 0; field < OP_FIELDS; bit += WIDTHS[field++])
+      put_bits(engine.op_data, bit, WIDTHS[field], program[op * OP_FIELDS + field]);
+    tick();
+  }
+  engine.op_write = 0;
+  engine.ops = ops;
+  engine.burst_bytes = settings->burst_bytes;
+  engine.max_outstanding = settings->max_outstanding;
+  engine.setup_cycles = settings->setup_cycles;
+  put(engine.activation_zero_point, 0, ACTIVATION_BITS, quantization->activation_zero_point);
+  put(engine.weight_zero_point, 0, WEIGHT_BITS, quantization->weight_zero_point);
+  put(engine.output_zero_point, 0, OUTPUT_BITS, quantization->output_zero_point);
+  put(engine.output_minimum, 0, OUTPUT_BITS, quantization->output_minimum);
+  put(engine.output_maximum, 0, OUTPUT_BITS, quantization->output_maximum);
+  engine.start = 1;
+  tick();
+  engine.start = 0;
+  Memory memory(bytes, settings->latency, settings->interval);
+  for (int64_t cycle = 0; !engine.done && cycle < most_cycles; ++cycle) {
+    memory.offer(cycle, engine);
+    engine.clk = 0;
+    engine.eval();
+    if (engine.request)
+      memory.request(cycle, engine.request_write, engine.request_index, engine.request_address, engine.request_bytes);
+    // The first cycle only starts the first load.
+    if (cycle > 0 && engine.running) mix_bus(engine, counts->digest);
+    if (engine.job_running) mix_edges(engine, counts->edge_digest);
+    memory.take(engine);
+    tick();
+  }
+  counts->cycles = engine.done ? int64_t(engine.cycles) : -1;
+  counts->partial_sum_events = engine.partial_sum_events;
+  counts->accumulator_events = engine.accumulator_events;
+  counts->saturations = engine.saturations;
+  engine.final();
+}
+}

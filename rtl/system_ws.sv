@@ -1,0 +1,204 @@
+// A weight-stationary engine with its DMA: a program of tile operations, each of which may load activations, weights
+// and the constants of the columns, runs a job, and may store its outputs. All words lie in memory in whole beats.
+module system_ws #(
+    parameter int ROWS = 8,
+    parameter int COLS = 8,
+    parameter int ACTIVATION_BITS = 8,
+    parameter int WEIGHT_BITS = 8,
+    parameter int PARTIAL_SUM_BITS = 32,
+    parameter bit PARTIAL_SUM_SATURATES = 0,
+    parameter int ACCUMULATOR_BITS = 32,
+    parameter bit ACCUMULATOR_SATURATES = 0,
+    parameter bit WEIGHT_DOUBLE_BUFFER = 1,
+    parameter int BIAS_BITS = 32,
+    parameter int OUTPUT_BITS = 8,
+    parameter int REQUANTIZER = 1,
+    parameter int ROUNDING = 2,
+    parameter int ADDRESS_BITS = 10,             // of a scratchpad, both halves
+    parameter int BUS_BYTES = 8,
+    parameter int OP_BITS = 6
+) (
+    input  logic                                  clk,
+    input  logic                                  rst,
+    // The program is written through these while none runs; fields as below.
+    input  logic                                  op_write,
+    input  logic [OP_BITS-1:0]                    op_address,
+    input  logic [COLS+445:0]                     op_data,
+    // Settings: constant from `start` to `done`.
+    input  logic                                  start,
+    input  logic [OP_BITS-1:0]                    ops,
+    input  logic [15:0]                           burst_bytes,
+    input  logic [15:0]                           max_outstanding,
+    input  logic [15:0]                           setup_cycles,
+    input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
+    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
+    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
+    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
+    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    output logic                                  running,
+    output logic                                  done,
+    output logic [31:0]                           cycles,
+    output logic [31:0]                           partial_sum_events,
+    output logic [31:0]                           accumulator_events,
+    output logic [31:0]                           saturations,
+    // Memory.
+    output logic                                  request,
+    output logic                                  request_write,
+    output logic [1:0]                            request_index,
+    output logic [31:0]                           request_address,
+    output logic [15:0]                           request_bytes,
+    input  logic                                  beat,
+    input  logic                                  beat_write,
+    input  logic [1:0]                            beat_index,
+    input  logic                                  last_beat,
+    input  logic [8*BUS_BYTES-1:0]                read_data,
+    output logic [8*BUS_BYTES-1:0]                write_data,
+    // What leaves the array in every cycle: for the test bench.
+    output logic                                  job_running,
+    output logic [ROWS-1:0][ACTIVATION_BITS:0]    edge_activations,
+    output logic [COLS-1:0][WEIGHT_BITS:0]        edge_weights,
+    output logic [COLS-1:0][PARTIAL_SUM_BITS-1:0] edge_sums,
+    output logic                                  edge_valid
+);
+  localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
+  localparam int HALF = ADDRESS_BITS - 1;
+  localparam int BUS_BITS = 8 * BUS_BYTES;
+  localparam int SCALE_BITS = 39;
+  // A tile operation as each engine wants it; `op_data` is {store, job, begin, load}.
+  typedef struct packed {
+    logic [2:0][95:0] descriptors;  // constants, weights, activations: stride, bytes, segments, address
+    logic takes_weight;             // weights and constants are loaded, to a new half
+    logic takes_input;
+    logic [1:0] last;               // which of the descriptors
+    logic [1:0] first;
+  } load_t;
+  typedef struct packed {
+    logic takes_result;             // its outputs go to a new half
+    logic takes_weight;
+    logic takes_input;
+  } begin_t;
+  typedef struct packed {
+    logic [COLS-1:0] last_columns;
+    logic [15:0] n_folds;
+    logic [15:0] k_folds;
+    logic [15:0] pixels;
+    logic continues;
+    logic finishes;                 // K ends, so the outputs are what they should be
+    logic gives_weight;             // at its end the half of its weights is free
+    logic gives_input;
+  } job_t;
+  typedef struct packed {
+    logic [95:0] descriptor;
+    logic stores;
+  } store_t;
+  load_t loads[1 << OP_BITS];
+  begin_t begins[1 << OP_BITS];
+  job_t jobs[1 << OP_BITS];
+  store_t stores[1 << OP_BITS];
+  load_t load;
+  begin_t next_job;
+  job_t job;
+  store_t store;
+  logic [OP_BITS-1:0] load_op, work_op, next_work_op, store_op;
+  logic load_start, load_busy, load_finishes, work_start, work_finishes, store_start, store_busy, store_finishes;
+  logic input_fill, weight_fill, input_half, weight_half, result_half, store_half, works_again;
+  logic [2:0] load_beat;
+  logic store_beat;
+  logic [BUS_BITS-1:0] load_data, store_data;
+  logic activation_write, weight_write, constant_write;
+  logic [ADDRESS_BITS-1:0] activation_address, weight_address, constant_address, read_address, output_address;
+  logic [ROWS-1:0][ACTIVATION_BITS-1:0] activation_data;
+  logic [COLS-1:0][WEIGHT_BITS-1:0] weight_data;
+  logic [COLS-1:0][BIAS_BITS-1:0] bias_data;
+  logic [COLS-1:0][SCALE_BITS-1:0] scale_data;
+  logic [COLS-1:0][OUTPUT_BITS-1:0] outputs;
+  logic activation_read;
+  logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
+
+  always_ff @(posedge clk) begin
+    if (op_write) {stores[op_address], jobs[op_address], begins[op_address], loads[op_address]} <= op_data;
+  end
+  assign load = loads[load_op];
+  assign next_job = begins[next_work_op];
+  assign job = jobs[work_op];
+  assign store = stores[store_op];
+
+  system_control #(.OP_BITS(OP_BITS)) control (
+      .clk, .rst, .start, .ops, .load_op, .takes_input(load.takes_input), .takes_weight(load.takes_weight),
+      .next_work_op, .takes_result(next_job.takes_result), .work_op, .gives_input(job.gives_input),
+      .gives_weight(job.gives_weight), .store_op, .stores(store.stores), .load_start, .load_busy, .load_finishes,
+      .work_start, .work_finishes, .store_start, .store_busy, .store_finishes, .running, .done, .cycles
+  );
+  // Which half of each scratchpad is filled, read, written and stored: the other one from each new half on.
+  always_ff @(posedge clk) begin
+    input_fill <= input_fill ^ (load_start && load.takes_input);
+    weight_fill <= weight_fill ^ (load_start && load.takes_weight);
+    input_half <= input_half ^ (work_start && next_job.takes_input);
+    weight_half <= weight_half ^ (work_start && next_job.takes_weight);
+    result_half <= result_half ^ (work_start && next_job.takes_result);
+    store_half <= store_half ^ store_start;
+    works_again <= works_again || work_start;
+    if (rst || start) begin
+      {input_fill, weight_fill, input_half, weight_half, result_half, store_half} <= '1;
+      works_again <= 1'b0;
+    end
+  end
+
+  dma #(.BUS_BYTES(BUS_BYTES), .LOADS(3), .INDEX_BITS(2)) transfers (
+      .clk, .rst, .burst_bytes, .max_outstanding, .setup_cycles, .load_start, .load_first(load.first),
+      .load_last(load.last), .load_descriptors(load.descriptors), .load_busy, .load_finishes, .load_beat, .load_data,
+      .store_start, .store_descriptor(store.descriptor), .store_busy, .store_finishes, .store_beat, .store_data,
+      .request, .request_write, .request_index, .request_address, .request_bytes, .beat, .beat_write, .beat_index,
+      .last_beat, .read_data, .write_data
+  );
+  word_builder #(.WIDTH(ROWS * ACTIVATION_BITS), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) build_activations (
+      .clk, .start(load_start), .first({!input_fill, HALF'(0)}), .beat(load_beat[0]), .data(load_data),
+      .write(activation_write), .write_address(activation_address), .write_data(activation_data)
+  );
+  word_builder #(.WIDTH(COLS * WEIGHT_BITS), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) build_weights (
+      .clk, .start(load_start), .first({!weight_fill, HALF'(0)}), .beat(load_beat[1]), .data(load_data),
+      .write(weight_write), .write_address(weight_address), .write_data(weight_data)
+  );
+  word_builder #(
+      .WIDTH(COLS * (BIAS_BITS + SCALE_BITS)), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)
+  ) build_constants (
+      .clk, .start(load_start), .first({!weight_fill, HALF'(0)}), .beat(load_beat[2]), .data(load_data),
+      .write(constant_write), .write_address(constant_address), .write_data({scale_data, bias_data})
+  );
+  word_splitter #(.WIDTH(COLS * OUTPUT_BITS), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) split_outputs (
+      .clk, .start(store_start), .first({!store_half, HALF'(0)}), .beat(store_beat), .data(store_data),
+      .read_address(output_address), .read_data(outputs)
+  );
+  operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
+      .clk, .rst, .write(activation_write), .write_address(activation_address), .write_data(activation_data),
+      .read(activation_read), .read_address(read_address ^ {input_half, HALF'(0)}),
+      .zero_point(activation_zero_point), .operands(activations)
+  );
+  logic unused_wanted, unused_first, unused_weight_read, unused_done;
+  logic [31:0] unused_cycles;
+  logic [ROW_BITS-1:0] unused_weight_row;
+  logic [COLS-1:0][ACCUMULATOR_BITS-1:0] unused_accumulators;
+  core_ws #(
+      .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
+      .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
+      .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING),
+      .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
+  ) core (
+      .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write),
+      .write_address(constant_write ? constant_address : weight_address), .weight_data, .bias_data, .scale_data,
+      .start(work_start), .keeps_counts(works_again), .counts_outputs(job.finishes), .continues(job.continues),
+      .bias_matrix(1'b0),
+      .weight_half, .result_half, .pixels(job.pixels), .k_folds(job.k_folds), .n_folds(job.n_folds),
+      .last_columns(job.last_columns), .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
+      .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
+      .pool_width(16'd1),
+      .activation_wanted(unused_wanted), .hold(1'b0), .activation_read, .first_wanted(unused_first),
+      .activation_address(read_address), .weight_read(unused_weight_read), .weight_row(unused_weight_row),
+      .activations, .running(job_running), .finishes(work_finishes), .done(unused_done), .cycles(unused_cycles),
+      .partial_sum_events, .accumulator_events, .saturations, .read_address(output_address),
+      .read_accumulators(unused_accumulators), .read_outputs(outputs), .edge_activations, .edge_weights, .edge_sums,
+      .edge_valid
+  );
+endmodule

@@ -1,0 +1,166 @@
+"""Matrix products on the register-accurate model of array, DMA and memory: values, and the cycles of the whole.
+
+The model equals rtl/system_ws.sv in all that is returned here (tests/rtl). It is the judge of the tile machine of
+`simulator.timing.machine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import SpecError
+from simulator.kernels.clocked import COUNTS, DIGEST_START
+from simulator.kernels.clocked_system import SYSTEM_COUNTS, TILE_OP, clock_system
+from simulator.kernels.clocked_weight_stationary import clock_weight_stationary
+from simulator.numerics.modes import Dataflow
+from simulator.timing.clocked_array import Gemm, Int64, new_job
+from simulator.timing.clocked_dma import Bytes, Descriptor
+from simulator.timing.clocked_program import ClockedSystem, Program, Tiling, plan
+
+ExecuteSystem = Callable[[ClockedSystem, Gemm, Program, Bytes, Any], None]
+"""Runs a program on a memory, which it changes, with a bus word more than is used; fills in SYSTEM_COUNTS."""
+
+
+@dataclass(frozen=True)
+class SystemRun:
+    """What the system did."""
+
+    outputs: Int64
+    """[M, N]"""
+    cycles: int
+    """From the first cycle of the first load's setup to the last beat of the last store, both included."""
+    partial_sum_events: int
+    accumulator_events: int
+    saturations: int
+    digest: int
+    """Over what passed between DMA and memory in every cycle."""
+    edge_digest: int
+    """Over what left the array's right and bottom edges in every cycle of a job."""
+
+
+def run_system(system: ClockedSystem, gemm: Gemm, tiling: Tiling, execute: ExecuteSystem | None = None) -> SystemRun:
+    """Run a matrix product on the system, and return what it did.
+
+    Parameters
+    ----------
+    system, gemm
+        The machine and the product.
+    tiling
+        How it is cut.
+    execute
+        What runs the program; default: the register-accurate model.
+
+    Raises
+    ------
+    InputError, SpecError
+        See `plan`; an array that is not weight stationary.
+
+    """
+    if system.array.dataflow is not Dataflow.WEIGHT_STATIONARY:
+        raise SpecError(f"the system has a weight_stationary array, not {system.array.dataflow.value}")
+    program = plan(system, gemm, tiling)
+    memory = np.concatenate([program.layout.image(system.array, gemm), np.zeros(system.dma.bus_bytes, np.uint8)])
+    counts = np.zeros(1, SYSTEM_COUNTS)[0]
+    counts["digest"] = counts["edge_digest"] = DIGEST_START
+    (execute or clock_program)(system, gemm, program, memory, counts)
+    outputs = program.layout.outputs(memory, gemm.w.shape[1])
+    return SystemRun(outputs=outputs, **{name: int(counts[name]) for name in SYSTEM_COUNTS.names or ()})
+
+
+def clock_program(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes, counts: Any) -> None:
+    """Run a program on the model: its jobs on the array, whose cycles its control and DMA then take."""
+    work_cycles = _run_jobs(system, gemm, program, memory, counts)
+    clock_times(system, program, work_cycles, counts)
+
+
+def clock_times(system: ClockedSystem, program: Program, work_cycles: Int64, counts: Any) -> NDArray[np.int64]:
+    """Run control, DMA and memory; return int64 [ops, 6]: begin and end of load, work and store of each.
+
+    Parameters
+    ----------
+    system, program
+        The machine and the program.
+    work_cycles
+        int64 [ops], of each job.
+    counts
+        Record of dtype SYSTEM_COUNTS, updated.
+
+    """
+    rows = program.rows
+    begins, ends = np.zeros((3, len(rows)), np.int64), np.zeros((3, len(rows)), np.int64)
+    first = TILE_OP.index("activation_address")
+    loads = np.ascontiguousarray(rows[:, first : first + 12]).reshape(-1, 3, 4)
+    stores = np.ascontiguousarray(rows[:, -4:]).reshape(-1, 1, 4)
+    clock_system(rows, loads, stores, work_cycles, begins, ends, system.dma.settings, counts)
+    return np.stack([begins, ends], 2).transpose(1, 0, 2).reshape(-1, 6)
+
+
+class _Scratchpads:
+    """What lies in the halves that the jobs read."""
+
+    def __init__(self, system: ClockedSystem, program: Program, memory: Bytes) -> None:
+        self._cols, self._layout, self._memory = system.array.cols, program.layout, memory
+        self.activations = self.weights = self.biases = self.scales = np.zeros(0, np.int64)
+
+    def load(self, row: dict[str, int]) -> None:
+        """Bring what a tile operation loads."""
+        layout = self._layout
+        if row["takes_input"]:
+            self.activations = layout.activation.unpack(self._words("activation", row, layout.activation.bytes))
+        if row["takes_weight"]:
+            self.weights = layout.weight.unpack(self._words("weight", row, layout.weight.bytes))
+            biases, scales = layout.constants(self._words("constant", row, layout.constant.bytes), self._cols)
+            # The array's model reads a word more, and does not use it.
+            self.biases = np.concatenate([biases, np.zeros_like(biases[:1])])
+            self.scales = np.concatenate([scales, np.zeros_like(scales[:1])])
+
+    def store(self, row: dict[str, int], outputs: Int64) -> None:
+        """Write outputs, int64 [words, C], to memory."""
+        words = self._layout.output.pack(outputs).ravel()
+        for address, begin, size in _stretches("store", row):
+            self._memory[address : address + size] = words[begin : begin + size]
+
+    def _words(self, name: str, row: dict[str, int], word_bytes: int) -> Bytes:
+        parts = [self._memory[address : address + size] for address, _, size in _stretches(name, row)]
+        return np.concatenate(parts).reshape(-1, word_bytes)
+
+
+def _stretches(name: str, row: dict[str, int]) -> list[tuple[int, int, int]]:
+    """Address, bytes before it, and bytes of each stretch of a descriptor."""
+    moved = Descriptor(*(row[f"{name}_{field}"] for field in ("address", "segments", "segment_bytes", "stride")))
+    size = moved.segment_bytes
+    return [(moved.address + i * moved.stride, i * size, size) for i in range(moved.segments)]
+
+
+def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes, counts: Any) -> Int64:
+    """Run the jobs one after another on the array; return the cycles of each from the one after its start on."""
+    array, pads = system.array, _Scratchpads(system, program, memory)
+    accumulators = np.zeros(((1 << system.address_bits) + 1, array.cols), np.int64)
+    outputs, tally = np.zeros_like(accumulators), np.zeros(1, COUNTS)[0]
+    tally["digest"] = counts["edge_digest"]
+    cycles = []
+    for numbers in program.rows.tolist():
+        row = dict(zip(TILE_OP, numbers, strict=True))
+        pads.load(row)
+        job = new_job(array, gemm, row["continues"])
+        for name in ("pixels", "k_folds", "n_folds"):
+            job[name] = row[name]
+        job["last_columns"] = row["last_columns"].bit_count()
+        reads = np.ones(len(pads.activations), np.int64)
+        clock_weight_stationary(
+            *(pads.activations, reads, pads.weights, pads.biases, pads.scales, accumulators, outputs, job, tally)
+        )
+        cycles.append(int(tally["cycles"]) + 1)  # a cycle of the scratchpads comes first
+        for name in ("partial_sum_events", "accumulator_events"):
+            counts[name] += tally[name]
+        if row["finishes"]:
+            counts["saturations"] += tally["saturations"]
+        if row["stores"]:
+            pads.store(row, outputs[: row["n_folds"] * row["pixels"]])
+    counts["edge_digest"] = tally["digest"]
+    return np.array(cycles, np.int64)
