@@ -28,7 +28,7 @@ def sweep(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results; repeat to go on.")
     ],
     engine: Annotated[
-        str, typer.Option("--engine", help="in-process, processes, processes:N or dask:ADDRESS.")
+        str, typer.Option("--engine", help="in-process, processes, processes:N, dask:ADDRESS, ray:auto or ray:ADDRESS.")
     ] = "in-process",
     limit: Annotated[
         int | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -29,6 +30,14 @@ class Outcome:
     """Why it failed."""
     lost: bool = False
     """The process that evaluated it, or one beside it, died: it may not be this point's fault."""
+
+
+Evaluate = Callable[[DesignPoint], Outcome]
+"""A function at the top of a module, so that another process finds it."""
+
+LOST = "the process that evaluated it died"
+IN_FLIGHT_PER_WORKER = 2
+"""Points that an engine has sent for each of its workers: one under way, one to go on with."""
 
 
 def evaluate(point: DesignPoint) -> Outcome:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bittrue.sweeping.engines import Engine, Evaluate, InProcess
+from bittrue.sweeping.engines import Engine, InProcess
+from bittrue.sweeping.evaluate import Evaluate
 from bittrue.sweeping.evaluate import evaluate as evaluate_point
 from bittrue.sweeping.metrics import bottleneck
 from bittrue.sweeping.pareto import pareto_front

@@ -25,28 +25,13 @@ from bittrue.sweeping.evaluate import Outcome, evaluate
 from bittrue.sweeping.metrics import LARGER_IS_BETTER
 from bittrue.sweeping.pareto import pareto_front
 from bittrue.sweeping.points import design_points
-from bittrue.sweeping.space import Space, read_space
+from bittrue.sweeping.space import read_space
 from bittrue.sweeping.store import FILE, StoreError, SweepStore
 from simulator.errors import InputError, SpecError
 from support.sweep_evaluators import NOTES, crashing, evaluated_keys, greedy, killed_once, noted
+from support.sweep_spaces import small_space
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def small_space(**changes: object) -> Space:
-    data = {
-        "name": "small",
-        "accelerator": "edge_32x32",
-        "networks": [{"network": "unet", "size": 32, "width": 0.125}],
-        "fixed": {"mapper": "fixed_rule"},
-        "vary": {
-            "array.rows": [8, 16, 32],
-            "array.cols": [8, 16],
-            "dram.bytes_per_cycle": {"from": 4, "to": 16, "factor": 2},
-        },
-        **changes,
-    }
-    return Space.model_validate(data)
 
 
 @pytest.fixture
@@ -211,11 +196,11 @@ def test_a_failing_point_is_tried_twice_and_not_again(tmp_path):
 def test_a_killed_driver_resumes_where_it_was(tmp_path, notes):
     (notes / "slow").touch()
     code = (
-        "from test_sweeping import small_space\nimport bittrue\nfrom support.sweep_evaluators import noted\n"
+        "from support.sweep_spaces import small_space\nimport bittrue\nfrom support.sweep_evaluators import noted\n"
         f"bittrue.sweep(small_space(), {str(tmp_path / 'out')!r}, evaluate=noted)"
     )
-    here = Path(__file__).parent
-    paths = os.pathsep.join([str(here), str(here.parent), str(here.parents[1])])
+    here = Path(__file__).parents[1]
+    paths = os.pathsep.join([str(here), str(here.parent)])
     driver = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths})
     for _ in range(600):
         if len(evaluated_keys(notes)) >= 4:
@@ -285,7 +270,7 @@ def test_spaces_that_cannot_be_used(tmp_path, line, told):
         read_space(path)
 
 
-@pytest.mark.parametrize("text", ["threads", "processes:0", "processes:two", "dask:", "in-process:4"])
+@pytest.mark.parametrize("text", ["threads", "processes:0", "processes:two", "dask:", "ray", "in-process:4"])
 def test_engines_that_do_not_exist(text):
     with pytest.raises(InputError, match="does not exist"):
         engine_named(text)
