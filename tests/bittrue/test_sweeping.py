@@ -116,6 +116,7 @@ def test_engines_agree(tmp_path):
     one = bittrue.sweep(small_space(), tmp_path / "a", InProcess())
     two = bittrue.sweep(small_space(), tmp_path / "b", Processes(2))
     assert [(p.key, p.figures) for p in one.points] == [(p.key, p.figures) for p in two.points]
+    assert one.front_layer_shares() == two.front_layer_shares()
 
 
 def test_a_killed_worker_costs_no_point_and_none_is_done_twice(tmp_path, notes):
@@ -226,7 +227,7 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(tmp_path, monkeypatch):
 
     def full(*arguments, **keywords):
         db = original(*arguments, **keywords)
-        db.execute("PRAGMA max_page_count = 3")
+        db.execute("PRAGMA max_page_count = 4")
         return db
 
     monkeypatch.setattr(sqlite3, "connect", full)
@@ -303,6 +304,8 @@ def test_command_leaves_tables_and_a_picture(tmp_path):
     assert "<svg" in (tmp_path / "out" / "pareto.svg").read_text()
     lines = (tmp_path / "out" / "points.csv").read_text().splitlines()
     assert len(lines) == 19
+    layers = (tmp_path / "out" / "front_layers.csv").read_text().splitlines()
+    assert layers[0].startswith("network,point,layer,engine,bound,share")
     assert lines[0].startswith("network,array.rows,array.cols,dram.bytes_per_cycle,total_time_s")
 
 
