@@ -92,7 +92,7 @@ def _sweep_point(data: Mapping[str, Any]) -> SweepPoint:
 
 
 def _layer(data: Mapping[str, Any]) -> LayerRecord:
-    data = {"activity": None} | dict(data)  # likewise
+    data = {"activity": None, "live_bytes": 0} | dict(data)  # likewise
     plain = _known(LayerRecord, data)
     plain |= {
         "input_shape": tuple(data["input_shape"]),
