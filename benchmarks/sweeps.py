@@ -98,20 +98,18 @@ def main() -> None:
     parser.add_argument("--engine", action="append", help="only this engine; repeatable")
     options = parser.parse_args()
     print(describe_machine())
-    print(f"{options.network} @{options.size}, timing only")
-    table = PlainTable(
-        ("mapper", 14), ("engine", 12), ("points", 6), ("points/s", 9), ("worker ms", 10), ("driver ms", 10)
-    )
-    print(table.header())
+    table = PlainTable(("mapper", 14), ("engine", 12), ("points/s", 9), ("worker ms", 10), ("driver ms", 10))
     for mapper in options.mapper or ("fixed_rule", "least_traffic"):
         count = options.points if mapper == "fixed_rule" else max(4, options.points // 10)
+        print(f"{options.network} @{options.size}, timing only, {count - count // 2} points each")
+        print(table.header())
         points = design_points(space(options.network, options.size, mapper, count)).points
         for name, engine in engines():
             if options.engine and name not in options.engine:
                 continue
             rate = rate_of(engine, points)
             cells = [f"{rate.points_per_s:.1f}", f"{rate.worker_ms:.2f}", f"{rate.driver_ms:.2f}"]
-            print(table.row([mapper, name, str(count - count // 2), *cells]), flush=True)
+            print(table.row([mapper, name, *cells]), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from accel_models.load import load_accelerator
 from bittrue.api import simulate
-from bittrue.sweeping.accuracy import accuracy_loss
+from bittrue.sweeping.accuracy import figure_of_values
 from bittrue.sweeping.layer_times import pack
 from bittrue.sweeping.metrics import figures
 from bittrue.sweeping.points import DesignPoint
@@ -54,7 +54,7 @@ def evaluate(point: DesignPoint) -> Outcome:
         record = simulate(network, accelerator, timing_only=True).record
         found = figures(record)
         if point.accuracy is not None:
-            found["accuracy_loss"] = accuracy_loss(network, accelerator, point.accuracy)
+            found |= figure_of_values(network, accelerator, point.accuracy)
         return Outcome(point.key, found, layers=pack(record))
     except BittrueError as error:
         return Outcome(point.key, error=str(error))
