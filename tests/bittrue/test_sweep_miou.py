@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from bittrue.sweeping.space import read_space
 from simulator.errors import SpecError
 from workloads.images import prepare_image
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZE, CLASSES, IGNORED = 32, 4, 9
 SPACE = """
 name: widths
@@ -131,3 +135,25 @@ def test_a_sample_that_cannot_be_read_is_told_before_anything_runs(space, tmp_pa
     (space.parent / "labelled" / "masks" / "0.png").write_text("no picture")
     with pytest.raises(bittrue.BittrueError, match=r"0\.png"):
         bittrue.sweep(space, tmp_path / "out")
+
+
+def test_the_example_of_a_trained_network_runs_in_small(tmp_path, monkeypatch):
+    nuclei = Path(shutil.copytree(EXAMPLES / "nuclei", tmp_path / "examples" / "nuclei"))
+    stained = tmp_path / "out" / "stained"
+    for kind, shape in (("images", (256, 256, 3)), ("masks", (256, 256))):
+        (stained / kind / "val").mkdir(parents=True)
+        for index in range(5):
+            pixels = np.full(shape, index if kind == "images" else index % 3, np.uint8)
+            Image.fromarray(pixels).save(stained / kind / "val" / f"{index}.png")
+    (stained / "classes.csv").write_text("label,name\n0,background\n1,nucleus\n2,boundary\n")
+    monkeypatch.setattr(sys, "argv", ["mosaic.py", str(stained), str(tmp_path / "out" / "mosaics")])
+    run_path(str(nuclei / "mosaic.py"), run_name="__main__")
+    (mosaic,) = (tmp_path / "out" / "mosaics" / "images" / "val").iterdir()
+    corners = np.asarray(Image.open(mosaic))[::511, ::511, 0]
+    assert corners.tolist() == [[0, 1], [2, 3]]
+    space = nuclei / "registers_space.yaml"
+    space.write_text(space.read_text().replace("images: 4", "images: 1"))
+    found = bittrue.sweep(read_space(space).small(2, {}), tmp_path / "sweep")
+    losses = {p.changes["arithmetic.accumulator.bits"]: p.figures["miou_loss"] for p in found.evaluated}
+    assert losses[32] == 0
+    assert losses.keys() == {14, 32}
