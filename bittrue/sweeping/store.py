@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS points (
     key TEXT PRIMARY KEY, position INTEGER NOT NULL, network TEXT NOT NULL, keywords TEXT NOT NULL,
     changes TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, figures TEXT, error TEXT
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS layer_times (key TEXT PRIMARY KEY, packed BLOB NOT NULL) WITHOUT ROWID;
+-- With rows by number: in a table ordered by key a row of 1 KB would take a page of its own.
+CREATE TABLE IF NOT EXISTS layer_times (key TEXT PRIMARY KEY, packed BLOB NOT NULL);
 """
 
 

@@ -227,7 +227,7 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(tmp_path, monkeypatch):
 
     def full(*arguments, **keywords):
         db = original(*arguments, **keywords)
-        db.execute("PRAGMA max_page_count = 4")
+        db.execute("PRAGMA max_page_count = 5")
         return db
 
     monkeypatch.setattr(sqlite3, "connect", full)
