@@ -109,6 +109,9 @@ def _hover_text(layer: LayerRecord) -> str:
     ]
     if ledger.partial_sum_needed_bits is not None:
         lines.append(f"partial sum: {at_most}{ledger.partial_sum_needed_bits} of {ledger.partial_sum_bits} bits")
+    if ledger.outputs_by_needed_bits:
+        shares = (f"{share:g} % need at most {ledger.bits_for(share / 100)}" for share in (50, 99, 99.9))
+        lines.append(f"bits of the outputs' accumulators: {', '.join(shares)}")
     lines.append(f"{ledger.events:,} events, {ledger.affected_outputs:,} outputs affected")
     if ledger.method:
         lines.append(f"found out by {ledger.method}")

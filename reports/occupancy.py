@@ -20,15 +20,21 @@ class Track:
     """Length of each event, cycles."""
     layers: NDArray[np.int64]
     """Index of the layer that each event belongs to."""
+    engines: int = 1
+    """Engines that work side by side on it: one a core."""
 
 
 def tracks(record: RunRecord) -> dict[str, Track]:
-    """Return the events of a record by engine, in the order in which the engines first appear."""
+    """Return the events of a record by engine, in the order in which the engines first appear; all cores' together."""
     rows: dict[str, list[tuple[int, int, int]]] = {}
+    engines: dict[str, int] = {}
     for event in record.events:
-        rows.setdefault(event.track, []).append((event.start_cycle, event.duration_cycles, event.layer))
+        of_core = event.track.startswith("core ")
+        name = event.track.split(" ", 2)[2] if of_core else event.track
+        engines[name] = record.cores if of_core else 1
+        rows.setdefault(name, []).append((event.start_cycle, event.duration_cycles, event.layer))
     tables = {name: np.array(found, dtype=np.int64).T for name, found in rows.items()}
-    return {name: Track(*table) for name, table in tables.items()}
+    return {name: Track(table[0], table[1], table[2], engines[name]) for name, table in tables.items()}
 
 
 def amounts(track: Track, edges: NDArray[np.float64], rates: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
@@ -63,10 +69,13 @@ def amounts(track: Track, edges: NDArray[np.float64], rates: NDArray[np.float64]
 
 
 def shares(track: Track, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the share of each stretch between neighbouring edges in which the engine works, [bins], 0 to 1."""
-    return np.clip(amounts(track, edges) / np.diff(edges), 0.0, 1.0)
+    """Return the share of each stretch between neighbouring edges in which the engine works, [bins], 0 to 1.
+
+    Of several cores' engines it is the mean.
+    """
+    return np.clip(amounts(track, edges) / (np.diff(edges) * track.engines), 0.0, 1.0)
 
 
 def only(track: Track, chosen: NDArray[np.bool_]) -> Track:
     """Return the events of a track that `chosen`, [events], marks."""
-    return Track(track.starts[chosen], track.durations[chosen], track.layers[chosen])
+    return Track(track.starts[chosen], track.durations[chosen], track.layers[chosen], track.engines)

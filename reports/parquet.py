@@ -17,6 +17,7 @@ _NESTED = {"energy": EnergyRecord, "activity": ActivityRecord, "overflow": Overf
 _DERIVED = {
     "energy_pj": "float",
     "overflow.headroom_bits": "int",
+    "overflow.outputs_by_needed_bits": "str",
     "overflow.first_event.output": "int",
     "overflow.first_event.k": "int",
     "overflow.first_event.register": "str",
@@ -56,11 +57,13 @@ def columns() -> dict[str, str]:
     for name, record in _NESTED.items():
         kinds |= {f"{name}.{part.name}": _kind(part.type) for part in fields(record)}
     counted = ActivityRecord(**{part.name: 0 for part in fields(ActivityRecord)})
-    everything = LayerRecord(0, "", "", "", (), (), activity=counted, overflow=OverflowRecord())
+    everything = LayerRecord(
+        0, "", "", "", (), (), core_compute_cycles=(0, 0), activity=counted, overflow=OverflowRecord()
+    )
     return {name: kinds[name] for name in layer_columns(everything)}
 
 
 def _kind(declared: Any) -> str:
-    """Return the kind of a declared type; a shape is written as text, 1x65x65x256."""
+    """Return the kind of a declared type; a shape is written as text, 1x65x65x256, and so are cycles of cores."""
     kind = str(declared).removesuffix(" | None")
     return "str" if kind.startswith("tuple") else kind

@@ -24,13 +24,14 @@ CAUSES = ("PEs without work", "fill and drain", "waits for DRAM reads", "waits f
 ENGINES = {"vector": "vector unit", "dma": "moving data", "host": "host"}
 """Engine of layers off the array -> what their time is called; taken in last, in this order."""
 DEFINITIONS = {
-    "processing elements": "PEs of B / PEs of A; the time of an ideal device is MACs / (PEs * clock)",
+    "processing elements": "PEs of B / PEs of A, of all cores; the time of an ideal device is MACs / (PEs * clock)",
     "clock": "clock of B / clock of A",
     "PEs without work": "partly filled folds, padding of tiles, weights that load while nothing computes: "
-    "compute_cycles less fill, drain and MACs / PEs",
-    "fill and drain": "tile_ops * (2 rows + cols + 2), output stationary + 1: the wave front enters and leaves",
+    "on several cores those with less to do than the busiest: compute_cycles less fill, drain and MACs / PEs",
+    "fill and drain": "tile_ops * (2 rows + cols + 2), output stationary + 1: the wave front enters and leaves; on "
+    "several cores tile_ops of the mean core that works",
     "waits for DRAM reads": "load_stall_cycles: bandwidth, and the latency of what is not loaded ahead",
-    "waits for DRAM writes": "store_stall_cycles: no room for results, or the last write of a layer",
+    "waits for DRAM writes": "store_stall_cycles: no room for results, or the last write of a layer on any core",
     "vector unit": "layers on the vector unit",
     "moving data": "layers that only move data",
     "host": "layers on the host",
@@ -139,7 +140,10 @@ def _names(first: RunRecord, second: RunRecord) -> tuple[str, str]:
     records = first, second
     if first.accelerator != second.accelerator:
         return first.accelerator, second.accelerator
-    a, b = (f"{r.accelerator} with {r.spec['array']['rows']} x {r.spec['array']['cols']} PEs" for r in records)
+    differ = first.cores != second.cores
+    several = [f"{r.cores} core{'s' if r.cores > 1 else ''} of " if differ or r.cores > 1 else "" for r in records]
+    sides = [f"{r.spec['array']['rows']} x {r.spec['array']['cols']} PEs" for r in records]
+    a, b = (f"{r.accelerator} with {n}{pes}" for r, n, pes in zip(records, several, sides, strict=True))
     return (a, b) if a != b else (f"A ({first.accelerator})", f"B ({second.accelerator})")
 
 
@@ -186,7 +190,8 @@ def _fill_and_drain(layer: LayerRecord, record: RunRecord, most: Fraction) -> Fr
     if record.spec.get("controller"):
         return Fraction(0)
     one = 2 if array["dataflow"] == "weight_stationary" else 1
-    return min(most, Fraction(layer.tile_ops * (2 * array["rows"] + array["cols"] + one)))
+    working = sum(cycles > 0 for cycles in layer.core_compute_cycles) or 1
+    return min(most, Fraction(layer.tile_ops * (2 * array["rows"] + array["cols"] + one), working))
 
 
 def _layers(

@@ -97,6 +97,7 @@ def summary_rows(record: RunRecord) -> list[tuple[str, str]]:
     rows = [
         ("network", record.network),
         ("accelerator", record.accelerator),
+        *([("cores", str(record.cores))] if record.cores > 1 else []),
         ("MACs", si(record.total_macs, "MAC")),
         ("parameters", si(record.parameters, "").strip()),
         ("peak memory", binary_bytes(record.peak_memory_bytes)),

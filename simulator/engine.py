@@ -15,7 +15,7 @@ from simulator.accelerator.energy import EnergyTable
 from simulator.accelerator.spec import Accelerator
 from simulator.accelerator.technology import Technology
 from simulator.energy.account import account, priced_activity
-from simulator.energy.components import area_mm2, device_prices
+from simulator.energy.components import area_mm2, device_prices, prices_of_cores
 from simulator.errors import InputError
 from simulator.execution.array_weights import Weights
 from simulator.execution.context import ExecutionContext
@@ -181,10 +181,10 @@ class Prepared:
             return execute_sweep(self.graph, self.sweep, inputs, context, label_output=labels, **common)
 
     def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]:
-        if not self.options.timing:
-            return untimed_records(self.layers, live_bytes(self.graph)), ()
+        # Inputs never decide time, so a prepared network is scheduled once.
+        if not self._timed and not self.options.timing:
+            self._timed.append((untimed_records(self.layers, live_bytes(self.graph)), ()))
         if not self._timed:
-            # Inputs never decide time, so a prepared network is scheduled once.
             found = mapped(self.graph, self.layers, self.accelerator)
             timeline = run_schedule(found.schedule, self.accelerator, on_progress)
             records = layer_records(found.counts, timeline, self.layers, self.accelerator)
@@ -202,24 +202,31 @@ class Prepared:
     def _identity(self) -> Identity:
         return identity(self.graph)
 
-    def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
+    @cached_property
+    def _device(self) -> dict[str, Any]:
+        """What a record says of the device, the same for each run."""
         spec = self.accelerator.model_dump(mode="json", exclude_none=True)
         table = self.table.model_dump(mode="json")
+        return {
+            "spec": spec,
+            "energy_table": table,
+            "spec_hash": content_hash(spec, table),
+            "peak_macs_per_cycle": self.accelerator.peak_macs_per_cycle,
+            "dram_bytes_per_cycle": float(self.accelerator.dram_bytes_per_cycle),
+        }
+
+    def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
         return RunRecord(
+            **self._device,
             network=self.graph.name,
             accelerator=self.accelerator.name,
             mode=self.options.mode,
             seed=self.options.seed,
             layers=layers,
-            spec=spec,
-            energy_table=table,
             area_mm2=self.area_mm2,
-            spec_hash=content_hash(spec, table),
             network_hash=self._identity.network_hash,
             tool_version=_tool_version(),
             clock_mhz=self.accelerator.clock_mhz,
-            peak_macs_per_cycle=self.accelerator.peak_macs_per_cycle,
-            dram_bytes_per_cycle=float(self.accelerator.dram_bytes_per_cycle),
             peak_memory_bytes=self._identity.peak_memory_bytes,
             notes=self.graph.notes,
             events=events,
@@ -250,7 +257,7 @@ def prepare(
     widths = options.accumulator_sweep
     sweep = plan_sweep(graph, accelerator, layers, widths) if widths else None
     area = area_mm2(accelerator, table) if isinstance(table, Technology) else {}
-    prices = device_prices(accelerator, table) if isinstance(table, Technology) else table
+    prices = device_prices(accelerator, table) if isinstance(table, Technology) else prices_of_cores(accelerator, table)
     return Prepared(graph, accelerator, prices, options, layers, sweep, area)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from simulator.accelerator.spec import Accelerator, BetweenLayers, Mapper
+from simulator.accelerator.spec import Accelerator, Mapper
 from simulator.graph.graph import Graph
 from simulator.graph.identity import network_hash, peak_memory_bytes
 from simulator.graph.liveness import live_bytes
@@ -105,6 +105,11 @@ def identity(graph: Graph) -> Identity:
     return found
 
 
+def _splitting_key(accelerator: Accelerator) -> Hashable:
+    """Return what decides, beside the array and its memories, how layers are split over cores: it is timed."""
+    return accelerator.cores, accelerator.dram_banks, accelerator.vector_unit, accelerator.host
+
+
 def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) -> Mapped:
     """Map the layers of `graph`, or return the schedule they were mapped to before.
 
@@ -118,12 +123,13 @@ def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) ->
     # Command loops depend on more than a tile does.
     driven = (accelerator.controller, accelerator.memories, accelerator.dma) if accelerator.controller else None
     timed = accelerator.dram_banks if accelerator.mapper is Mapper.LEAST_CYCLES else None
-    # What stays on chip was timed with all of the accelerator.
-    kept_by = accelerator.model_dump_json() if accelerator.between_layers is BetweenLayers.ON_CHIP else None
-    key = _lowering_key(accelerator), Device.of(accelerator), accelerator.mapper, driven, timed, kept_by
+    # What layers save each other was timed with all of the accelerator.
+    kept_by = accelerator.model_dump_json() if accelerator.joins_layers else None
+    split_by = _splitting_key(accelerator) if accelerator.cores > 1 else None
+    key = _lowering_key(accelerator), Device.of(accelerator), accelerator.mapper, driven, timed, kept_by, split_by
     found = kept.mapped.pop(key, None)
     if found is None:
-        times = accelerator.mapper is Mapper.LEAST_CYCLES or kept_by is not None
+        times = accelerator.mapper is Mapper.LEAST_CYCLES or kept_by is not None or split_by is not None
         cycles = layer_cycles(accelerator) if times else None
         schedule = map_layers(layers, accelerator, cycles, graph.outputs, kept.written)
         before = kept.lowered.get(_lowering_key(accelerator))

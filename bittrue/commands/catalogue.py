@@ -75,10 +75,11 @@ def networks() -> None:
 
 def _accelerator_row(accelerator: Accelerator) -> dict[str, str]:
     memories = accelerator.memories
+    several = f"{accelerator.cores} of " if accelerator.cores > 1 else ""
     peak = 2 * accelerator.peak_macs_per_cycle * accelerator.clock_mhz * 1e-6
     return {
         "name": accelerator.name,
-        "array": f"{accelerator.array.rows} x {accelerator.array.cols}",
+        "array": f"{several}{accelerator.array.rows} x {accelerator.array.cols}",
         "stationary": accelerator.array.dataflow.value.removesuffix("_stationary"),
         "MHz": f"{accelerator.clock_mhz:g}",
         "peak TOPS": f"{peak:.2f}",

@@ -24,11 +24,17 @@ def mapping(
     from simulator.errors import InputError
     from simulator.lowering.lower import lower
     from simulator.mapping.mapper import map_layers
+    from simulator.mapping.split import split_text
     from simulator.timing.fast import layer_cycles
+    from simulator.timing.joined import joined_fields
 
     device = load_device(accelerator, changes or [])
     graph = load_named_network(network, net or [], None).ready(for_values=False).graph
-    schedule = map_layers(lower(graph, device), device, layer_cycles(device), graph.outputs)
+    layers = lower(graph, device)
+    schedule = map_layers(layers, device, layer_cycles(device), graph.outputs)
+    on_store = {
+        one.name: row["on_store"] for one, row in zip(layers, joined_fields(layers, schedule.layers), strict=True)
+    }
     console = stdout()
     mapped = [(name, one) for name, one in zip(schedule.names, schedule.layers, strict=True) if one.mapping]
     chosen = [(name, one) for name, one in mapped if fnmatchcase(name, layer)]
@@ -40,5 +46,8 @@ def mapping(
         loads = int(one.ops["input_bytes"].sum() + one.ops["weight_bytes"].sum() + one.ops["bias_bytes"].sum())
         stores = int(one.ops["store_bytes"].sum())
         console.print(f"{name}: {len(one.ops):,} tile ops, {loads:,} bytes loaded, {stores:,} bytes stored")
+        if one.parts:
+            console.print(f"  {split_text(one.parts)}, the largest part as")
         for line in one.mapping.loop_nest().splitlines():
             console.print(f"  {line}")
+        console.print(f"  on the store: {on_store[name] or 'accumulators as they are'}")

@@ -43,9 +43,8 @@ def figures_before(accelerator: Accelerator) -> dict[str, float]:
     """Return the figures that the specification alone decides."""
     memories = accelerator.memories
     return {
-        "scratchpad_bytes": memories.input_scratchpad.size
-        + memories.weight_scratchpad.size
-        + memories.accumulator.size,
+        "scratchpad_bytes": accelerator.cores
+        * (memories.input_scratchpad.size + memories.weight_scratchpad.size + memories.accumulator.size),
         "processing_elements": accelerator.peak_macs_per_cycle,
         "dram_bytes_per_cycle": float(accelerator.dram_bytes_per_cycle),
         "peak_tops": 2e-6 * accelerator.peak_macs_per_cycle * accelerator.clock_mhz,

@@ -61,4 +61,4 @@ class EnergyTable(Spec):
     toggled_bit: Price | None = None
     """One bit of a processing element's registers that changes; for runs with `activity`."""
     leakage: Leakage
-    """Static power over the whole run."""
+    """Static power over the whole run; of one core, where the accelerator has several."""

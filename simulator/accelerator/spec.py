@@ -20,6 +20,7 @@ from simulator.accelerator.base import Spec
 from simulator.accelerator.controller import CommandLoops
 from simulator.accelerator.dram import BankSpec, Dram
 from simulator.accelerator.problems import problems
+from simulator.accelerator.store_path import Concatenations, Pools, StorePath
 from simulator.accelerator.units import parse_bytes
 from simulator.errors import SpecError
 from simulator.notebook import facts_table
@@ -195,6 +196,8 @@ class Accelerator(Spec):
     """Clock of everything but DRAM, MHz."""
     array: Array
     """The systolic array."""
+    cores: int = Field(default=1, ge=1, le=1024)
+    """Cores that share the DRAM: each has the array, memories, dma and vector unit that are described here."""
     arithmetic: Arithmetic
     """Formats and modes of the datapath."""
     memories: Memories
@@ -213,6 +216,10 @@ class Accelerator(Spec):
     """How array layers are cut into tiles: least_traffic, least_cycles or fixed_rule."""
     between_layers: BetweenLayers = BetweenLayers.DRAM
     """Where tensors lie between layers: dram, or on_chip for those that the input scratchpad has room for."""
+    concatenations: Concatenations = Concatenations.COPIED
+    """How inputs of equal scale are joined: copied, or in_place where the layers that write them write the result."""
+    store_path: StorePath = StorePath()
+    """What is done between accumulator memory and DRAM beside requantizing."""
     energy_table: str
     """Name of the table that prices its actions (`bittrue accelerators` lists them), or a YAML file."""
 
@@ -222,6 +229,15 @@ class Accelerator(Spec):
             problem = self._unsuited_to_command_loops()
             if problem:
                 raise ValueError(f"controller: command loops {problem}, or leave controller out")
+        return self
+
+    @model_validator(mode="after")
+    def _several_cores_are_modelled(self) -> Self:
+        if self.cores > 1 and self.controller is not None:
+            raise ValueError(f"cores: {self.cores} arrays are not driven by command loops; make cores 1")
+        if self.cores > 1 and self.joins_layers:
+            alone = "between_layers dram, concatenations copied and store_path.pools none"
+            raise ValueError(f"cores: layers on {self.cores} of them save each other no traffic; make {alone}")
         return self
 
     @model_validator(mode="after")
@@ -239,6 +255,10 @@ class Accelerator(Spec):
             return "have a memory of fixed latency; make dram.model simple"
         if self.between_layers is not BetweenLayers.DRAM:
             return "leave tensors in memory; make between_layers dram"
+        if self.concatenations is not Concatenations.COPIED:
+            return "copy what they join; make concatenations copied"
+        if self.store_path.pools is not Pools.NONE:
+            return "have a max pool of their own; leave store_path out"
         array, dma = self.array, self.dma
         assert self.controller is not None
         bus = self.controller.bus_bytes
@@ -279,14 +299,20 @@ class Accelerator(Spec):
         return ceil(Fraction(self.dram.latency_ns) * Fraction(self.clock_mhz) / 1000)
 
     @property
+    def joins_layers(self) -> bool:
+        """Whether what one layer moves may depend on others; which, is decided by timing them."""
+        separate = self.between_layers, self.concatenations, self.store_path.pools
+        return separate != (BetweenLayers.DRAM, Concatenations.COPIED, Pools.NONE)
+
+    @property
     def dram_banks(self) -> BankSpec | None:
         """Banks of the DRAM in cycles; None for `dram.model: simple`."""
         return BankSpec.of(self.dram, self.clock_mhz)
 
     @property
     def peak_macs_per_cycle(self) -> int:
-        """Processing elements: rows * cols."""
-        return self.array.rows * self.array.cols
+        """Processing elements of all cores: cores * rows * cols."""
+        return self.cores * self.array.rows * self.array.cols
 
     def _repr_html_(self) -> str:
         """Show a notebook the array, its registers and memories."""
@@ -298,6 +324,7 @@ class Accelerator(Spec):
             "accumulator memory": memories.accumulator,
         }
         facts = [
+            *([("cores", str(self.cores))] if self.cores > 1 else []),
             ("array", f"{array.rows} x {array.cols}, {array.dataflow.value.replace('_', ' ')}, {self.clock_mhz:g} MHz"),
             ("operands", f"activations {self.arithmetic.activation}, weights {self.arithmetic.weight}"),
             *((name, f"{kept.bits} bits, {kept.overflow.value}") for name, kept in registers.items() if kept),

@@ -42,11 +42,21 @@ def device_prices(accelerator: Accelerator, technology: Technology) -> EnergyTab
     )
 
 
+def prices_of_cores(accelerator: Accelerator, table: EnergyTable) -> EnergyTable:
+    """Return a table of one device's prices for `accelerator`: its leakage is that of one core, all of them leak."""
+    if accelerator.cores == 1:
+        return table
+    leakage = table.leakage
+    source = f"{accelerator.cores} cores of {leakage.mw:.4g} mW. {leakage.source}"
+    return table.model_copy(update={"leakage": Leakage(mw=accelerator.cores * leakage.mw, source=source)})
+
+
 def area_mm2(accelerator: Accelerator, technology: Technology) -> dict[str, float]:
-    """Area of the array and the on-chip memories, square millimetres."""
+    """Area of the arrays and the on-chip memories of all cores, square millimetres."""
     pe, t = _ProcessingElement(accelerator), technology
     pe_um2 = pe.multipliers * t.multiplier.um2 + pe.adders * t.adder.um2 + pe.register_bits * t.register_bit.um2
-    memories = {name: t.sram.at("area_mm2", memory) for name, memory in _memories(accelerator).items()}
+    cores = accelerator.cores
+    memories = {name: cores * t.sram.at("area_mm2", memory) for name, memory in _memories(accelerator).items()}
     return {"array": accelerator.peak_macs_per_cycle * pe_um2 * 1e-6} | memories
 
 
@@ -95,6 +105,8 @@ def _leakage(accelerator: Accelerator, technology: Technology) -> Leakage:
             + pe.register_bits * t.register_bit.leakage_uw
         )
     )
-    memories_mw = sum(t.sram.at("leakage_mw", memory) for memory in _memories(accelerator).values())
-    what = f"{accelerator.peak_macs_per_cycle} processing elements {array_mw:.4g} mW, memories {memories_mw:.4g} mW"
+    memories_mw = accelerator.cores * sum(t.sram.at("leakage_mw", memory) for memory in _memories(accelerator).values())
+    several = f" of {accelerator.cores} cores" if accelerator.cores > 1 else ""
+    what = f"{accelerator.peak_macs_per_cycle} processing elements{several} {array_mw:.4g} mW, "
+    what += f"memories {memories_mw:.4g} mW"
     return Leakage(mw=array_mw + memories_mw, source=f"{what}. Adder: {t.adder.source}. Memories: {t.sram.source}")

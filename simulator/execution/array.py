@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from simulator.errors import InputError
 from simulator.execution.array_activity import measure_activity
 from simulator.execution.array_guarded import Guarded, run_guarded
+from simulator.execution.array_image import filled_image
 from simulator.execution.array_ledger import check_traps, first_event
 from simulator.execution.array_operands import Operands, array_operands, layer_weights
 from simulator.execution.array_proof import Proof
 from simulator.execution.array_steps import run_steps
+from simulator.execution.array_tiles import surely_on_bytes
 from simulator.execution.array_watched import run_watched
 from simulator.execution.array_wide import run_wide
 from simulator.execution.context import ExecutionContext, ExecutorTable, LayerResult
 from simulator.execution.fused import Fused, fuse
 from simulator.execution.requantize import random_key, requantize
 from simulator.graph.ops import Conv2D, FullyConnected, TransposeConv2D
+from simulator.kernels.dot_tile import BYTES
 from simulator.kernels.extremes import extremes
 from simulator.lowering.array import ArrayConstants
 from simulator.lowering.layer import FoldOrder, Layer
@@ -73,6 +76,8 @@ def prove(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Executio
     assert x is not None
     assert weights is not None
     operands = array_operands(layer, x, layer_weights(layer, weights, context.weights), bias)
+    if surely_on_bytes(operands):
+        filled_image(operands, BYTES)  # which finds the range of x, that the proof asks for, in the same pass
     return operands, Proof(operands, fold_order_of(layer))
 
 

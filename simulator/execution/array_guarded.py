@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import (
@@ -17,7 +17,6 @@ from simulator.execution.array_tiles import (
     aligned_zeros,
     by_panel,
     choose_tiles,
-    filled_image,
     runs_of_k,
     tile_plan,
 )
@@ -29,6 +28,7 @@ from simulator.kernels.norms import block_norms, segment_norms
 from simulator.kernels.packing import pack
 from simulator.kernels.requantize_panels import PLAN_LENGTH
 from simulator.kernels.tally import tally_shifts
+from simulator.kernels.threads import threads_now
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry, FoldOrder, RegisterSpec
 from simulator.numerics.modes import OverflowMode
@@ -103,7 +103,7 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         return None
     operands = _woven(operands)
     geometry, weights = operands.geometry, operands.weights
-    image, _ = filled_image(operands, geometry, chosen)
+    image, _ = filled_image(operands, PAIRS)
     inner = order.partial_sum or order.accumulator
     proved = partial_sums_are_safe(order, bounds)
     longest = _PROVED_BLOCK if proved else _LONG_BLOCK if inner.bits >= _LONG_BITS else _BLOCK
@@ -127,7 +127,7 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
     raw = out.reshape(-1).view(np.uint8)
     if fused:
         plan[:PLAN_LENGTH] = fused.plan
-    stats = np.zeros((numba.get_num_threads(), plan_of.STATS_LENGTH), np.int64)
+    stats = np.zeros((threads_now(), plan_of.STATS_LENGTH), np.int64)
     stats[:, [plan_of.STAT_FIRST_INNER, plan_of.STAT_FIRST_OUTER]] = plan_of.NONE
     run = plan_of.make_guarded_convolve(chosen.isa.name, two_level=order.partial_sum is not None)
     arguments = (

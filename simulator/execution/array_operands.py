@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +30,8 @@ class Operands:
     start: NDArray[np.int64]
     """[1 or pixels, filters of all groups]: bias, or zeros."""
     geometry: ConvGeometry
+    images: dict[str, tuple[NDArray[Any], int]] = field(default_factory=dict, init=False, repr=False)
+    """What `array_image` made of `x`, by kind of operands."""
 
     @property
     def filters(self) -> int:
@@ -46,7 +48,13 @@ class Operands:
         """Least and greatest activation, zero point subtracted, 0 included (padding contributes 0)."""
         if not self.x.size:
             return 0, 0
-        low, high = extremes(self.x.reshape(-1))
+        return self._centred(*extremes(self.x.reshape(-1)))
+
+    def hold_range(self, low: int, high: int) -> None:
+        """Take the least and the greatest number of x as stored from whoever went through all of it: see `x_range`."""
+        self.__dict__["x_range"] = self._centred(low, high)
+
+    def _centred(self, low: int, high: int) -> tuple[int, int]:
         return min(0, int(low) - self.x_zero_point), max(0, int(high) - self.x_zero_point)
 
     def centred_x(self) -> NDArray[np.int32]:
@@ -62,16 +70,31 @@ def array_operands(layer: Layer, x: NDArray[Any], weights: Weights, bias: NDArra
     assert x_format is not None
     assert isinstance(x_format.format, IntFormat)
     filters = geometry.filters * geometry.groups
-    start = np.zeros((1, filters), np.int64) if bias is None else bias.astype(np.int64).reshape(-1, filters)
     channels = geometry.channels * geometry.groups
     return Operands(
         x=np.ascontiguousarray(x).reshape(-1, channels),
         x_format=x_format.format,
         x_zero_point=constants.input_zero_point,
         weights=weights,
-        start=np.ascontiguousarray(start),
+        start=_start(weights, bias, filters, keep=_is_constant(layer, bias)),
         geometry=geometry,
     )
+
+
+def _is_constant(layer: Layer, bias: NDArray[Any] | None) -> bool:
+    tensor = (*layer.inputs, None, None, None)[2]
+    return bias is None or (tensor is not None and tensor.data is bias)
+
+
+def _start(weights: Weights, bias: NDArray[Any] | None, filters: int, *, keep: bool) -> NDArray[np.int64]:
+    """Return the start values; those of a constant bias are kept with the weights."""
+    last, start = weights.kept.get("start", (None, None)) if keep else (None, None)
+    if start is None or last is not bias:
+        given = np.zeros((1, filters), np.int64) if bias is None else bias.astype(np.int64).reshape(-1, filters)
+        start = np.ascontiguousarray(given)
+        if keep:
+            weights.kept["start"] = bias, start
+    return np.asarray(start)
 
 
 def layer_weights(layer: Layer, weights: NDArray[Any], kept: dict[Hashable, Weights]) -> Weights:

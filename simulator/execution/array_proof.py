@@ -84,6 +84,7 @@ class Proof:
     def __init__(self, operands: Operands, order: FoldOrder) -> None:
         self._operands = operands
         self._of_ranges = bound_sums(operands, order)
+        self._cleared: tuple[FoldOrder | None, bool] = (None, False)
 
     @cached_property
     def _of_norms(self) -> Bounds:
@@ -91,15 +92,20 @@ class Proof:
 
     def bounds(self, order: FoldOrder) -> Bounds:
         """Return the loosest bounds that clear the registers, else the tightest."""
-        return self._of_ranges if self._of_ranges.clears(order) else self._of_norms
+        return self._of_ranges if self._ranges_clear(order) else self._of_norms
+
+    def _ranges_clear(self, order: FoldOrder) -> bool:
+        if self._cleared[0] is not order:  # asked for again and again
+            self._cleared = order, self._of_ranges.clears(order)
+        return self._cleared[1]
 
     def clears(self, order: FoldOrder) -> bool:
         """Whether no register of the layer can overflow."""
-        return self.bounds(order).clears(order)
+        return self._ranges_clear(order) or self._of_norms.clears(order)
 
     def method(self, order: FoldOrder) -> str:
         """By which step of the proof."""
-        return BOUNDS if self._of_ranges.clears(order) else NORMS
+        return BOUNDS if self._ranges_clear(order) else NORMS
 
 
 def bound_by_norms(operands: Operands, bounds: Bounds) -> Bounds:
@@ -129,7 +135,8 @@ def bound_sums(operands: Operands, order: FoldOrder) -> Bounds:
     positive, negative = operands.weights.fold_sums(order.fold_length or operands.geometry.k)
     least, greatest = operands.x_range
     least_weight, greatest_weight = operands.weights.range
-    lowest, highest = operands.start.min(axis=0), operands.start.max(axis=0)
+    start = operands.start
+    lowest, highest = (start[0], start[0]) if len(start) == 1 else (start.min(axis=0), start.max(axis=0))
     beyond = max(-int(lowest.min()), int(highest.max())) >= 1 << 62  # with a sum, it may need 65 bits
     found = np.empty((3, 2), np.int64)
     within = (np.zeros_like(lowest), np.zeros_like(highest)) if beyond else (lowest, highest)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from simulator.execution.array_proof import Bounds
 from simulator.execution.array_wide import spread
 from simulator.kernels import steps
 from simulator.kernels.registers import LANES
+from simulator.kernels.threads import threads_now
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import FoldOrder
 from simulator.numerics.modes import OverflowMode
@@ -73,7 +73,7 @@ def run_steps(
     """
     geometry = operands.geometry
     plan = _plan(order, bounds)
-    tasks = min(-(-geometry.m // steps.PIXELS), _TASKS_PER_THREAD * numba.get_num_threads())
+    tasks = min(-(-geometry.m // steps.PIXELS), _TASKS_PER_THREAD * threads_now())
     stats = np.zeros((tasks, steps.STATS_LENGTH), np.int64)
     channels = np.zeros((tasks, operands.filters if by_channel else 0, steps.CHANNEL_LENGTH), np.int64)
     out = np.empty(geometry.m * operands.filters, np.int64)
@@ -180,11 +180,17 @@ def _record(run: _Run) -> OverflowRecord:
         needed_bits=max(a_bits, p_bits or 0),
         needed_bits_is_exact=True,
         method=STEPS,
+        outputs_by_needed_bits=_by_width(run),
         partial_sum_needed_bits=p_bits,
         accumulator_needed_bits=a_bits,
         partial_sum_bits=order.partial_sum.bits if order.partial_sum else None,
         accumulator_bits=order.accumulator.bits,
     )
+
+
+def _by_width(run: _Run) -> tuple[int, ...]:
+    counts = run.stats[:, steps.STAT_A_WIDTHS : steps.STAT_A_WIDTHS + steps.WIDTHS].sum(axis=0)
+    return tuple(np.trim_zeros(counts, "b").tolist())
 
 
 def _channel_ledger(run: _Run) -> ChannelLedger:

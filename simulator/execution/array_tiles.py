@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_weights import Weights
 from simulator.execution.fused import Fused
@@ -17,8 +17,9 @@ from simulator.kernels import isa as instruction_sets
 from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
-from simulator.kernels.packing import fill_image, pack
+from simulator.kernels.packing import pack
 from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.threads import threads_now
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
 from simulator.numerics.formats import IntFormat
@@ -26,15 +27,12 @@ from simulator.numerics.formats import IntFormat
 _TASK_PIXELS = 144
 _TASKS_PER_THREAD = 8
 _ALIGNMENT_BYTES = 64
-_BYTES_WORTH_A_THREAD = 1 << 19
-"""Less is copied before a thread has woken."""
 _LIMIT_STEP = 8
 _MOST_HEAVY = 0.3
 """Share of vectors with an extra above which pairs of int16 are faster."""
 _TAKEN = {BYTES: 4, PAIRS: 2}
 """Numbers of K that a lane takes at once."""
-_DTYPES: dict[str, tuple[type[Any], type[Any]]] = {BYTES: (np.uint8, np.int8), PAIRS: (np.int16, np.int16)}
-"""Of activations and weights."""
+_WEIGHT_DTYPES: dict[str, type[Any]] = {BYTES: np.int8, PAIRS: np.int16}
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,15 @@ def choose_tiles(operands: Operands, operand_kind: str = BYTES) -> Tiles | None:
     return Tiles(isa, PAIRS) if inside else None
 
 
+def surely_on_bytes(operands: Operands) -> bool:
+    """Whether a layer's sums, if they fit int32, are taken on tiles of bytes, whatever its numbers are."""
+    isa = INSTRUCTION_SETS.get(instruction_sets.chosen())
+    if isa is None or not isa.has_byte_dot or operands.geometry.insertion != (1, 1):
+        return False
+    tiles = choose_tiles(operands)
+    return tiles is not None and tiles.operands == BYTES
+
+
 def _pair_limit(operands: Operands) -> int:
     """Greatest sum of a light pair of weights, in steps, so that weights are seldom packed anew; see `heavy_pairs`."""
     greatest = max(operands.x_range[1] + operands.x_zero_point, operands.x_zero_point) - operands.x_format.min
@@ -122,34 +129,59 @@ def run_tiles(
         Outputs that were clipped.
 
     """
+    geometry = operands.geometry
+    image, border = filled_image(operands, tiles.operands)
+    constants = _constants(operands, tiles, fused, image, border)
+    out = np.empty((geometry.m, operands.filters), fused.format.dtype if fused else np.int32)
+    raw = out.reshape(-1).view(np.uint8)
+    run, counter = plan_of.make_convolve(tiles.isa.name, tiles.operands), np.zeros(1, np.int64)
+    if extremes is None:
+        extremes = np.empty((threads_now(), 2, 0, 0), np.int32)
+    arguments = (image.reshape(-1), *constants.arrays)
+    return out, run_on_threads(lambda thread: int(run(*arguments, extremes[thread], raw, counter)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Constants:
+    """What the kernel takes besides the image, the same for every run of a layer with constant weights and bias."""
+
+    start: NDArray[np.int64]
+    """The start values that it was made from, as is `fused`."""
+    fused: Fused | None
+    arrays: tuple[NDArray[Any], ...]
+    """In the order in which the kernel takes them."""
+
+
+def _constants(operands: Operands, tiles: Tiles, fused: Fused | None, image: NDArray[Any], border: int) -> _Constants:
+    kept = operands.weights.kept
+    key = ("constants", tiles, operands.geometry, border, threads_now())
+    found = kept.get(key)
+    if found is None or found.start is not operands.start or found.fused is not fused:
+        found = kept[key] = _make_constants(operands, tiles, fused, image, border)
+    assert isinstance(found, _Constants)
+    return found
+
+
+def _make_constants(
+    operands: Operands, tiles: Tiles, fused: Fused | None, image: NDArray[Any], border: int
+) -> _Constants:
     geometry, weights = operands.geometry, operands.weights
-    image, border = filled_image(operands, geometry, tiles)
     packed = _packed(geometry, weights, image, tiles)
-    filters = geometry.filters * geometry.groups
     panels = -(-geometry.filters // tiles.isa.channels)
     start = operands.start[0].astype(np.int64)
     if border:
         # The kernel sums (q - least) * w; less border * w, border = zero point - least, it is (q - zero point) * w.
         start = start - border * weights.sums
-    per_channel = [
-        by_panel(values, geometry, panels, tiles)
-        for values in (
-            _wrapped(start),
-            *((fused.first, fused.second) if fused else (np.zeros(filters, np.int32),) * 2),
-        )
-    ]
+    nothing = np.zeros(operands.filters, np.int32)
+    scales = (fused.first, fused.second) if fused else (nothing, nothing)
+    per_channel = [by_panel(values, geometry, panels, tiles) for values in (_wrapped(start), *scales)]
     plan = _plan(geometry, image, packed, tiles)
-    dtype: Any = np.int32
+    if not border:
+        top, left = geometry.padding.top, geometry.padding.left
+        plan[plan_of.INSIDE : plan_of.INSIDE + 4] = top, left, top + geometry.in_height, left + geometry.in_width
     if fused:
         plan[:PLAN_LENGTH] = fused.plan
-        dtype = fused.format.dtype
-    out = np.empty((geometry.m, filters), dtype)
-    raw = out.reshape(-1).view(np.uint8)
-    run, counter = plan_of.make_convolve(tiles.isa.name, tiles.operands), np.zeros(1, np.int64)
-    if extremes is None:
-        extremes = np.empty((numba.get_num_threads(), 2, 0, 0), np.int32)
-    arguments = (image.reshape(-1), *packed.arrays, plan, *per_channel)
-    return out, run_on_threads(lambda thread: int(run(*arguments, extremes[thread], raw, counter)))
+    return _Constants(operands.start, fused, (*packed.arrays, plan, *per_channel))
 
 
 def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -164,37 +196,6 @@ def by_panel(values: NDArray[np.int32], geometry: ConvGeometry, panels: int, til
     return padded.reshape(-1)
 
 
-# ---------------------------------------------------------------- activations
-
-
-def filled_image(operands: Operands, geometry: ConvGeometry, tiles: Tiles) -> tuple[NDArray[Any], int]:
-    """Return the filled-in image [batch, height, width, channels of all groups], and what stands in its border."""
-    dtype = _DTYPES[tiles.operands][0]
-    less = operands.x_format.min if tiles.operands == BYTES else operands.x_zero_point
-    border = operands.x_zero_point - less
-    height, width = (
-        (outputs - 1) * stride + (taps - 1) * dilation + 1
-        for outputs, stride, taps, dilation in zip(
-            (geometry.out_height, geometry.out_width),
-            geometry.stride,
-            geometry.kernel,
-            geometry.dilation,
-            strict=True,
-        )
-    )
-    channels = geometry.channels * geometry.groups
-    # The last pieces of the last pixel may read past its end: their weights there are 0.
-    cuts, piece = _cut(geometry.k, tiles)
-    slack = cuts * piece
-    flat = np.empty(geometry.batch * height * width * channels + slack, dtype)
-    flat[-slack:] = 0
-    image = flat[:-slack].reshape(geometry.batch, height, width, channels)
-    x = operands.x.reshape(geometry.batch, geometry.in_height, geometry.in_width, channels)
-    arguments = (x, geometry.padding.top, geometry.padding.left, less, border, image, np.zeros(1, np.int64))
-    run_on_threads(lambda _: fill_image(*arguments) or 0, most=1 + image.nbytes // _BYTES_WORTH_A_THREAD)
-    return image, border
-
-
 # ---------------------------------------------------------------- weights
 
 
@@ -203,7 +204,7 @@ class _Packed:
     weights: NDArray[Any]
     """[panels of all groups, groups of K, channels, numbers of a group]."""
     pieces: NDArray[np.int64]
-    """[pieces of K], byte offsets into the image."""
+    """[pieces of K, PIECE_LENGTH of `kernels.convolve`]."""
     extra_begins: NDArray[np.int64]
     """[panels of all groups, vectors + 1], as the two that follow see `heavy_pairs`; empty where there are none."""
     extra_offsets: NDArray[np.int64]
@@ -229,18 +230,20 @@ def _pack(geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: 
     cuts, piece = _cut(length, tiles)
     padded = np.full((len(runs), cuts * piece), -1, np.int64)
     padded[:, :length] = source
-    pieces = (runs[:, None] + np.arange(cuts) * piece).reshape(-1) * image.itemsize
+    places = np.zeros((len(runs), cuts, plan_of.PIECE_LENGTH), np.int64)
+    places[:, :, plan_of.PIECE_OFFSET] = (runs[:, None] + np.arange(cuts) * piece) * image.itemsize
+    places[:, :, plan_of.PIECE_ROW :] = _places_of_runs(geometry)[:, None]
+    pieces = places.reshape(-1, plan_of.PIECE_LENGTH)
     panels = -(-geometry.filters // tiles.isa.channels)
     shape = (geometry.groups * panels, padded.size // tiles.taken, tiles.isa.channels, tiles.taken)
-    packed = aligned_zeros(shape, _DTYPES[tiles.operands][1])
+    packed = aligned_zeros(shape, _WEIGHT_DTYPES[tiles.operands])
     stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
     zeros = weights.zero_points.reshape(geometry.groups, geometry.filters)
     pack(stored, zeros, padded.reshape(-1), panels, packed)
-    pieces = np.ascontiguousarray(pieces)
     if not tiles.pair_limit:
         return _Packed(packed, pieces, np.empty((0, 0), np.int64), np.empty(0, np.int64), np.empty((0, 0, 0), np.int8))
-    places = pieces[:, None] + np.arange(0, piece * image.itemsize, GROUP_BYTES)
-    return _Packed(packed, pieces, *_extras(packed, places.reshape(-1), tiles))
+    groups = pieces[:, plan_of.PIECE_OFFSET, None] + np.arange(0, piece * image.itemsize, GROUP_BYTES)
+    return _Packed(packed, pieces, *_extras(packed, groups.reshape(-1), tiles))
 
 
 def _extras(
@@ -283,6 +286,15 @@ def runs_of_k(
     return starts.reshape(-1).astype(np.int64), k.reshape(kernel_h * kernel_w, -1)
 
 
+def _places_of_runs(geometry: ConvGeometry) -> NDArray[np.int64]:
+    """Return row, first and last column of the image under each run of `runs_of_k`, joined, from where outputs read."""
+    (kernel_h, kernel_w), (down, across) = geometry.kernel, geometry.dilation
+    rows, columns = np.arange(kernel_h) * down, np.arange(kernel_w) * across
+    if _rows_join(geometry):
+        return np.stack([rows, np.zeros_like(rows), np.full_like(rows, columns[-1])], axis=1)
+    return np.stack([np.repeat(rows, kernel_w), *(np.tile(columns, kernel_h),) * 2], axis=1)
+
+
 def _rows_join(geometry: ConvGeometry) -> bool:
     """Whether nothing lies between the taps of a filter row."""
     return geometry.groups == 1 and (geometry.dilation[1] == 1 or geometry.kernel[1] == 1)
@@ -319,6 +331,9 @@ def _plan(geometry: ConvGeometry, image: NDArray[Any], packed: _Packed, tiles: T
     groups_of_bytes = packed.weights.shape[1] // len(pieces)
     plan[[plan_of.PIECES, plan_of.PIECE_GROUPS]] = len(pieces), groups_of_bytes
     plan[plan_of.CHUNK_PIECES] = _chunk_pieces(groups_of_bytes * tiles.taken, tiles)
+    # Everything counts until the caller knows that the border does not.
+    plan[plan_of.INSIDE : plan_of.INSIDE + 4] = 0, 0, image.shape[1], image.shape[2]
+    plan[plan_of.STRIDES : plan_of.STRIDES + 2] = geometry.stride
     return plan
 
 
@@ -331,7 +346,7 @@ def tile_plan(
     pixels = geometry.m if geometry.m <= most_pixels else _TASK_PIXELS
     pixels = -(-pixels // TILE_ROWS) * TILE_ROWS
     blocks, all_panels = -(-geometry.m // pixels), panels * geometry.groups
-    shares = min(all_panels, -(-_TASKS_PER_THREAD * numba.get_num_threads() // blocks))
+    shares = min(all_panels, -(-_TASKS_PER_THREAD * threads_now() // blocks))
     plan = np.zeros(plan_of.PLAN_LENGTH, np.int64)
     plan[plan_of.PIXEL_COUNT] = geometry.m
     plan[[plan_of.OUT_HEIGHT, plan_of.OUT_WIDTH]] = geometry.out_height, geometry.out_width

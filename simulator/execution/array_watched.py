@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +23,7 @@ from simulator.execution.array_tiles import Tiles, choose_tiles, chunk_begins, r
 from simulator.execution.array_weights import Weights
 from simulator.execution.fused import Fused
 from simulator.kernels.dot_tile import BYTES, UNROLLED
+from simulator.kernels.threads import threads_now
 from simulator.lowering.layer import FoldOrder
 from simulator.numerics.scalar import needed_bits
 
@@ -73,7 +73,7 @@ def run_watched(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
     elif int((rises - falls).max()) > (register.max - register.min) // 2:
         return None
     panels = -(-geometry.filters // tiles.isa.channels)
-    shape = (numba.get_num_threads(), 2, len(chunks.whole), geometry.groups * panels * tiles.isa.channels)
+    shape = (threads_now(), 2, len(chunks.whole), geometry.groups * panels * tiles.isa.channels)
     extremes = np.empty(shape, np.int32)
     extremes[:, 0], extremes[:, 1] = _INT32_MAX, -_INT32_MAX - 1
     values, saturations = run_tiles(operands, tiles, fused, extremes)

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.execution.array_bytes import sums_by_bytes
+from simulator.execution.array_depthwise import run_depthwise
 from simulator.execution.array_operands import Operands, geometry_vector
 from simulator.execution.array_parts import plan_parts, sum_parts
 from simulator.execution.array_phases import phase_operands, place_phases, plan_phases
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import choose_tiles, run_tiles
 from simulator.execution.fused import Fused
-from simulator.kernels import isa, wide
-from simulator.kernels.depthwise import BLOCK, depthwise_blocks
+from simulator.kernels import wide
 from simulator.numerics.scalar import needed_bits
 
 
@@ -42,8 +42,10 @@ def run_wide(operands: Operands, bounds: Bounds, fused: Fused | None = None) -> 
 
     """
     narrow = needed_bits(*bounds.accumulator) <= 32
+    if fused is not None:
+        fused = fused.within(*bounds.accumulator)
     if operands.is_depthwise:
-        return WideSums(_depthwise(operands, np.int32 if narrow else np.int64), None)
+        return WideSums(*run_depthwise(operands, fused, narrow=narrow))
     if operands.geometry.insertion != (1, 1):
         return _by_phases(operands, narrow, fused)
     return _convolve(operands, narrow, fused)
@@ -92,18 +94,6 @@ def spread(operands: Operands, padded_filters: int) -> NDArray[np.int32]:
     spread_x = np.zeros((x.shape[0], padded_filters), np.int32)
     spread_x[:, : operands.filters] = np.repeat(x, operands.geometry.filters, axis=1)
     return spread_x
-
-
-def _depthwise(operands: Operands, dtype: type[np.int32] | type[np.int64]) -> NDArray[Any]:
-    geometry = operands.geometry
-    out = np.empty((geometry.m, operands.filters), dtype)
-    weights = np.ascontiguousarray(operands.weights.centred.T)
-    x = operands.x if geometry.filters == 1 else np.repeat(operands.x, geometry.filters, axis=1)
-    start = operands.start[0].astype(dtype)
-    on_blocks = dtype is np.int32 and x.itemsize <= 2 and operands.filters >= BLOCK and isa.available() != (isa.PLAIN,)
-    run = depthwise_blocks if on_blocks else wide.depthwise_wide
-    run(np.ascontiguousarray(x), operands.x_zero_point, weights.astype(dtype), start, geometry_vector(geometry), out)
-    return out
 
 
 def _on_bytes(operands: Operands, fill: int) -> NDArray[np.int32]:

@@ -26,8 +26,8 @@ Arrays = Sequence[NDArray[Any] | None]
 Kernel = Callable[[NDArray[Any], NDArray[Any], NDArray[np.int64], NDArray[np.int64], NDArray[Any], NDArray[Any]], None]
 """(flat a, flat b, rows, steps, constants, out), as in `simulator.kernels.elementwise`."""
 
-TABLE_PAYS = 1 << 17
-"""Outputs from which filling a table of 65536 pairs costs less than computing each."""
+TABLE_PAYS = 1 << 15
+"""Outputs from which a table of 65536 pairs, which is kept, costs less than computing each in a few runs."""
 
 
 def _binary(

@@ -27,10 +27,10 @@ from simulator.records.overflow import OverflowRecord
 _ON_HOST: dict[type[Op], Executor] = {**vector.EXECUTORS, **movement.EXECUTORS, **host.EXECUTORS}
 _ON_DEVICE: dict[type[Op], Executor] = {**movement.EXECUTORS, **vector.EXECUTORS, **array.EXECUTORS}
 
-SHARED = 1 << 17
+SHARED = 1 << 19
 """Elements, in and out, from which a layer is worth sharing among threads: waking these costs some 50 microseconds, and
 milliseconds where others want the cores."""
-_MACS_AN_ELEMENT = 8
+_MACS_AN_ELEMENT = 16
 """Multiply-accumulates that take no longer than an element elsewhere, on whatever kernel of the array."""
 
 Progress = Callable[[int, int, str], None]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.kernels import requantize_panels as kinds
+from simulator.kernels.requantize_tile import is_small
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.modes import RequantizerKind, RoundingMode
 from simulator.numerics.quant import RequantParams
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fused:
     """A requantizer in the form that the tiles take."""
 
@@ -30,6 +31,20 @@ class Fused:
     def plan(self) -> tuple[int, ...]:
         """As a plan of `requantize_panels` begins."""
         return self.kind, *self.limits
+
+    def within(self, least: int, greatest: int) -> Fused:
+        """Return it for accumulators of a range, for which there may be a shorter way to the same bytes."""
+        if self.kind == kinds.DOUBLE and is_small(least, greatest, self._greatest_exponent):
+            return self._small
+        return self
+
+    @cached_property
+    def _greatest_exponent(self) -> int:
+        return int(self.second.max())
+
+    @cached_property
+    def _small(self) -> Fused:
+        return replace(self, kind=kinds.DOUBLE_SMALL)
 
     def repeated(self, times: int) -> Fused:
         """Return it for as many times the filters."""

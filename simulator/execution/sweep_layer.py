@@ -126,6 +126,7 @@ def _eventless(measured: OverflowRecord, order: FoldOrder, proof: Proof) -> Over
         needed_bits=measured.needed_bits,
         needed_bits_is_exact=True,
         method=measured.method,
+        outputs_by_needed_bits=measured.outputs_by_needed_bits,
         partial_sum_needed_bits=measured.partial_sum_needed_bits,
         accumulator_needed_bits=measured.accumulator_needed_bits,
         partial_sum_bits=order.partial_sum.bits if order.partial_sum else None,

@@ -3,6 +3,9 @@
 The work is cut into tasks of PIXELS output pixels and some panels of channels. For each panel the weights are taken in
 chunks that stay in the cache while all pixels of the task pass over them. The image is convolved in place: rows of the
 tile and pieces of K are byte offsets into it (see `dot_tile`); borders and gaps are filled in beforehand.
+
+Where the border is filled with 0, a tap that lies in it for all pixels of a tile adds nothing and is left out: a good
+part of a filter as wide as the image.
 """
 
 from __future__ import annotations
@@ -47,7 +50,20 @@ CHUNK_PIECES = requantize_panels.PLAN_LENGTH + 12
 TASK_PIXELS = requantize_panels.PLAN_LENGTH + 13
 TASK_PANELS = requantize_panels.PLAN_LENGTH + 14
 """Panels (of all groups) of a task."""
-PLAN_LENGTH = requantize_panels.PLAN_LENGTH + 15
+INSIDE = requantize_panels.PLAN_LENGTH + 15
+"""Four entries: first row and column of the filled-in image that may hold other values than 0, and those after them."""
+STRIDES = requantize_panels.PLAN_LENGTH + 19
+"""Two entries: down and across."""
+PLAN_LENGTH = requantize_panels.PLAN_LENGTH + 21
+
+PIECE_OFFSET = 0
+"""Columns of the pieces' table: byte offset into the image."""
+PIECE_ROW = 1
+"""Row of the image under the piece, from the first that an output reads."""
+PIECE_COLUMN = 2
+"""First column likewise."""
+PIECE_LAST_COLUMN = 3
+PIECE_LENGTH = 4
 
 # What an instruction set puts in place of these: see `make_convolve`.
 dot_tile: Any = None
@@ -56,18 +72,65 @@ CHANNELS = 0
 
 
 @kernel(inline=True)
-def row_offsets(plan: Any, first: Any, count: Any, table: Any) -> None:
-    """Write the byte offsets of what `count` output pixels from `first` on read; spare rows of a tile read the last."""
+def lay_out_tiles(plan: Any, first: Any, count: Any, table: Any, windows: Any) -> None:
+    """Say what `count` output pixels from `first` on read.
+
+    Parameters
+    ----------
+    plan, first, count
+        As they are.
+    table
+        int64 [count filled up to whole tiles, at least], written: byte offset of each pixel; spare rows of the last
+        tile read the last.
+    windows
+        int64 [tiles, 4], written: where in the image the outputs of a tile begin to read: least and greatest row, then
+        column.
+
+    """
     width, height = plan[OUT_WIDTH], plan[OUT_HEIGHT]
-    for i in range(count):
-        pixel = first + i
-        line = pixel // width
-        column = pixel - line * width
-        image = line // height
-        row = line - image * height
-        table[i] = image * plan[BATCH_BYTES] + row * plan[ROW_BYTES] + column * plan[COLUMN_BYTES]
-    for i in range(count, min(count + TILE_ROWS, table.shape[0])):
-        table[i] = table[count - 1]
+    line = first // width
+    column = first - line * width
+    image = line // height
+    row = line - image * height
+    at = np.int64(0)
+    for tile in range(-(-count // TILE_ROWS)):
+        top, left, begun = row, column, image
+        bottom, right, ended = row, column, image
+        for i in range(tile * TILE_ROWS, min((tile + 1) * TILE_ROWS, count)):
+            at = image * plan[BATCH_BYTES] + row * plan[ROW_BYTES] + column * plan[COLUMN_BYTES]
+            table[i] = at
+            bottom, right, ended = row, column, image
+            column += 1
+            if column == width:
+                column, row = 0, row + 1
+            if row == height:
+                row, image = 0, image + 1
+        if ended != begun:
+            top, bottom = 0, height - 1
+        if ended != begun or bottom != top:
+            left, right = 0, width - 1
+        windows[tile, 0], windows[tile, 1] = top * plan[STRIDES], bottom * plan[STRIDES]
+        windows[tile, 2], windows[tile, 3] = left * plan[STRIDES + 1], right * plan[STRIDES + 1]
+    for i in range(count, min(-(-count // TILE_ROWS) * TILE_ROWS, table.shape[0])):
+        table[i] = at
+
+
+@kernel(inline=True)
+def choose_pieces(plan: Any, pieces: Any, window: Any, piece_bytes: Any, chosen: Any) -> Any:
+    """Write offsets of activations and weights of those pieces that may add to a tile, and return how many."""
+    count = 0
+    for piece in range(pieces.shape[0]):
+        row, column, last_column = (
+            pieces[piece, PIECE_ROW],
+            pieces[piece, PIECE_COLUMN],
+            pieces[piece, PIECE_LAST_COLUMN],
+        )
+        inside = window[1] + row >= plan[INSIDE] and window[0] + row < plan[INSIDE + 2]
+        if inside and window[3] + last_column >= plan[INSIDE + 1] and window[2] + column < plan[INSIDE + 3]:
+            chosen[2 * count] = pieces[piece, PIECE_OFFSET]
+            chosen[2 * count + 1] = piece * piece_bytes
+            count += 1
+    return count
 
 
 @kernel(inline=True)
@@ -101,7 +164,7 @@ def _convolve(
     weights
         int8 or int16 [panels of all groups, ...], packed.
     pieces
-        int64 [PIECES], byte offsets of the pieces of K.
+        int64 [PIECES, PIECE_LENGTH]: where the pieces of K lie.
     extra_begins, extra_offsets, extra_weights
         int64 [panels of all groups, vectors + 1], int64 [extras] and int8 [extras, lanes, 4], see `heavy_pairs`; or
         empty.
@@ -123,10 +186,12 @@ def _convolve(
     all_panels = panels * plan[GROUPS]
     shares = -(-all_panels // plan[TASK_PANELS])
     tasks = -(-pixel_count // plan[TASK_PIXELS]) * shares
-    panel_bytes = plan[PIECES] * plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
+    piece_bytes = plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
     clipped = np.int64(0)
     sums_out = out.view(np.int32) if plan[KIND] == RAW else out[:0].view(np.int32)
     table = np.empty(PIXELS + TILE_ROWS, np.int64)
+    windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
+    chosen = np.empty(2 * plan[CHUNK_PIECES], np.int64)
     sums = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
     spare = np.empty((PIXELS, CHANNELS), np.uint8)
     task = take_ticket(counter.ctypes.data)
@@ -135,12 +200,12 @@ def _convolve(
         share = task - block * shares
         begin = block * plan[TASK_PIXELS]
         count = min(plan[TASK_PIXELS], pixel_count - begin)
-        row_offsets(plan, begin, count, table)
+        lay_out_tiles(plan, begin, count, table, windows)
         for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
             group = panel // panels
             number = panel - group * panels
             base = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
-            packed = weights.ctypes.data + panel * panel_bytes
+            packed = weights.ctypes.data + panel * plan[PIECES] * piece_bytes
             for piece in range(0, plan[PIECES], plan[CHUNK_PIECES]):
                 chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
                 is_last = piece + chunk == plan[PIECES] and extra_begins.shape[0] > 0
@@ -150,13 +215,15 @@ def _convolve(
                     ended = piece // plan[CHUNK_PIECES]
                     lows = extremes[0, ended, panel * CHANNELS :].ctypes.data
                     highs = extremes[1, ended, panel * CHANNELS :].ctypes.data
-                chunk_at = packed + piece * plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
+                chunk_at = packed + piece * piece_bytes
+                taken = pieces[piece : piece + chunk]
                 for i in range(0, count, TILE_ROWS):
+                    used = choose_pieces(plan, taken, windows[i // TILE_ROWS], piece_bytes, chosen)
                     dot_tile(
                         base,
                         table.ctypes.data + 8 * i,
-                        pieces.ctypes.data + 8 * piece,
-                        chunk,
+                        chosen.ctypes.data,
+                        used,
                         plan[PIECE_GROUPS],
                         chunk_at,
                         sums.ctypes.data + 4 * CHANNELS * i,

@@ -5,7 +5,7 @@ uint8 and int8 (`bytes`), or two of int16 (`pairs`). Sums are exact modulo 2^32,
 
 Operands: activations lie anywhere, a row of the tile at `row`, its K cut into `pieces` of `groups` groups, each
 contiguous, at row + piece offset: an image convolved in place needs no copy of its patches. Weights are packed
-[piece][group][vector][lane][4 bytes].
+[piece][group][vector][lane][4 bytes]; a piece of zeros may be left out.
 
 Sets without vpdpbusd form two products of bytes as int16, saturating, and then add those. No such sum saturates where
 both weights of a pair together are at most 32767 / (greatest activation) in size: weights are split so that it holds,
@@ -49,11 +49,12 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
     operands
         BYTES or PAIRS.
 
-    The intrinsic takes addresses and numbers, all int64: base of the activations; tables of int64 byte offsets of the
-    TILE_ROWS rows and of the pieces; how many pieces, groups in each (one at least); packed weights; int32 sums
-    [TILE_ROWS, channels], written, or added to where `resume` is not 0; where `lows` is not 0, int32 [channels] each of
-    least and greatest sums so far, brought up to date; extras, where their first address is not 0: table of int64
-    [vectors + 1], where those of each vector begin, their byte offsets from a row, their weights.
+    The intrinsic takes addresses and numbers, all int64: base of the activations; a table of int64 byte offsets of the
+    TILE_ROWS rows; one of the offsets of each piece's activations (from a row) and weights; how many pieces, groups in
+    each (one at least); packed weights; int32 sums [TILE_ROWS, channels], written, or added to where `resume` is not 0;
+    where `lows` is not 0, int32 [channels] each of least and greatest sums so far, brought up to date; extras, where
+    their first address is not 0: table of int64 [vectors + 1], where those of each vector begin, their byte offsets
+    from a row, their weights.
     """
     splits = operands == BYTES and not isa.has_byte_dot
 
@@ -75,9 +76,10 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
             for cell in cells:
                 builder.store(lanes.load(sum_at[cell]), totals[cell])
         packed = cgutils.alloca_once_value(builder, weights)
-        builder.store(weights, packed)
         with cgutils.for_range(builder, count) as piece:
-            piece_offset = load_scalar(builder, builder.add(pieces, builder.shl(piece.index, constant64(3))), I64)
+            entry = builder.add(pieces, builder.shl(piece.index, constant64(4)))
+            piece_offset = load_scalar(builder, entry, I64)
+            builder.store(builder.add(weights, load_scalar(builder, offset(builder, entry, 8), I64)), packed)
             with cgutils.for_range(builder, builder.sdiv(groups, constant64(UNROLLED))) as loop:
                 at = builder.add(piece_offset, builder.mul(loop.index, constant64(UNROLLED * GROUP_BYTES)))
                 b_at = builder.load(packed)

@@ -21,7 +21,7 @@ from simulator.kernels.convolve import (
     PIXEL_COUNT,
     TASK_PANELS,
     TASK_PIXELS,
-    row_offsets,
+    lay_out_tiles,
 )
 from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS
@@ -152,6 +152,7 @@ def _guarded_convolve(
     clipped = np.int64(0)
     registers_out = out.view(np.int32) if plan[KIND] == RAW else out[:0].view(np.int32)
     table = np.empty(PIXELS + TILE_ROWS, np.int64)
+    windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
     norm_table = np.empty(PIXELS + TILE_ROWS, np.int64)
     registers = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
     register_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
@@ -166,8 +167,8 @@ def _guarded_convolve(
         share = task - block * shares
         begin = block * plan[TASK_PIXELS]
         count = min(plan[TASK_PIXELS], pixel_count - begin)
-        row_offsets(plan, begin, count, table)
-        for i in range(min(count + TILE_ROWS, PIXELS + TILE_ROWS)):
+        lay_out_tiles(plan, begin, count, table, windows)
+        for i in range(-(-count // TILE_ROWS) * TILE_ROWS):
             norm_table[i] = table[i] // plan[PIXEL_BYTES] * plan[NORM_PIXEL_BYTES]
         for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
             group = panel // panels

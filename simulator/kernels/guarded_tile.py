@@ -4,7 +4,8 @@ K is cut into blocks, in the device's order. Within a block the running sum move
 norms of the block's activations and weights (Cauchy-Schwarz; the norm of a prefix is no greater). Where the register is
 further than that from its rails, no addition of the block can be an event: the block is added as one exact sum, two
 products an instruction. A row of the tile where that is not so, in any channel, is stepped: each product by itself,
-wrapped or saturated, its events counted. Values and counts are those of the device, whatever the bound decides.
+wrapped or saturated, its events counted. Values and counts are those of the device, whatever the bound decides. A block
+in which all activations of the tile are 0, as under the border of an image, changes no register and is left out.
 
 Weight stationary (`two_level`): blocks form folds; the register is a partial sum that starts at 0 in each fold and is
 then added to the accumulator. Where no partial sum of the layer can overflow, each is one exact sum, without guards.
@@ -14,6 +15,7 @@ Output stationary: the register is the accumulator itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -145,7 +147,8 @@ class _Emitter:
             with cgutils.for_range(builder, self.field[FOLD_BLOCKS]) as within:
                 block = self._block_number(fold, within)
                 piece = self._entry(PIECES, block)
-                self._add_products([builder.add(at, piece) for at in row_at], self._weights(block), totals)
+                with builder.if_then(self._any(self._norms(block))):
+                    self._add_products([builder.add(at, piece) for at in row_at], self._weights(block), totals)
             self._in_mode(
                 OUTER_SATURATES,
                 lambda saturates: self._add_to_outer(lambda row, v: builder.load(totals[row, v]), saturates=saturates),
@@ -172,9 +175,24 @@ class _Emitter:
             with otherwise:
                 emit(False)
 
+    def _norms(self, block: Any) -> list[Any]:
+        """Norms of a block's activations, int32, one for each row."""
+        norm_piece = self._entry(NORM_PIECES, block)
+        rows = [self.row_address(self.field[NORMS], NORM_ROWS, constant64(row)) for row in range(TILE_ROWS)]
+        return [load_scalar(self.builder, self.builder.add(row, norm_piece), I32) for row in rows]
+
+    def _any(self, norms: list[Any]) -> Any:
+        """Whether any norm is not 0."""
+        return self.builder.icmp_unsigned("!=", reduce(self.builder.or_, norms), ir.Constant(I32, 0))
+
     def _block(self, block: Any) -> None:
+        norms = self._norms(block)
+        with self.builder.if_then(self._any(norms)):
+            self._block_with_norms(block, norms)
+
+    def _block_with_norms(self, block: Any, norms: list[Any]) -> None:
         builder, lanes, isa = self.builder, self.lanes, self.isa
-        piece, norm_piece, weights = self._entry(PIECES, block), self._entry(NORM_PIECES, block), self._weights(block)
+        piece, weights = self._entry(PIECES, block), self._weights(block)
         row_numbers = [constant64(row) for row in range(TILE_ROWS)]
         registers = [[lanes.load(self.cell(INNER, row, v)) for v in range(isa.vectors)] for row in row_numbers]
         near = cgutils.alloca_once(builder, I64, size=TILE_ROWS)
@@ -182,9 +200,7 @@ class _Emitter:
         weight_norms = [lanes.load(offset(builder, norms_at, v * lanes.bytes)) for v in range(isa.vectors)]
         any_near = None
         for row in range(TILE_ROWS):
-            norm_at = builder.add(self.row_address(self.field[NORMS], NORM_ROWS, row_numbers[row]), norm_piece)
-            norm = lanes.splat(load_scalar(builder, norm_at, I32))
-            found = self._near_rails(registers[row], norm, weight_norms)
+            found = self._near_rails(registers[row], lanes.splat(norms[row]), weight_norms)
             builder.store(builder.zext(found, I64), cgutils.gep_inbounds(builder, near, row))
             any_near = found if any_near is None else builder.or_(any_near, found)
         rows = [builder.add(self.row_address(self.field[ACTIVATIONS], ROWS, row), piece) for row in row_numbers]

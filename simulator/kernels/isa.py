@@ -74,10 +74,12 @@ def _features() -> frozenset[str]:
 
 def available() -> tuple[str, ...]:
     """Names of the sets that this machine has, fastest first; `plain` always, and alone where nothing is compiled."""
-    if config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return (PLAIN,)
-    usable = [isa.name for isa in _NATIVE if _features().issuperset(isa.features)]
-    return (*usable, PLAIN)
+    return (PLAIN,) if config.DISABLE_JIT else _compiled()  # type: ignore[attr-defined]
+
+
+@cache
+def _compiled() -> tuple[str, ...]:
+    return (*(isa.name for isa in _NATIVE if _features().issuperset(isa.features)), PLAIN)
 
 
 def chosen() -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from simulator.kernels._jit import kernel
 from simulator.kernels.dot_tile import GROUP_BYTES
+from simulator.kernels.extremes import extremes
 from simulator.kernels.tickets import take_ticket
 from simulator.kernels.words import copy_word
 
@@ -18,7 +19,7 @@ _BLOCK = 256
 
 
 @kernel(inline=True)
-def _fill_line(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, line: Any) -> None:
+def _fill_line(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, line: Any, span: Any) -> None:
     _, height, width, channels = image.shape
     begin, end = max(left, 0), max(min(left + x.shape[2], width), max(left, 0))
     picture = line // height
@@ -35,10 +36,13 @@ def _fill_line(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, 
         inside[i] = np.int64(taken[i]) - less
     for i in range(end * channels, width * channels):
         target[i] = border
+    if inside.size:
+        low, high = extremes(taken[: inside.size])
+        span[0], span[1] = min(span[0], np.int64(low)), max(span[1], np.int64(high))
 
 
 @kernel()
-def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, counter: Any) -> None:
+def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, counter: Any, span: Any) -> None:
     """Copy images into larger (or cropped) ones, some lines after another as long as there are some.
 
     Parameters
@@ -55,6 +59,8 @@ def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, 
         [batch, filled height, filled width, channels], written; its dtype holds the differences.
     counter
         int64 [1]: the next task, shared among threads.
+    span
+        int64 [2], brought up to date: least and greatest number copied, as stored.
 
     """
     lines = image.shape[0] * image.shape[1]
@@ -62,7 +68,7 @@ def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, 
     task = take_ticket(counter.ctypes.data)
     while task * task_lines < lines:
         for line in range(task * task_lines, min((task + 1) * task_lines, lines)):
-            _fill_line(x, top, left, less, border, image, line)
+            _fill_line(x, top, left, less, border, image, line, span)
         task = take_ticket(counter.ctypes.data)
 
 

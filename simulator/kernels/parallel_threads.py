@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from simulator.kernels._jit import kernel
 from simulator.kernels.placement import Placement, can_place
+from simulator.kernels.threads import threads_now
 
 _TURN_MICROSECONDS = 100
 _LIBRARIES = ("omp", "tbb")
@@ -88,7 +89,7 @@ def place_loops() -> None:
     To be called before a parallel kernel or a few in a row: microseconds, but for the first time and after a change of
     the count. Nothing is done for one thread, or where the system cannot place threads.
     """
-    threads = numba.get_num_threads()
+    threads = threads_now()
     if threads == 1 or not _can_tell():
         return
     if threads != _loops.count:

@@ -18,6 +18,8 @@ DOUBLE = 1
 SINGLE = 2
 POWER_OF_TWO = 3
 FLOAT32 = 4
+DOUBLE_SMALL = 5
+"""DOUBLE of accumulators that are small: see `requantize_tile.is_small`."""
 
 KIND = 0
 """One of those above; where a plan begins."""
@@ -31,6 +33,7 @@ ROWS = 96
 
 # What an instruction set puts in place of these: see `make_requantize_block` and `make_requantize_matrix`.
 double_tile: Any = None
+double_small_tile: Any = None
 single_tile: Any = None
 power_of_two_tile: Any = None
 float32_tile: Any = None
@@ -83,6 +86,10 @@ def _requantize_block(
     kind = plan[KIND]
     if kind == DOUBLE:
         clipped = double_tile(
+            sums_at, sums_stride, rows, width, start_at, first_at, second_at, low, high, zero, target, step
+        )
+    elif kind == DOUBLE_SMALL:
+        clipped = double_small_tile(
             sums_at, sums_stride, rows, width, start_at, first_at, second_at, low, high, zero, target, step
         )
     elif kind == SINGLE:
@@ -160,6 +167,7 @@ def make_requantize_block(name: str) -> Any:
     isa = INSTRUCTION_SETS[name]
     requantizers = {
         "double_tile": requantize_tile.fixed_point_double,
+        "double_small_tile": requantize_tile.fixed_point_double_small,
         "single_tile": requantize_tile.fixed_point_single,
         "power_of_two_tile": requantize_tile.power_of_two,
         "float32_tile": requantize_tile.float32,

@@ -1,7 +1,9 @@
 """Requantizers on a panel of sums, as vector instructions; `simulator.numerics.scalar.requantize` is the specification.
 
-Each takes int32 accumulators to bytes and counts the clipped ones. Clamping comes before the zero point is added,
-to [low - zero point, high - zero point]: the same bytes, and no sum can leave int32.
+Each takes int32 accumulators to bytes and counts the clipped ones. A panel all of whose channels count is narrowed to
+int16 first, saturating: zero point and clamping then take half the instructions, and int16 holds the limits of bytes
+with room for a zero point. Vector by vector, of a panel with spare channels, clamping comes before the zero point is
+added, to [low - zero point, high - zero point]: the same bytes, and no sum can leave int32.
 
 Products of int32 are formed in the even and the odd lanes apart, each as one 64-bit product (vpmuldq): v * m of lanes
 2i and 2i + 1. What is kept of one is 32 bits, so logical shifts serve where arithmetic ones are meant.
@@ -10,7 +12,6 @@ Products of int32 are formed in the even and the odd lanes apart, each as one 64
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
@@ -18,22 +19,15 @@ from numba import types
 from numba.extending import intrinsic
 
 from simulator.kernels.isa import InstructionSet
-from simulator.kernels.vector_ir import F32, I8, I32, I64, Lanes, cgutils, constant64, offset
+from simulator.kernels.vector_ir import F32, I8, I16, I32, I64, Lanes, cgutils, constant64, offset
 
 _LOW_HALF = (1 << 32) - 1
 
 
-@dataclass(frozen=True)
-class _Limits:
-    low: Any
-    high: Any
-    zero_point: Any
-
-
-Scale = Callable[[Any], tuple[Any, Any]]
-"""accumulators -> their scaled and clamped values, and a mask of those that were clamped."""
-Requantizer = Callable[[Lanes, Any, Any, _Limits], Scale]
-"""(lanes, first and second constants of each channel, limits) -> what scales accumulators."""
+Scale = Callable[[Any], Any]
+"""accumulators -> scaled values, int32, neither clamped nor with the zero point."""
+Requantizer = Callable[[Lanes, Any, Any], Scale]
+"""(lanes, first and second constants of each channel) -> what scales accumulators."""
 
 
 def _even_odd(lanes: Lanes, vector: Any) -> tuple[Any, Any]:
@@ -56,12 +50,7 @@ def _interleave(lanes: Lanes, even: Any, odd: Any) -> Any:
     return builder.bitcast(builder.or_(builder.and_(even, low), builder.and_(odd, high)), lanes.type)
 
 
-def _clamped(lanes: Lanes, scaled: Any, limits: _Limits) -> tuple[Any, Any]:
-    held = lanes.clamp(scaled, limits.low, limits.high)
-    return lanes.builder.add(held, limits.zero_point), lanes.builder.icmp_unsigned("!=", held, scaled)
-
-
-def fixed_point_double(lanes: Lanes, multiplier: Any, exponent: Any, limits: _Limits) -> Any:
+def fixed_point_double(lanes: Lanes, multiplier: Any, exponent: Any) -> Scale:
     """Two roundings, as gemmlowp: floor(v * m / 2^31 + 1/2), then a shift right, ties away.
 
     v = INT32_MIN gives no saturation here, since m >= 0; the doubled product of both at their ends cannot occur.
@@ -74,7 +63,7 @@ def fixed_point_double(lanes: Lanes, multiplier: Any, exponent: Any, limits: _Li
     m_even, m_odd = _even_odd(lanes, multiplier)
     nudge = _constant_pairs(lanes, 1 << 30)
 
-    def scale(accumulators: Any) -> tuple[Any, Any]:
+    def scale(accumulators: Any) -> Any:
         v_even, v_odd = _even_odd(lanes, builder.shl(accumulators, left))
         even = builder.lshr(builder.add(builder.mul(v_even, m_even), nudge), _constant_pairs(lanes, 31))
         # The kept bits 31..62 of an odd lane belong in its upper half: a shift left by 1, not right by 31.
@@ -82,13 +71,49 @@ def fixed_point_double(lanes: Lanes, multiplier: Any, exponent: Any, limits: _Li
         high = _interleave(lanes, even, odd)
         negative = builder.ashr(high, lanes.constant(31))
         up = builder.icmp_signed(">", builder.and_(high, mask), builder.sub(half, negative))
-        scaled = builder.sub(builder.ashr(high, right), builder.sext(up, lanes.type))
-        return _clamped(lanes, scaled, limits)
+        return builder.sub(builder.ashr(high, right), builder.sext(up, lanes.type))
 
     return scale
 
 
-def fixed_point_single(lanes: Lanes, multiplier: Any, shift: Any, limits: _Limits) -> Any:
+def fixed_point_double_small(lanes: Lanes, multiplier: Any, exponent: Any) -> Scale:
+    """`fixed_point_double` of accumulators with |v| * 2^max(exponent, 0) < 2^30 (see `is_small`), in half the steps.
+
+    With h = floor(v * m / 2^31 + 1/2) and r the shift right, the result is floor((h + half - [h < 0]) / 2^r) where
+    half = 2^(r-1), and h where r = 0: ties away from 0. Since half is whole, h + half comes of the same floor, with
+    half * 2^31 added to the dividend; and h < 0 where h + half < half. |h| < 2^30 and half <= 2^30, so that h + half
+    fits int32; so does 2v, and its product with m has h + half in its upper 32 bits, where no shift is needed.
+    """
+    builder = lanes.builder
+    left = lanes.maximum(exponent, lanes.constant(0))
+    right = lanes.maximum(builder.neg(exponent), lanes.constant(0))
+    half = builder.lshr(builder.shl(lanes.constant(1), right), lanes.constant(1))
+    shifts = builder.icmp_signed(">", right, lanes.constant(0))
+    below = builder.select(shifts, half, lanes.constant(-(1 << 31)))
+    twice = builder.add(left, lanes.constant(1))
+    m_even, m_odd = _even_odd(lanes, multiplier)
+    upper = _constant_pairs(lanes, 32)
+    nudge_even, nudge_odd = (
+        builder.add(builder.shl(part, upper), _constant_pairs(lanes, 1 << 31)) for part in _even_odd(lanes, half)
+    )
+
+    def scale(accumulators: Any) -> Any:
+        v_even, v_odd = _even_odd(lanes, builder.shl(accumulators, twice))
+        even = builder.lshr(builder.add(builder.mul(v_even, m_even), nudge_even), upper)
+        odd = builder.add(builder.mul(v_odd, m_odd), nudge_odd)
+        raised = _interleave(lanes, even, odd)
+        negative = builder.icmp_signed("<", raised, below)
+        return builder.ashr(builder.add(raised, builder.sext(negative, lanes.type)), right)
+
+    return scale
+
+
+def is_small(least: int, greatest: int, exponent: int) -> bool:
+    """Whether `fixed_point_double_small` takes accumulators of a range; `exponent` is the greatest of any channel."""
+    return max(-least, greatest) << max(exponent, 0) < 1 << 30
+
+
+def fixed_point_single(lanes: Lanes, multiplier: Any, shift: Any) -> Scale:
     """One rounding, ties up: (v * m + 2^(s-1)) >> s, 31 <= s <= 62, so that the result fits int32.
 
     2^62, a multiple of 2^s, keeps the dividend positive and makes the shift a logical one; 2^(62-s) is taken off again.
@@ -105,86 +130,123 @@ def fixed_point_single(lanes: Lanes, multiplier: Any, shift: Any, limits: _Limit
     off_even = builder.lshr(_constant_pairs(lanes, 1 << 62), s_even)
     off_odd = builder.lshr(_constant_pairs(lanes, 1 << 62), s_odd)
 
-    def scale(accumulators: Any) -> tuple[Any, Any]:
+    def scale(accumulators: Any) -> Any:
         v_even, v_odd = _even_odd(lanes, accumulators)
         even = builder.lshr(builder.add(builder.mul(v_even, m_even), raised_even), s_even)
         odd = builder.lshr(builder.add(builder.mul(v_odd, m_odd), raised_odd), s_odd)
         even, odd = builder.sub(even, off_even), builder.sub(odd, off_odd)
-        return _clamped(lanes, _interleave(lanes, even, builder.shl(odd, _constant_pairs(lanes, 32))), limits)
+        return _interleave(lanes, even, builder.shl(odd, _constant_pairs(lanes, 32)))
 
     return scale
 
 
-def power_of_two(lanes: Lanes, shift: Any, _: Any, limits: _Limits) -> Any:
+def power_of_two(lanes: Lanes, shift: Any, _: Any) -> Scale:
     """Shift right by 0 <= s <= 31, ties up: floor(v / 2^s) + (the highest bit that falls off)."""
     builder = lanes.builder
     before = lanes.maximum(builder.sub(shift, lanes.constant(1)), lanes.constant(0))
     rounds = lanes.minimum(shift, lanes.constant(1))
 
-    def scale(accumulators: Any) -> tuple[Any, Any]:
+    def scale(accumulators: Any) -> Any:
         up = builder.and_(builder.ashr(accumulators, before), rounds)
-        return _clamped(lanes, builder.add(builder.ashr(accumulators, shift), up), limits)
+        return builder.add(builder.ashr(accumulators, shift), up)
 
     return scale
 
 
-def float32(lanes: Lanes, scales: Any, _: Any, limits: _Limits) -> Any:
-    """rint(float32(v) * scale), ties to even; clamped as a float, exactly: the limits have at most 17 bits."""
+def float32(lanes: Lanes, scales: Any, _: Any) -> Scale:
+    """rint(float32(v) * scale), ties to even; held to int32, which holds all limits."""
     builder = lanes.builder
     real = ir.VectorType(F32, lanes.count)
     scales = builder.bitcast(scales, real)
-    low, high = builder.sitofp(limits.low, real), builder.sitofp(limits.high, real)
 
-    def scale(accumulators: Any) -> tuple[Any, Any]:
-        product = builder.fmul(builder.sitofp(accumulators, real), scales)
-        rounded = lanes.call(f"llvm.rint.v{lanes.count}f32", product)
-        held = lanes.call(f"llvm.maxnum.v{lanes.count}f32", rounded, low)
-        held = lanes.call(f"llvm.minnum.v{lanes.count}f32", held, high)
-        values = builder.add(builder.fptosi(held, lanes.type), limits.zero_point)
-        return values, builder.fcmp_ordered("!=", held, rounded)
+    def scale(accumulators: Any) -> Any:
+        return lanes.round_to_int32(builder.fmul(builder.sitofp(accumulators, real), scales))
 
     return scale
+
+
+_WIDTH = 3
+"""Place of the channels that count among the arguments of the intrinsic."""
+
+
+def _emit_panel(lanes: Lanes, args: Any, requantizer: Requantizer) -> Any:
+    """Requantize a panel all of whose channels count; return how many outputs were clipped, int64."""
+    builder, vectors = lanes.builder, range(lanes.isa.vectors)
+    sums, sums_stride, rows, _, start, first, second, low, high, zero_point, out, out_stride = args
+    scales = [
+        requantizer(lanes, *(lanes.load(offset(builder, at, v * lanes.bytes)) for at in (first, second)))
+        for v in vectors
+    ]
+    begins = [lanes.load(offset(builder, start, v * lanes.bytes)) for v in vectors]
+    low, high, zero_point = (lanes.splat_words(builder.trunc(value, I16)) for value in (low, high, zero_point))
+    none = ir.Constant(lanes.words, [0] * lanes.words.count)
+    clipped = lanes.variable(none)
+    builder.store(none, clipped)
+    with cgutils.for_range(builder, rows) as row:
+        at = builder.add(sums, builder.mul(row.index, sums_stride))
+        scaled = [scales[v](builder.add(lanes.load(offset(builder, at, v * lanes.bytes)), begins[v])) for v in vectors]
+        narrow = []
+        for v in vectors[::2]:
+            raised = lanes.add_words_saturating(lanes.pack_words(scaled[v], scaled[v + 1]), zero_point)
+            held = lanes.clamp_words(raised, low, high)
+            found = builder.sext(builder.icmp_unsigned("!=", held, raised), lanes.words)
+            builder.store(builder.sub(builder.load(clipped), found), clipped)
+            narrow.append(held)
+        lanes.store(lanes.pack_panel(narrow), builder.add(out, builder.mul(row.index, out_stride)))
+    count = lanes.words.count
+    wide = builder.zext(builder.load(clipped), ir.VectorType(I32, count))
+    return builder.zext(lanes.call(f"llvm.vector.reduce.add.v{count}i32", wide, result=I32), I64)
+
+
+def _emit_vectors(lanes: Lanes, args: Any, requantizer: Requantizer) -> Any:
+    """Requantize the vectors of a panel that have channels that count, as `_emit_panel`."""
+    builder = lanes.builder
+    sums, sums_stride, rows, width, start, first, second, low, high, zero_point, out, out_stride = args
+    low, high, zero_point = (lanes.splat(builder.trunc(value, I32)) for value in (low, high, zero_point))
+    low, high = builder.sub(low, zero_point), builder.sub(high, zero_point)
+    numbers = ir.Constant(lanes.type, list(range(lanes.count)))
+    clipped = lanes.variable(lanes.constant(0))
+    builder.store(lanes.constant(0), clipped)
+    used = builder.sdiv(offset(builder, width, lanes.count - 1), constant64(lanes.count))
+    with cgutils.for_range(builder, used) as vector:
+        channel = builder.mul(vector.index, constant64(lanes.count))
+        at = builder.mul(channel, constant64(4))
+        scale = requantizer(lanes, *(lanes.load(builder.add(address, at)) for address in (first, second)))
+        begin = lanes.load(builder.add(start, at))
+        left = lanes.splat(builder.trunc(builder.sub(width, channel), I32))
+        counts = builder.icmp_signed("<", numbers, left)
+        with cgutils.for_range(builder, rows) as row:
+            row_at = builder.add(builder.add(sums, at), builder.mul(row.index, sums_stride))
+            scaled = scale(builder.add(lanes.load(row_at), begin))
+            held = lanes.clamp(scaled, low, high)
+            target = builder.add(builder.add(out, channel), builder.mul(row.index, out_stride))
+            values = builder.trunc(builder.add(held, zero_point), ir.VectorType(I8, lanes.count))
+            lanes.store(values, target)
+            found = builder.sext(builder.and_(builder.icmp_unsigned("!=", held, scaled), counts), lanes.type)
+            builder.store(builder.sub(builder.load(clipped), found), clipped)
+    total = lanes.call(f"llvm.vector.reduce.add.v{lanes.count}i32", builder.load(clipped), result=I32)
+    return builder.zext(total, I64)
 
 
 def make_requantize_tile(isa: InstructionSet, requantizer: Requantizer) -> Any:
     """Return the intrinsic for Numba code that takes a panel of sums to bytes.
 
     ``requantize(sums, sums_stride, rows, width, start, first, second, low, high, zero_point, out, out_stride)`` returns
-    the number of clipped outputs. All int64: address and row stride in bytes of int32 sums; rows; channels that count,
-    the rest is padding; addresses of int32 [channels] start values and of both constants; limits; address and row
-    stride in bytes of the output. Whole vectors are read and written.
+    the number of clipped outputs. All int64: address and row stride in bytes of int32 sums; rows, less than 2^15;
+    channels that count, the rest is padding; addresses of int32 [channels] start values and of both constants; limits;
+    address and row stride in bytes of the output. Whole vectors are read and written.
     """
 
     def emit(builder: Any, args: Any) -> Any:
-        _, _, _, width, _, _, _, low, high, zero_point, _, _ = args
         lanes = Lanes(builder, isa)
-        narrow = [lanes.splat(builder.trunc(value, I32)) for value in (low, high, zero_point)]
-        limits = _Limits(builder.sub(narrow[0], narrow[2]), builder.sub(narrow[1], narrow[2]), narrow[2])
-        clipped = lanes.variable(lanes.constant(0))
-        builder.store(lanes.constant(0), clipped)
-        for vector in range(isa.vectors):
-            left = builder.sub(width, constant64(vector * lanes.count))
-            with builder.if_then(builder.icmp_signed(">", left, constant64(0))):
-                emit_vector(lanes, args, vector, left, limits, clipped)
-        total = lanes.call(f"llvm.vector.reduce.add.v{lanes.count}i32", builder.load(clipped), result=I32)
-        return builder.zext(total, I64)
-
-    def emit_vector(lanes: Lanes, args: Any, vector: int, left: Any, limits: _Limits, clipped: Any) -> None:
-        builder, at = lanes.builder, vector * lanes.bytes
-        sums, sums_stride, rows, _, start, first, second, _, _, _, out, out_stride = args
-        scale = requantizer(
-            lanes, lanes.load(offset(builder, first, at)), lanes.load(offset(builder, second, at)), limits
-        )
-        begin = lanes.load(offset(builder, start, at))
-        numbers = ir.Constant(lanes.type, list(range(lanes.count)))
-        counts = builder.icmp_signed("<", numbers, lanes.splat(builder.trunc(left, I32)))
-        with cgutils.for_range(builder, rows) as row:
-            row_at = builder.add(sums, builder.mul(row.index, sums_stride))
-            values, clips = scale(builder.add(lanes.load(offset(builder, row_at, at)), begin))
-            target = offset(builder, builder.add(out, builder.mul(row.index, out_stride)), vector * lanes.count)
-            lanes.store(builder.trunc(values, ir.VectorType(I8, lanes.count)), target)
-            found = builder.sext(builder.and_(clips, counts), lanes.type)
-            builder.store(builder.sub(builder.load(clipped), found), clipped)
+        total = cgutils.alloca_once_value(builder, constant64(0))
+        whole = builder.icmp_signed("==", args[_WIDTH], constant64(isa.channels))
+        with builder.if_else(whole) as (panel, vectors):
+            with panel:
+                builder.store(_emit_panel(lanes, args, requantizer), total)
+            with vectors:
+                builder.store(_emit_vectors(lanes, args, requantizer), total)
+        return builder.load(total)
 
     @intrinsic
     def requantize_tile(

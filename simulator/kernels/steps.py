@@ -53,7 +53,10 @@ STAT_A_LEAST = 7
 STAT_A_GREATEST = 8
 STAT_A_BEYOND = 9
 """1 where an exact sum needs more than 64 bits."""
-STATS_LENGTH = 10
+STAT_A_WIDTHS = 10
+"""Outputs by the width that their accumulator's exact sums need, up to WIDTHS - 1: more than 64 bits."""
+WIDTHS = 66
+STATS_LENGTH = STAT_A_WIDTHS + WIDTHS
 NONE = np.iinfo(np.int64).max
 
 CHANNEL_P_EVENTS = 0
@@ -80,6 +83,17 @@ def low_end(bits: Any) -> Any:
 def high_end(bits: Any) -> Any:
     """Greatest value of a register."""
     return (1 << (bits - 1)) - 1 if bits < 64 else np.int64(9223372036854775807)
+
+
+@kernel(inline=True)
+def width_of(least: Any, greatest: Any) -> Any:
+    """Least width of a two's complement register that holds both; `least` is no more than 0 or `greatest` no less."""
+    magnitude = max(greatest, ~least)
+    width = 1
+    while magnitude > 0:
+        magnitude >>= 1
+        width += 1
+    return width
 
 
 @kernel(inline=True)
@@ -150,8 +164,10 @@ def _finish(
         begin = start[row, first + lane]
         least = add_modulo(begin, a_bank[LEAST + lane])
         greatest = add_modulo(begin, a_bank[GREATEST + lane])
-        if least > begin or greatest < begin:
+        beyond = least > begin or greatest < begin
+        if beyond:
             stats[STAT_A_BEYOND] = 1
+        stats[STAT_A_WIDTHS + (WIDTHS - 1 if beyond else width_of(least, greatest))] += 1
         stats[STAT_A_LEAST] = min(stats[STAT_A_LEAST], least)
         stats[STAT_A_GREATEST] = max(stats[STAT_A_GREATEST], greatest)
         if channels.shape[0] > 0:
@@ -160,7 +176,7 @@ def _finish(
             entry[CHANNEL_A_EVENTS] += a_events
             entry[CHANNEL_A_LEAST] = min(entry[CHANNEL_A_LEAST], least)
             entry[CHANNEL_A_GREATEST] = max(entry[CHANNEL_A_GREATEST], greatest)
-            if least > begin or greatest < begin:
+            if beyond:
                 entry[CHANNEL_A_BEYOND] = 1
 
 

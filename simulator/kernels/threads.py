@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,14 +30,32 @@ if sys.platform == "linux":
     load_tbb(Path(sys.prefix) / "lib")  # before the first parallel kernel makes Numba choose
 
 
+class _Held(threading.local):
+    """How many threads the calling thread's kernels run on, as far as `thread_count` set it."""
+
+    count: int | None = None
+
+
+_held = _Held()
+
+
+def threads_now() -> int:
+    """Return how many threads the calling thread's kernels run on: sooner than Numba, which first sees to its own."""
+    return _held.count or numba.get_num_threads()
+
+
 @contextmanager
 def thread_count(threads: int | None) -> Iterator[int]:
     """Run the body's kernels on `threads` threads (None = all cores), at most as many as Numba was started with."""
-    before = numba.get_num_threads()
+    held, before = _held.count, threads_now()
     limit = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     used = limit if threads is None else min(threads, limit)
-    numba.set_num_threads(used)
+    if used != before:
+        numba.set_num_threads(used)
+    _held.count = used
     try:
         yield used
     finally:
-        numba.set_num_threads(before)
+        _held.count = held
+        if used != before:
+            numba.set_num_threads(before)

@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 TAKE_INPUT, TAKE_WEIGHT, TAKE_ACCUMULATOR, GIVE_INPUT, GIVE_WEIGHT, GIVE_INPUT_WHEN_STORED = 1, 2, 4, 8, 16, 32
 """Hold flags of a tile op (`simulator.mapping.schedule.Hold`, which this package may not see)."""
-_TAKE_BIAS, _TAKE_RESULT = 64, 128
+TAKE_BIAS, TAKE_RESULT = 64, 128
 """The load DMA takes a half of accumulator memory, for a bias matrix; the worker does."""
 
 DONE, OVERFLOW, DEADLOCK, TWO_TAKERS = 0, 1, 2, 3
@@ -38,9 +38,9 @@ END, COMPUTE, LOAD, STORE, LOAD_STALL = range(5)
 """Entries of `times`: end of the layer, busy cycles of worker, load DMA, store DMA, wait for operands."""
 TIMES = 5
 
-_HALVES = 2
-_NEVER = np.iinfo(np.int64).max
-_LIMIT = 4.0e18
+HALVES = 2
+NEVER = np.iinfo(np.int64).max
+LIMIT = 4.0e18
 """Products and times stay below it, checked in float64; int64 ends at 9.2e18."""
 
 
@@ -55,7 +55,7 @@ def _bus_and_tail(size: int, requests: int, path: Ints) -> tuple[int, int]:
     a, d = size * path[5], requests * path[4]
     rounds, rest = (requests - 1) // outstanding, (requests - 1) % outstanding
     largest = max(float(size) * path[5], float(requests) * path[4])
-    if largest * max(float(latency) + 1.0, float(outstanding), float(rounds) + rest + 1.0) > _LIMIT:
+    if largest * max(float(latency) + 1.0, float(outstanding), float(rounds) + rest + 1.0) > LIMIT:
         return -1, 0
     bus = -(-a // path[4])
     if a <= d:
@@ -95,14 +95,14 @@ def tabulate(kinds: NDArray[Any], work_cycles: Ints, path: Ints, table: Ints) ->
         op = kinds[i]
         inputs, weights, bias, stored = op["input_bytes"], op["weight_bytes"], op["bias_bytes"], op["store_bytes"]
         widest = max(op["input_segments"], op["weight_segments"], op["bias_segments"], op["store_segments"], 1)
-        if float(widest) * burst > _LIMIT:
+        if float(widest) * burst > LIMIT:
             return OVERFLOW
         table[i, :] = 0
         table[i, FLAGS], table[i, WORK] = op["hold"], work_cycles[i]
         if bias > 0:
-            table[i, FLAGS] |= _TAKE_BIAS
+            table[i, FLAGS] |= TAKE_BIAS
         elif op["hold"] & TAKE_ACCUMULATOR:
-            table[i, FLAGS] |= _TAKE_RESULT
+            table[i, FLAGS] |= TAKE_RESULT
         descriptors = np.int64(inputs > 0) + np.int64(weights > 0) + np.int64(bias > 0)
         if descriptors:
             requests = _requests(inputs, op["input_segments"], burst)
@@ -124,12 +124,12 @@ def _refusal(counts: Ints, table: Ints) -> int:
     """Return why a layer cannot be run, or DONE."""
     total, by_load, by_work = 0.0, False, False
     for i in range(len(counts)):
-        by_load |= (table[i, FLAGS] & _TAKE_BIAS) != 0
-        by_work |= (table[i, FLAGS] & _TAKE_RESULT) != 0
+        by_load |= (table[i, FLAGS] & TAKE_BIAS) != 0
+        by_work |= (table[i, FLAGS] & TAKE_RESULT) != 0
         for column in range(1, COLUMNS):
             total += float(counts[i]) * table[i, column]
     # Some engine is at work or a transfer on its way at all times, so no cycle lies beyond the sum of all of them.
-    if total > _LIMIT:
+    if total > LIMIT:
         return OVERFLOW
     return TWO_TAKERS if by_load and by_work else DONE
 
@@ -178,9 +178,9 @@ def run_layer(
     if status != DONE:
         return status
     count, noting = len(kind_of), len(intervals) > 0
-    inputs = weights = accumulators = _HALVES
+    inputs = weights = accumulators = HALVES
     l_op = w_op = s_op = now = bus_free = stall = l_busy = w_busy = s_busy = l_begin = w_begin = s_begin = 0
-    l_ask = s_ask = l_done = w_done = s_done = _NEVER
+    l_ask = s_ask = l_done = w_done = s_done = NEVER
     has_operands = False
     banked = len(banks) > 0
     state = new_state(banks) if banked else times
@@ -189,22 +189,22 @@ def run_layer(
         if l_done == now:
             if noting:
                 intervals[l_op, 0], intervals[l_op, 1] = l_begin, now
-            l_busy, l_done, l_op = l_busy + now - l_begin, _NEVER, l_op + 1
+            l_busy, l_done, l_op = l_busy + now - l_begin, NEVER, l_op + 1
         if w_done == now:
             if noting:
                 intervals[w_op, 2], intervals[w_op, 3] = w_begin, now
             flags = table[kind_of[w_op], FLAGS]
             inputs, weights = inputs + (flags >> 3 & 1), weights + (flags >> 4 & 1)
-            w_busy, w_done, w_op = w_busy + now - w_begin, _NEVER, w_op + 1
+            w_busy, w_done, w_op = w_busy + now - w_begin, NEVER, w_op + 1
             w_begin, has_operands = now, False
         if s_done == now:
             if noting:
                 intervals[s_op, 4], intervals[s_op, 5] = s_begin, now
             given = table[kind_of[s_op], FLAGS] >> 5 & 1
             inputs, accumulators = inputs + given, accumulators + 1 - given
-            s_busy, s_done, s_op = s_busy + now - s_begin, _NEVER, s_op + 1
+            s_busy, s_done, s_op = s_busy + now - s_begin, NEVER, s_op + 1
         # What begins in it.
-        while l_ask == _NEVER and l_done == _NEVER and l_op < count:
+        while l_ask == NEVER and l_done == NEVER and l_op < count:
             kind = kind_of[l_op]
             flags = table[kind, FLAGS]
             takes_input, takes_weight, takes_bias = flags & 1, flags >> 1 & 1, flags >> 6 & 1
@@ -215,7 +215,7 @@ def run_layer(
                 l_begin, l_ask = now, now + table[kind, LOAD_LEAD]
             else:
                 l_op += 1
-        if w_done == _NEVER and w_op < l_op:
+        if w_done == NEVER and w_op < l_op:
             if not has_operands:
                 stall, has_operands = stall + now - w_begin, True
             takes = table[kind_of[w_op], FLAGS] >> 7 & 1
@@ -223,7 +223,7 @@ def run_layer(
                 accumulators -= takes
                 w_begin, w_done = now, now + table[kind_of[w_op], WORK]
         given = 0
-        while s_ask == _NEVER and s_done == _NEVER and s_op < w_op:
+        while s_ask == NEVER and s_done == NEVER and s_op < w_op:
             kind = kind_of[s_op]
             if table[kind, STORE_BUS] > 0:
                 s_begin, s_ask = now, now + table[kind, STORE_LEAD]
@@ -236,8 +236,8 @@ def run_layer(
         # Who gets the bus next, as far as is certain.
         while True:
             soonest = min(l_done, w_done, s_done)
-            bound = soonest + lead if soonest != _NEVER else _NEVER
-            if l_ask != _NEVER and l_ask <= min(s_ask, bound):
+            bound = soonest + lead if soonest != NEVER else NEVER
+            if l_ask != NEVER and l_ask <= min(s_ask, bound):
                 kind = kind_of[l_op]
                 begin = max(l_ask, bus_free)
                 bus_free = begin + table[kind, LOAD_BUS]
@@ -245,8 +245,8 @@ def run_layer(
                 if banked:
                     bus_free = serve(banks, state, sizes[kind], regions[l_op], INPUT, BIAS, l_ask, begin)
                     l_done = max(l_done, bus_free)
-                l_ask = _NEVER
-            elif s_ask != _NEVER and s_ask < min(l_ask, bound):
+                l_ask = NEVER
+            elif s_ask != NEVER and s_ask < min(l_ask, bound):
                 kind = kind_of[s_op]
                 begin = max(s_ask, bus_free)
                 bus_free = begin + table[kind, STORE_BUS]
@@ -254,10 +254,10 @@ def run_layer(
                 if banked:
                     bus_free = serve(banks, state, sizes[kind], regions[s_op], OUTPUT, OUTPUT, s_ask, begin)
                     s_done = max(s_done, bus_free)
-                s_ask = _NEVER
+                s_ask = NEVER
             else:
                 break
-        if soonest == _NEVER:
+        if soonest == NEVER:
             break
         now = soonest
     times[END], times[LOAD_STALL], times[LOAD], times[COMPUTE], times[STORE] = now, stall, l_busy, w_busy, s_busy

@@ -4,7 +4,7 @@ A `Lanes` writes LLVM IR for vectors of int32 lanes. Loops and mutable state are
 `alloca`): LLVM promotes the state to registers. Instructions that only some CPUs have come in two spellings: their own,
 and, `emulated`, plain IR of the same meaning, so that kernels for any instruction set can be tested on any machine.
 
-Sources: Intel Intrinsics Guide (pmaddwd, pmaddubsw, vpdpbusd, vpdpwssd, vpdpwssds).
+Sources: Intel Intrinsics Guide (pmaddwd, pmaddubsw, vpdpbusd, vpdpwssd, vpdpwssds, packssdw, packuswb, cvtps2dq).
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 F32 = ir.FloatType()
 
 _PAIR_PRODUCTS = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
+
+_PACK_WORDS = {8: "llvm.x86.avx2.packssdw", 16: "llvm.x86.avx512.packssdw.512"}
+_PACK_BYTES = {8: "llvm.x86.avx2.packuswb", 16: "llvm.x86.avx512.packuswb.512"}
 
 _BYTE_PAIR_PRODUCTS = {8: "llvm.x86.avx2.pmadd.ub.sw", 16: "llvm.x86.avx512.pmaddubs.w.512"}
 
@@ -55,6 +58,8 @@ class Lanes:
         self.count = count = isa.lanes
         self.isa = isa
         self.type = ir.VectorType(I32, count)
+        self.words = ir.VectorType(I16, 2 * count)
+        """A vector of int16 of the same size."""
         self.bytes = 4 * count
 
     # ---------------------------------------------------------------- constants, memory, state
@@ -105,6 +110,70 @@ class Lanes:
     def where_different(self, a: Any, b: Any) -> Any:
         """-1 in each lane where a and b differ, else 0."""
         return self.builder.sext(self.builder.icmp_unsigned("!=", a, b), self.type)
+
+    def round_to_int32(self, values: Any) -> Any:
+        """Round float32 lanes, ties to even (cvtps2dq); above 2^30 they become that, below -2^31 likewise."""
+        real = values.type
+        held = self.call(f"llvm.minnum.v{self.count}f32", values, ir.Constant(real, [2.0**30] * self.count))
+        if not self.isa.emulated:
+            if self.count == 8:
+                return self.call("llvm.x86.avx.cvt.ps2dq.256", held, result=self.type)
+            every, current = ir.Constant(I16, -1), ir.Constant(I32, 4)
+            kept = ir.Constant(self.type, ir.Undefined)
+            return self.call("llvm.x86.avx512.mask.cvtps2dq.512", held, kept, every, current, result=self.type)
+        held = self.call(f"llvm.maxnum.v{self.count}f32", held, ir.Constant(real, [-(2.0**31)] * self.count))
+        return self.builder.fptosi(self.call(f"llvm.rint.v{self.count}f32", held), self.type)
+
+    # ---------------------------------------------------------------- int16 and bytes
+
+    def splat_words(self, scalar: Any) -> Any:
+        """Return a vector of one int16."""
+        first = self.builder.insert_element(ir.Constant(self.words, ir.Undefined), scalar, ir.Constant(I32, 0))
+        order = ir.Constant(ir.VectorType(I32, self.words.count), [0] * self.words.count)
+        return self.builder.shuffle_vector(first, ir.Constant(self.words, ir.Undefined), order)
+
+    def add_words_saturating(self, a: Any, b: Any) -> Any:
+        """Add int16, held to int16."""
+        return self.call(f"llvm.sadd.sat.v{self.words.count}i16", a, b)
+
+    def clamp_words(self, value: Any, low: Any, high: Any) -> Any:
+        """Nearest int16 in [low, high]."""
+        count = self.words.count
+        return self.call(f"llvm.smin.v{count}i16", self.call(f"llvm.smax.v{count}i16", value, low), high)
+
+    def pack_words(self, a: Any, b: Any) -> Any:
+        """Hold the lanes of two vectors to int16 (packssdw): in each 16 bytes those of a, then those of b."""
+        if not self.isa.emulated:
+            return self.call(_PACK_WORDS[self.count], a, b, result=self.words)
+        narrow = ir.VectorType(I16, self.count)
+        rails = [self.constant(rail) for rail in (-(1 << 15), (1 << 15) - 1)]
+        halves = [self.builder.trunc(self.clamp(vector, *rails), narrow) for vector in (a, b)]
+        order = [
+            lane + i for begin in range(0, self.count, 4) for lane in (begin, begin + self.count) for i in range(4)
+        ]
+        return self.builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(I32, len(order)), order))
+
+    def pack_panel(self, words: list[Any]) -> Any:
+        """Return the low bytes of int16, in the order of the channels: of one vector from `pack_words`, or of two."""
+        bytes_ = ir.VectorType(I8, 4 * self.count)
+        if self.isa.emulated:
+            parts = [self.builder.trunc(vector, ir.VectorType(I8, self.words.count)) for vector in words]
+            dwords = [self.builder.bitcast(part, ir.VectorType(I32, self.count // 2)) for part in parts]
+            a, b = dwords[0], dwords[-1]
+            # [l][j] of 2 parts: two vectors' dwords by turns, in each part
+            half = self.count // 2
+            order = [
+                part * half + 2 * at + j for part in range(len(words)) for j in range(2) for at in range(half // 2)
+            ]
+            return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(order)), order))
+        low = ir.Constant(self.words, [255] * self.words.count)
+        kept = [self.builder.and_(vector, low) for vector in words]
+        packed = self.call(_PACK_BYTES[self.count], kept[0], kept[-1], result=bytes_)
+        dwords = self.builder.bitcast(packed, self.type)
+        order = [4 * at + j for j in range(2 * len(words)) for at in range(self.count // 4)]
+        return self.builder.shuffle_vector(
+            dwords, ir.Constant(self.type, ir.Undefined), ir.Constant(ir.VectorType(I32, len(order)), order)
+        )
 
     # ---------------------------------------------------------------- dot products within a lane
 

@@ -6,6 +6,7 @@ Such a kernel releases the GIL, so threads of Python do; Numba's parallel loops 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from functools import cache
 import numba
 
 from simulator.kernels.placement import Placement
+from simulator.kernels.threads import threads_now
 
 
 class _Team:
@@ -49,5 +51,5 @@ def run_on_threads(work: Callable[[int], int], most: int | None = None) -> int:
     Each call takes tasks from a common stock until there are none: when the first returns, those threads that have not
     begun are not waited for.
     """
-    threads = min(numba.get_num_threads(), most or numba.get_num_threads())
+    threads = min(threads_now(), most or sys.maxsize)
     return _team().run(work, threads) if threads > 1 else work(0)

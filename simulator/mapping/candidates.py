@@ -18,9 +18,13 @@ _PARTS = (1, 2, 3, 4, 6, 8, 11, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 
 _STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 
-def even_parts(size: int, steps: tuple[int, ...] = _PARTS) -> list[int]:
-    """Tile sizes that cut `size` into 1, 2, 3 ... near-equal parts, down to single positions, falling."""
-    return sorted({-(-size // parts) for parts in steps if parts < size} | {1, size}, reverse=True)
+def even_parts(size: int, steps: tuple[int, ...] = _PARTS, unit: int = 1) -> list[int]:
+    """Tile sizes that cut `size` into 1, 2, 3 ... near-equal parts, down to single positions, falling.
+
+    All but `size` itself are multiples of `unit`, the next above.
+    """
+    parts = {-(-size // parts) for parts in steps if parts < size} | {1, size}
+    return sorted({min(size, -(-part // unit) * unit) for part in parts}, reverse=True)
 
 
 def multiples(unit: int, size: int) -> list[int]:
@@ -53,8 +57,8 @@ class Candidates:
     """[blocks] index into `k_sizes`."""
 
 
-def candidates(geometry: ConvGeometry, device: Device) -> Candidates:
-    """All tile sizes to try for one layer."""
+def candidates(geometry: ConvGeometry, device: Device, units: tuple[int, int] = (1, 1)) -> Candidates:
+    """All tile sizes to try for one layer; rows and columns of its tiles are multiples of `units`."""
     ks = k_sizes(geometry, device.rows)
     channels = multiples(device.cols, geometry.filters)
     blocks = [(1, n, i) for n, i in product(channels, range(len(ks)))]
@@ -63,8 +67,8 @@ def candidates(geometry: ConvGeometry, device: Device) -> Candidates:
     blocks += [(g, geometry.filters, whole) for g in range(2, geometry.groups + 1) if geometry.groups % g == 0]
     table = np.array(blocks, np.int64)
     return Candidates(
-        tile_rows=even_parts(geometry.out_height),
-        tile_cols=even_parts(geometry.out_width),
+        tile_rows=even_parts(geometry.out_height, unit=units[0]),
+        tile_cols=even_parts(geometry.out_width, unit=units[1]),
         k_sizes=ks,
         groups=table[:, 0],
         channels=table[:, 1],

@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.mapping.places import Place
 from simulator.mapping.reach import Axis, axes
-from simulator.mapping.schedule import LayerSchedule, Residency
+from simulator.mapping.schedule import LayerMapping, LayerSchedule, Residency
+from simulator.mapping.stores import stored_box
 from simulator.mapping.work import ArrayWork
 
 Ints = NDArray[np.int64]
@@ -29,10 +31,10 @@ def regions(layer: LayerSchedule) -> Ints:
     if layer.work is None or layer.mapping is None:
         return found
     boxes = (
-        _input_bits(layer, layer.work),
+        _placed(_input_bits(layer, layer.work), layer.work.input_bits, layer.work.input_place),
         _weight_bits(layer, layer.work),
         _output_bits(layer, layer.work, layer.work.bias_bits),
-        _output_bits(layer, layer.work, layer.work.output_bits),
+        _stored_bits(layer, layer.work, layer.mapping),
     )
     for index, (first, last) in enumerate(boxes):
         start = first // 8
@@ -57,6 +59,25 @@ def _output_bits(layer: LayerSchedule, work: ArrayWork, bits: int) -> tuple[Ints
     return (first * width + begin) * bits, (last * width + end) * bits
 
 
+def _stored_bits(layer: LayerSchedule, work: ArrayWork, mapping: LayerMapping) -> tuple[Ints, Ints]:
+    box, width = stored_box(layer.ops, work, mapping), work.geometry.filters * work.geometry.groups
+    group, groups, batch, channel, channels = _wide(layer, "group", "groups", "batch", "channel", "channels")
+    first = (batch * box.height + box.row) * box.width + box.col
+    last = (batch * box.height + box.row + box.rows - 1) * box.width + box.col + box.cols - 1
+    begin = group * work.geometry.filters + channel
+    end = (group + groups - 1) * work.geometry.filters + channel + channels
+    bits = work.output_bits
+    return _placed(((first * width + begin) * bits, (last * width + end) * bits), bits, work.output_place)
+
+
+def _placed(box: tuple[Ints, Ints], bits: int, place: Place | None) -> tuple[Ints, Ints]:
+    """Return bits from the first to behind the last of boxes of a tensor, where they lie in what it is part of."""
+    if place is None:
+        return box
+    first, end = place.box(box[0] // bits, box[1] // bits)
+    return first * bits, end * bits
+
+
 def _weight_bits(layer: LayerSchedule, work: ArrayWork) -> tuple[Ints, Ints]:
     g = work.geometry
     group, groups, channel, channels, k, length = _wide(
@@ -73,6 +94,8 @@ def _input_bits(layer: LayerSchedule, work: ArrayWork) -> tuple[Ints, Ints]:
     group, groups, batch, row, rows, col, cols = _wide(layer, "group", "groups", "batch", "row", "rows", "col", "cols")
     row_axis, col_axis = axes(g)
     width = g.channels * g.groups
+    if mapping.input_residency is Residency.LAYER and layer.parts:
+        return _whole_input_bits(layer, work)
     if mapping.input_residency is Residency.LAYER:
         first = group * g.channels
         last = (g.batch * g.in_height * g.in_width - 1) * width + (group + groups) * g.channels
@@ -82,13 +105,32 @@ def _input_bits(layer: LayerSchedule, work: ArrayWork) -> tuple[Ints, Ints]:
     if mapping.input_residency is Residency.TILE:
         # Rows that the tile above has left in the scratchpad are not loaded again.
         above = _last(row_axis, row - 1, taps_high[1])
-        top = np.where(row > 0, np.maximum(top, np.minimum(above + 1, bottom)), top)
+        top = np.where(row > _of_parts(layer, "row"), np.maximum(top, np.minimum(above + 1, bottom)), top)
     left, right = _first(col_axis, col, taps_wide[0]), _last(col_axis, col + cols - 1, taps_wide[1])
     bottom, right = np.maximum(top, bottom), np.maximum(left, right)
     start = ((batch * g.in_height + top) * g.in_width + left) * width + group * g.channels + channels[0]
     end = (batch * g.in_height + bottom) * g.in_width + right
     end = end * width + (group + groups - 1) * g.channels + channels[1]
     return start * work.input_bits, end * work.input_bits
+
+
+def _of_parts(layer: LayerSchedule, name: str) -> Ints:
+    """Return a field of the part that each tile op belongs to, 0 where the layer has no parts; int64 [tile ops]."""
+    if not layer.parts:
+        return np.zeros(len(layer.ops), np.int64)
+    return np.repeat(np.array([getattr(part, name) for part in layer.parts], np.int64), layer.core_ops)
+
+
+def _whole_input_bits(layer: LayerSchedule, work: ArrayWork) -> tuple[Ints, Ints]:
+    """All that a core's part of the layer touches, of the tile op's groups."""
+    g = work.geometry
+    group, groups = _wide(layer, "group", "groups")
+    image, images, row, rows = (_of_parts(layer, name) for name in ("image", "images", "row", "rows"))
+    axis, width = axes(g)[0], g.channels * g.groups
+    top, bottom = _first(axis, row, np.zeros_like(row)), _last(axis, row + rows - 1, np.full_like(row, g.kernel[0] - 1))
+    first = (image * g.in_height + top) * g.in_width * width + group * g.channels
+    last = ((image + images - 1) * g.in_height + np.maximum(top, bottom) + 1) * g.in_width - 1
+    return first * work.input_bits, (last * width + (group + groups) * g.channels) * work.input_bits
 
 
 def _taps(layer: LayerSchedule, work: ArrayWork) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints], tuple[Ints, Ints]]:

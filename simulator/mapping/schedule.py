@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag, StrEnum
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from simulator.kernels.distinct_rows import distinct_rows
 from simulator.lowering.layer import Engine
 from simulator.mapping.command_lists import CommandLists
-from simulator.mapping.work import ArrayWork
+from simulator.mapping.work import ArrayWork, Part
 
 
 class LoopOrder(StrEnum):
@@ -190,6 +191,10 @@ class LayerSchedule:
     """Inputs that are in the input scratchpad from the layers before (`simulator.mapping.kept`)."""
     kept_output_bytes: int = 0
     """Output that stays there for the layers after."""
+    core_ops: tuple[int, ...] = ()
+    """Tile ops of each core that works; `ops` holds those of one core after another's. Empty: one core does all."""
+    parts: tuple[Part, ...] = ()
+    """What of an array layer each of these cores computes."""
     regions: NDArray[np.int64] | None = None
     """Addresses of a schedule made by hand, [tile ops, 4, 2]; None = those of the layer."""
 
@@ -202,6 +207,12 @@ class LayerSchedule:
     def tile_ops(self) -> int:
         """Number of tile operations."""
         return len(self.kinds.kind_of)
+
+    @property
+    def core_slices(self) -> tuple[slice, ...]:
+        """Where in `ops` each working core's tile operations stand."""
+        counts = self.core_ops or (self.tile_ops,)
+        return tuple(slice(end - count, end) for count, end in zip(counts, accumulate(counts), strict=True))
 
     def total(self, field: str) -> int:
         """Sum of a field over all tile ops."""

@@ -9,8 +9,9 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.mapping.candidates import Candidates, candidates
+from simulator.mapping.candidates import candidates
 from simulator.mapping.schedule import LayerMapping, LoopOrder, Residency
+from simulator.mapping.store_pool import StorePool, pooled_cols, pooled_rows, waiting_windows
 from simulator.mapping.traffic import InputTable, PixelTable, Table, compute_cycles, input_table, pixel_table
 from simulator.mapping.work import ArrayWork, Device
 
@@ -45,7 +46,7 @@ def plans() -> Iterator[Plan]:
 @lru_cache(maxsize=1 << 14)
 def search(work: ArrayWork, device: Device) -> LayerMapping | None:
     """Best mapping of one array layer, or None where no candidate fits the memories."""
-    space = _Space(work, device, candidates(work.geometry, device))
+    space = _Space(work, device)
     best: tuple[int, float] | None = None
     found: tuple[Plan, int, int] | None = None
     for plan in plans():
@@ -70,7 +71,7 @@ def shortlist(work: ArrayWork, device: Device) -> tuple[LayerMapping, ...]:
     best = search(work, device)
     if best is None:
         return ()
-    space = _Space(work, device, candidates(work.geometry, device))
+    space = _Space(work, device)
     estimates = [(plan, np.where(space.fits(plan), space.estimate(plan), np.inf)) for plan in plans()]
     worst = min(float(cycles.min()) for _, cycles in estimates) * _ESTIMATE_ERRS_BY
     found = [best]
@@ -85,7 +86,9 @@ def shortlist(work: ArrayWork, device: Device) -> tuple[LayerMapping, ...]:
 class _Space:
     """The candidate grid [P, B] of one layer (pixel tiles x blocks), with everything that the choice weighs."""
 
-    def __init__(self, work: ArrayWork, device: Device, cand: Candidates) -> None:
+    def __init__(self, work: ArrayWork, device: Device) -> None:
+        # With a pool on the store path, tiles begin where windows do.
+        cand = candidates(work.geometry, device, work.pool.stride if work.pool else (1, 1))
         self.work = work
         self.device = device
         self.cand = cand
@@ -114,7 +117,20 @@ class _Space:
         outside = plan.order is LoopOrder.WEIGHTS_RESIDENT and plan.weights is Residency.CHUNK
         if plan.inputs is Residency.CHUNK or outside:
             fits &= (self.k_trips > 1)[None, :]
+        if self.work.pool is not None:
+            fits &= self._waiting_bytes(self.work.pool, plan) <= self.device.pool_buffer_bytes
         return np.asarray(fits, np.bool_)
+
+    def _waiting_bytes(self, pool: StorePool, plan: Plan) -> Table:
+        """Bytes that windows of several tiles wait in, [P, B]."""
+        inside = plan.order is LoopOrder.INPUTS_RESIDENT
+        channels = self.cand.groups * (self.work.geometry.filters if inside else self.cand.channels)
+        bits = channels * pool.waiting_bits(self.work.output_bits)
+        high = [pooled_rows(pool, self.work.geometry, size) for size in self.cand.tile_rows]
+        wide = [pooled_cols(pool, self.work.geometry, size) for size in self.cand.tile_cols]
+        windows = [waiting_windows(pool, rows, cols) for rows in high for cols in wide]
+        known = np.array([-1 if count is None else count for count in windows], np.int64)[:, None]
+        return np.where(known < 0, _NEVER, -(-known * bits[None, :] // 8))
 
     def _input_elements_held(self, plan: Plan) -> Table:
         groups = self.cand.groups[None, :]
@@ -172,7 +188,7 @@ class _Space:
         out = self.cand.groups * self.cand.channels
         out_run = np.where(out >= g.filters * g.groups, dev.burst_bytes, out * self.work.output_bits / 8)
         in_bytes, w_bytes = self.input_bits(plan) / 8, self.weight_bits(plan) / 8
-        out_bytes = g.m * g.n * g.groups * self.work.output_bits / 8
+        out_bytes = self.work.stored_pixels * g.n * g.groups * self.work.output_bits / 8
         load = self._dma(ops, in_bytes + w_bytes, self._requests(in_bytes, in_run) + self._requests(w_bytes, w_run))
         store = self._dma(tiles, out_bytes, self._requests(out_bytes, out_run))
         bus = (in_bytes + w_bytes + out_bytes) / float(dev.bytes_per_cycle)

@@ -53,8 +53,8 @@ def chunk_count(layer: Layer, device: Device) -> int:
     return count
 
 
-def stream_of(layer: Layer, count: int) -> LayerSchedule:
-    """Tile operations of a layer off the array in `count` chunks; 0 for one that moves nothing."""
+def stream_of(layer: Layer, count: int, cores: int = 1) -> LayerSchedule:
+    """Tile operations of a layer off the array in `count` chunks, a multiple of `cores`; 0: it moves nothing."""
     if count == 0:
         return LayerSchedule(layer.engine, np.zeros(0, TILE_OP))
     read, write = traffic(layer)
@@ -66,7 +66,7 @@ def stream_of(layer: Layer, count: int) -> LayerSchedule:
         ops[f"{name}_segments"] = ops[f"{name}_bytes"] > 0
     ops["ops"] = shares(layer.vector_ops, count)
     ops["hold"] = Hold.TAKE_INPUT | Hold.GIVE_INPUT_WHEN_STORED
-    return LayerSchedule(layer.engine, ops)
+    return LayerSchedule(layer.engine, ops, core_ops=(count // cores,) * cores if cores > 1 else ())
 
 
 def shares(total: int, count: int) -> NDArray[np.int64]:

@@ -11,7 +11,8 @@ from simulator.lowering.layer import Engine
 from simulator.mapping.chunks import Chunks, TapBox, chunks
 from simulator.mapping.reach import axes, reach
 from simulator.mapping.schedule import TILE_OP, Hold, LayerMapping, LayerSchedule, LoopOrder, Residency
-from simulator.mapping.work import ArrayWork, Device
+from simulator.mapping.stores import stored_bytes
+from simulator.mapping.work import ArrayWork, Device, Part
 from simulator.numerics.modes import Dataflow
 
 Index = NDArray[np.int64]
@@ -35,24 +36,30 @@ class _Loops:
 
 def array_schedule(work: ArrayWork, mapping: LayerMapping, device: Device) -> LayerSchedule:
     """Tile operations of an array layer: K innermost and rising, so an output tile is stored once."""
+    ops = part_ops(work, Part.whole(work.geometry), mapping, device)
+    return LayerSchedule(Engine.ARRAY, ops, mapping, work=work)
+
+
+def part_ops(work: ArrayWork, part: Part, mapping: LayerMapping, device: Device) -> NDArray[np.void]:
+    """Tile operations (dtype TILE_OP) of the outputs `part` of an array layer, the extent of `mapping`."""
     loops = _count(mapping)
     cut = chunks(work.geometry.kernel, work.geometry.channels, mapping.k)
     ops = np.zeros(len(loops.k), TILE_OP)
-    _place(ops, loops, mapping, cut)
+    _place(ops, loops, mapping, cut, part)
     ops["folds"] = _folds(ops, device)
     first_k = loops.k == 0
     last_k = loops.k == mapping.trips[5] - 1
-    takes_input = _load_inputs(ops, loops, work, mapping, cut)
+    takes_input = _load_inputs(ops, loops, work, mapping, cut, part)
     takes_weight = _load_weights(ops, loops, work, mapping)
     if work.bias_matrix:
         _load_bias_matrix(ops, first_k, work)
-    _store(ops, last_k, work)
+    _store(ops, last_k, work, mapping)
     hold = np.where(takes_input, Hold.TAKE_INPUT, 0) | np.where(takes_weight, Hold.TAKE_WEIGHT, 0)
     hold |= np.where(first_k, Hold.TAKE_ACCUMULATOR, 0)
     hold |= np.where(_next_or_end(takes_input), Hold.GIVE_INPUT, 0)
     hold |= np.where(_next_or_end(takes_weight), Hold.GIVE_WEIGHT, 0)
     ops["hold"] = hold
-    return LayerSchedule(Engine.ARRAY, ops, mapping, work=work)
+    return ops
 
 
 def _next_or_end(takes: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -75,17 +82,16 @@ def _count(mapping: LayerMapping) -> _Loops:
     return _Loops(group, image, row, col, channel, k)
 
 
-def _place(ops: NDArray[np.void], loops: _Loops, mapping: LayerMapping, cut: Chunks) -> None:
-    _, _, height, width, filters, _ = mapping.extent
-    ops["group"] = loops.group * mapping.groups
-    ops["groups"] = mapping.groups
-    ops["batch"] = loops.batch
-    for name, count, counter, size, whole in (
-        ("row", "rows", loops.row, mapping.rows, height),
-        ("col", "cols", loops.col, mapping.cols, width),
-        ("channel", "channels", loops.channel, mapping.channels, filters),
+def _place(ops: NDArray[np.void], loops: _Loops, mapping: LayerMapping, cut: Chunks, part: Part) -> None:
+    groups, _, height, width, filters, _ = mapping.extent
+    ops["batch"] = part.image + loops.batch
+    for name, count, first, counter, size, whole in (
+        ("group", "groups", part.group, loops.group, mapping.groups, groups),
+        ("row", "rows", part.row, loops.row, mapping.rows, height),
+        ("col", "cols", 0, loops.col, mapping.cols, width),
+        ("channel", "channels", part.channel, loops.channel, mapping.channels, filters),
     ):
-        ops[name] = counter * size
+        ops[name] = first + counter * size
         ops[count] = np.minimum(size, whole - counter * size)
     ops["k"] = cut.start[loops.k]
     ops["k_length"] = cut.length[loops.k]
@@ -99,11 +105,11 @@ def _folds(ops: NDArray[np.void], device: Device) -> Index:
 
 
 def _load_inputs(
-    ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping: LayerMapping, cut: Chunks
+    ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping: LayerMapping, cut: Chunks, part: Part
 ) -> NDArray[np.bool_]:
     g = work.geometry
     if mapping.input_residency is Residency.LAYER:
-        return _load_whole_input(ops, loops, work, mapping)
+        return _load_whole_input(ops, loops, work, part)
     if mapping.input_residency is Residency.TILE:
         boxes: tuple[TapBox, ...] = (TapBox(0, g.kernel[0] - 1, 0, g.kernel[1] - 1, g.channels),)
         which = np.zeros_like(loops.k)
@@ -113,7 +119,7 @@ def _load_inputs(
     else:
         boxes, which = cut.boxes, cut.box_of[loops.k]
         takes = np.ones(len(ops), np.bool_)
-    row_axis, col_axis = axes(g)
+    row_axis, col_axis = axes(part.of(g))
     high = [reach(row_axis, mapping.rows, box.first_kh, box.last_kh) for box in boxes]
     wide = [reach(col_axis, mapping.cols, box.first_kw, box.last_kw) for box in boxes]
     # The scratchpad is a ring of rows: it holds two successive tiles, so the later one loads only what is fresh.
@@ -137,23 +143,24 @@ def _stretches(work: ArrayWork, rows: tuple[Index, Index], cols: tuple[Index, In
     g = work.geometry
     whole_pixels = channels == g.channels * g.groups
     whole_rows = cols[0] == g.in_width
+    if work.input_place is not None:
+        whole_pixels = whole_pixels & (work.input_place.run > g.channels * g.groups)
+        whole_rows = whole_rows & (work.input_place.run > g.channels * g.groups * g.in_width)
     in_rows = np.where(whole_rows, rows[1], rows[0] * cols[1])
     return np.where(whole_pixels, in_rows, rows[0] * cols[0])
 
 
-def _load_whole_input(
-    ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping: LayerMapping
-) -> NDArray[np.bool_]:
+def _load_whole_input(ops: NDArray[np.void], loops: _Loops, work: ArrayWork, part: Part) -> NDArray[np.bool_]:
     g = work.geometry
-    row_axis, col_axis = axes(g)
-    high = reach(row_axis, g.out_height, 0, g.kernel[0] - 1)
+    row_axis, col_axis = axes(part.of(g))
+    high = reach(row_axis, part.rows, 0, g.kernel[0] - 1)
     wide = reach(col_axis, g.out_width, 0, g.kernel[1] - 1)
-    channels = g.channels * mapping.groups
-    elements = int(high.positions[0] * wide.positions[0]) * channels * g.batch
-    stretches = _stretches(work, (high.positions, high.runs), (wide.positions, wide.runs), np.array([channels]))
+    channels = g.channels * ops["groups"].astype(np.int64)
+    elements = int(high.positions[0] * wide.positions[0]) * channels * part.images
+    stretches = _stretches(work, (high.positions, high.runs), (wide.positions, wide.runs), channels)
     takes = (loops.k == 0) & (loops.channel == 0) & loops.first_pixel
     ops["input_bytes"] = np.where(takes, -(-elements * work.input_bits // 8), 0)
-    ops["input_segments"] = np.where(takes, stretches * g.batch, 0)
+    ops["input_segments"] = np.where(takes, stretches * part.images, 0)
     return np.asarray(takes)
 
 
@@ -176,21 +183,16 @@ def _load_weights(ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping
     return np.asarray(takes)
 
 
-def _outputs(ops: NDArray[np.void], work: ArrayWork, bits: int) -> tuple[Index, Index]:
+def _load_bias_matrix(ops: NDArray[np.void], first_k: NDArray[np.bool_], work: ArrayWork) -> None:
     pixels = ops["rows"].astype(np.int64) * ops["cols"]
     filters = ops["channels"].astype(np.int64) * ops["groups"]
     whole_rows = np.where(ops["cols"] == work.geometry.out_width, 1, ops["rows"])
     whole_pixels = filters == work.geometry.filters * work.geometry.groups
-    return -(-pixels * filters * bits // 8), np.where(whole_pixels, whole_rows, pixels)
+    ops["bias_bytes"] = np.where(first_k, -(-pixels * filters * work.bias_bits // 8), 0)
+    ops["bias_segments"] = np.where(first_k, np.where(whole_pixels, whole_rows, pixels), 0)
 
 
-def _load_bias_matrix(ops: NDArray[np.void], first_k: NDArray[np.bool_], work: ArrayWork) -> None:
-    size, segments = _outputs(ops, work, work.bias_bits)
-    ops["bias_bytes"] = np.where(first_k, size, 0)
-    ops["bias_segments"] = np.where(first_k, segments, 0)
-
-
-def _store(ops: NDArray[np.void], last_k: NDArray[np.bool_], work: ArrayWork) -> None:
-    size, segments = _outputs(ops, work, work.output_bits)
+def _store(ops: NDArray[np.void], last_k: NDArray[np.bool_], work: ArrayWork, mapping: LayerMapping) -> None:
+    size, segments = stored_bytes(ops, work, mapping)
     ops["store_bytes"] = np.where(last_k, size, 0)
     ops["store_segments"] = np.where(last_k, segments, 0)

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import prod
 
 from simulator.accelerator.spec import Accelerator
 from simulator.lowering.layer import ConvGeometry, Layer
+from simulator.mapping.places import Place
+from simulator.mapping.store_pool import StorePool
 from simulator.numerics.modes import Dataflow
+
+
+@dataclass(frozen=True)
+class Part:
+    """A box of a layer's outputs: what one core computes of it, with all of K."""
+
+    group: int
+    groups: int
+    image: int
+    images: int
+    row: int
+    rows: int
+    channel: int
+    """First output channel within its group."""
+    channels: int
+
+    @classmethod
+    def whole(cls, geometry: ConvGeometry) -> Part:
+        """All outputs of a layer."""
+        return cls(0, geometry.groups, 0, geometry.batch, 0, geometry.out_height, 0, geometry.filters)
+
+    def of(self, geometry: ConvGeometry) -> ConvGeometry:
+        """Return the layer that computes these outputs alone. The rows above its first are padding it has too much."""
+        padding = replace(geometry.padding, top=geometry.padding.top - self.row * geometry.stride[0])
+        return replace(
+            geometry,
+            groups=self.groups,
+            batch=self.images,
+            out_height=self.rows,
+            filters=self.channels,
+            padding=padding,
+        )
 
 
 @dataclass(frozen=True)
@@ -22,6 +57,12 @@ class ArrayWork:
     """0 where there is no bias."""
     bias_matrix: bool
     """A bias for each output, not for each output channel."""
+    pool: StorePool | None = None
+    """Done on the store path: the layer stores the pool's output."""
+    input_place: Place | None = None
+    """Set where the input is part of a larger tensor in DRAM."""
+    output_place: Place | None = None
+    """Likewise of what is stored."""
 
     @classmethod
     def of(cls, layer: Layer) -> ArrayWork:
@@ -40,6 +81,15 @@ class ArrayWork:
             bias_bits=0 if bias is None else bias.format.bits,
             bias_matrix=bias is not None and bias.elements > channels,
         )
+
+    def part(self, part: Part) -> ArrayWork:
+        """Return the work of one core. For sizes and fitting: where its bytes lie, only the whole layer says."""
+        return replace(self, geometry=part.of(self.geometry))
+
+    @property
+    def stored_pixels(self) -> int:
+        """Pixels that the layer stores."""
+        return self.geometry.batch * prod(self.pool.out) if self.pool else self.geometry.m
 
     @property
     def weight_bias_bits(self) -> int:
@@ -64,6 +114,7 @@ class Device:
     setup_cycles: int
     latency_cycles: int
     bytes_per_cycle: Fraction
+    pool_buffer_bytes: int = 0
 
     @classmethod
     def of(cls, accelerator: Accelerator) -> Device:
@@ -83,4 +134,5 @@ class Device:
             setup_cycles=dma.setup_cycles,
             latency_cycles=accelerator.dram_latency_cycles,
             bytes_per_cycle=accelerator.dram_bytes_per_cycle,
+            pool_buffer_bytes=accelerator.store_path.pool_buffer,
         )

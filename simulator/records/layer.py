@@ -63,6 +63,13 @@ class LayerRecord:
     """Shape of the first input, NHWC."""
     output_shape: tuple[int, ...]
     """Shape of the first output, NHWC."""
+    on_store: str = ""
+    """What is done to the array's results on their way from accumulator memory to DRAM, in order: requantize (clamp
+    included), its fused activation, a max_pool or average_pool and that layer's name. Empty: accumulators are stored
+    as they are."""
+    done_by: str = ""
+    """Layers on whose stores all of this layer is done, so that it moves nothing and takes no time: the one before a
+    pool, or those that write what a concatenation joins. Empty: it is done by itself."""
     macs: int = 0
     """Multiply-accumulates of the network (padding taps counted, inserted zeros not); 0 off the array."""
     total_cycles: int = 0
@@ -72,7 +79,11 @@ class LayerRecord:
     end_cycle: int = 0
     """Cycle at which the layer's last write is done."""
     compute_cycles: int = 0
-    """Cycles in which the layer's engine (array, vector unit or host) works, fill and drain included."""
+    """Cycles in which the layer's engine (array, vector unit or host) works, fill and drain included. On several cores,
+    compute, load, store and stall cycles are those of the core that computes longest."""
+    core_compute_cycles: tuple[int, ...] = ()
+    """compute_cycles of each core, 0 where the layer needs it not; empty on an accelerator of one core, and then
+    no column of layers.csv."""
     load_cycles: int = 0
     """Cycles in which the load DMA is occupied for the layer: setup, latency, waiting for the bus, data."""
     store_cycles: int = 0
@@ -82,10 +93,10 @@ class LayerRecord:
     load_stall_cycles: int = 0
     """The part of stall_cycles spent waiting for operands from DRAM."""
     store_stall_cycles: int = 0
-    """The part of stall_cycles spent waiting for room in the output buffer, or for the last write."""
+    """The part of stall_cycles spent waiting for room in the output buffer, or for the last write, on any core."""
     mapping_utilization: float = 0.0
-    """macs / (processing elements * compute_cycles) on the array: what partly filled folds, fill and drain
-    leave; 0 elsewhere."""
+    """macs / (processing elements * compute_cycles) on the array: what partly filled folds, fill and drain, and cores
+    with less to do than the busiest, leave; 0 elsewhere."""
     utilization: float = 0.0
     """macs / (processing elements * total_cycles) on the array; 0 elsewhere."""
     tile_ops: int = 0
@@ -101,7 +112,7 @@ class LayerRecord:
     """Bytes that the layer writes to DRAM."""
     unique_bytes: int = 0
     """Bytes of the layer's inputs, weights and biases, each counted once: dram_read_bytes is never less than what of
-    them is needed and not on chip."""
+    them is needed and not on chip, where the layer is not done_by others."""
     input_scratchpad_read_bytes: int = 0
     """Bytes read from the input scratchpad. Array: pixels * K of each tile op, once for each of its column blocks of
     array.cols channels. Vector: operands and results. DMA: results. Host: 0."""
@@ -120,7 +131,8 @@ class LayerRecord:
     """Bytes written to accumulator memory: one write an output and fold of K (weight stationary) or chunk of K (output
     stationary), ceil(accumulator.bits / 8) bytes each; start values of a bias matrix."""
     idle_pe_cycles: int = 0
-    """Processing-element cycles without a useful MAC while the array computes: max(0, PEs * compute_cycles - macs)."""
+    """Processing-element cycles without a useful MAC while the array computes: max(0, PEs * compute_cycles - macs), on
+    several cores PEs of a core * sum of core_compute_cycles."""
     vector_ops: int = 0
     """Operations of vector lanes."""
     host_ops: int = 0

@@ -50,6 +50,9 @@ class OverflowRecord:
     """The same, of the partial-sum register alone; None where the dataflow has none."""
     accumulator_needed_bits: int | None = None
     """The same, of the accumulator alone."""
+    outputs_by_needed_bits: tuple[int, ...] = ()
+    """How many outputs need exactly 0, 1, 2, ... bits of their accumulator on these inputs (65 stands for more than
+    64). Empty where the layer was not stepped throughout; ledger="exact" steps every layer."""
     partial_sum_bits: int | None = None
     """Width of the partial-sum register; None where the dataflow has none."""
     accumulator_bits: int | None = None
@@ -60,6 +63,15 @@ class OverflowRecord:
     array. Values and counts do not depend on it."""
     saturations: int = 0
     """Outputs clipped on purpose at requantize (rail of the output format or of the fused activation). Not overflow."""
+
+    def bits_for(self, share: float) -> int | None:
+        """Width of the accumulator at which `share` (0 to 1) of the outputs, or more, need no more; None if unknown."""
+        total, held = sum(self.outputs_by_needed_bits), 0
+        for bits, outputs in enumerate(self.outputs_by_needed_bits):
+            held += outputs
+            if held >= share * total:
+                return bits
+        return None
 
     @property
     def headroom_bits(self) -> int | None:

@@ -17,7 +17,8 @@ class TraceEvent:
     """One piece of work on one engine, for the timeline."""
 
     track: str
-    """Engine: load dma, array, vector, host or store dma."""
+    """Engine: load dma, array, vector, host or store dma; on an accelerator of several cores after `core 0 ` and so on,
+    but for the host."""
     name: str
     """Layer name and what is done."""
     start_cycle: int
@@ -67,12 +68,12 @@ class RunRecord:
     clock_mhz: float
     """Clock of the accelerator, MHz."""
     peak_macs_per_cycle: int
-    """Processing elements of the array."""
+    """Processing elements of all cores' arrays."""
     dram_bytes_per_cycle: float
     """Peak DRAM bandwidth, bytes per cycle."""
     area_mm2: Mapping[str, float] = field(default_factory=dict)
-    """Area by component (array, input_scratchpad, weight_scratchpad, accumulator), square millimetres, from widths
-    and sizes of the specification; empty where the energy table gives prices alone."""
+    """Area by component (array, input_scratchpad, weight_scratchpad, accumulator) of all cores, square millimetres,
+    from widths and sizes of the specification; empty where the energy table gives prices alone."""
     peak_memory_bytes: int = 0
     """Most DRAM that tensors alive at one time and the weights take, bytes."""
     parameters: int = 0
@@ -89,6 +90,11 @@ class RunRecord:
     """What narrower registers cost, narrowest first; empty where no accumulator_sweep was asked for."""
     schema_version: int = SCHEMA_VERSION
     """Version of this schema."""
+
+    @property
+    def cores(self) -> int:
+        """Cores of the accelerator, each with an array of its own: spec["cores"]."""
+        return int(self.spec.get("cores", 1))
 
     @property
     def total_cycles(self) -> int:

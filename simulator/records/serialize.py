@@ -92,11 +92,13 @@ def _sweep_point(data: Mapping[str, Any]) -> SweepPoint:
 
 
 def _layer(data: Mapping[str, Any]) -> LayerRecord:
-    data = {"activity": None, "live_bytes": 0} | dict(data)  # likewise
+    absent = {"activity": None, "live_bytes": 0, "core_compute_cycles": (), "on_store": "", "done_by": ""}
+    data = absent | dict(data)  # likewise
     plain = _known(LayerRecord, data)
     plain |= {
         "input_shape": tuple(data["input_shape"]),
         "output_shape": tuple(data["output_shape"]),
+        "core_compute_cycles": tuple(int(cycles) for cycles in data["core_compute_cycles"]),
         "energy": EnergyRecord(**_known(EnergyRecord, data["energy"])),
         "activity": None if data["activity"] is None else ActivityRecord(**_known(ActivityRecord, data["activity"])),
         "overflow": None if data["overflow"] is None else _overflow(data["overflow"]),
@@ -105,9 +107,11 @@ def _layer(data: Mapping[str, Any]) -> LayerRecord:
 
 
 def _overflow(data: Mapping[str, Any]) -> OverflowRecord:
-    first = data["first_event"]
+    data = {"outputs_by_needed_bits": ()} | dict(data)  # older folders lack it
+    first, widths = data["first_event"], tuple(data["outputs_by_needed_bits"])
     return OverflowRecord(
-        **_known(OverflowRecord, data) | {"first_event": None if first is None else FirstEvent(*first)}
+        **_known(OverflowRecord, data)
+        | {"first_event": None if first is None else FirstEvent(*first), "outputs_by_needed_bits": widths}
     )
 
 

@@ -58,6 +58,8 @@ def layer_columns(layer: LayerRecord) -> dict[str, Any]:
             row |= {f"activity.{key}": count for key, count in (value or {}).items()}
         elif name == "overflow":
             row |= _overflow_columns(layer)
+        elif name == "core_compute_cycles":
+            row |= {name: " ".join(map(str, value))} if value else {}
         elif isinstance(value, tuple):
             row[name] = "x".join(map(str, value))
         else:
@@ -70,6 +72,7 @@ def _overflow_columns(layer: LayerRecord) -> dict[str, Any]:
         return {}
     columns = asdict(layer.overflow)
     first = columns.pop("first_event")
+    columns["outputs_by_needed_bits"] = " ".join(map(str, columns["outputs_by_needed_bits"]))
     columns["headroom_bits"] = layer.overflow.headroom_bits
     for index, part in enumerate(("output", "k", "register")):
         columns[f"first_event.{part}"] = None if first is None else first[index]

@@ -1,6 +1,7 @@
 """The machine, compiled: the times and the trace of `simulator.timing.machine`, to the cycle, in less time.
 
-The loop is `simulator.kernels.timeline`. It counts in int64; a schedule whose times do not fit is refused.
+The loop is `simulator.kernels.timeline`; that of layers which are split over cores, `timeline_cores`. Both count in
+int64; a schedule whose times do not fit is refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import ScheduleError
 from simulator.kernels import timeline as kernel
+from simulator.kernels.timeline_cores import run_cores
 from simulator.lowering.layer import Engine
 from simulator.mapping.command_lists import CommandLists
 from simulator.mapping.schedule import LayerSchedule, Schedule, TileOpKinds
@@ -25,8 +27,8 @@ from simulator.timing.commands import run_command_layer
 from simulator.timing.dma import MemoryPath
 from simulator.timing.fast_banks import Banks, bank_columns, layer_banks, transfers_fit
 from simulator.timing.refusals import WAITS_FOR_EVER
-from simulator.timing.timeline import LayerTime, Timeline
-from simulator.timing.trace import TRACKS, Span, join, layer_events, spans_per_track
+from simulator.timing.timeline import CoreTime, LayerTime, Timeline
+from simulator.timing.trace import TRACKS, Spans, join, layer_events, spans_per_track
 from simulator.timing.work_cycles import WorkRates, work_cycles
 
 Progress = Callable[[int, int, str], None]
@@ -50,23 +52,25 @@ class _LayerRun:
 
     engine: Engine
     kinds: TileOpKinds
+    core_slices: tuple[slice, ...]
     table: NDArray[np.int64]
     lead_cycles: int
     banks: Banks
     time: LayerTime
 
-    def spans(self, limit: int) -> dict[str, tuple[Span, ...]]:
+    def spans(self, limit: int) -> list[Spans]:
         """Run once more, and note who works when."""
         intervals = np.zeros((len(self.kinds.kind_of), 2 * len(TRACKS)), np.int64)
-        times = np.empty(kernel.TIMES, np.int64)
-        kinds = self.kinds
-        kernel.run_layer(kinds.kind_of, kinds.counts, self.table, self.lead_cycles, times, intervals, *self.banks)
-        spans = {}
-        for index, track in enumerate(TRACKS):
-            begin, end = intervals[:, 2 * index], intervals[:, 2 * index + 1]
-            busy = end > begin
-            spans[track] = join(begin[busy], end[busy], limit)
-        return spans
+        _kernel(self.kinds, self.core_slices, self.table, self.lead_cycles, intervals, self.banks)
+        found: list[Spans] = []
+        for part in self.core_slices:
+            spans = {}
+            for index, track in enumerate(TRACKS):
+                begin, end = intervals[part, 2 * index], intervals[part, 2 * index + 1]
+                busy = end > begin
+                spans[track] = join(begin[busy], end[busy], limit)
+            found.append(spans)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +82,9 @@ class _CommandRun:
     accelerator: Accelerator
     time: LayerTime
 
-    def spans(self, limit: int) -> dict[str, tuple[Span, ...]]:
+    def spans(self, limit: int) -> list[Spans]:
         """Run once more, and note who works when."""
-        return run_command_layer(self.commands, self.accelerator, limit)[1]
+        return [run_command_layer(self.commands, self.accelerator, limit)[1]]
 
 
 _Run = _LayerRun | _CommandRun
@@ -120,7 +124,8 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
         now = times[-1].end_cycle
         if on_progress is not None:
             on_progress(index + 1, len(schedule.layers), name)
-    return Timeline(tuple(times), LazyEvents(partial(_events, schedule.names, tuple(runs), tuple(times))))
+    events = partial(_events, schedule.names, tuple(runs), tuple(times), accelerator.cores)
+    return Timeline(tuple(times), LazyEvents(events))
 
 
 def layer_cycles(accelerator: Accelerator) -> Callable[[LayerSchedule], int]:
@@ -181,28 +186,47 @@ def _run(
 ) -> _LayerRun:
     kinds = layer.kinds
     table = np.empty((len(kinds.counts), kernel.COLUMNS), np.int64)
-    times = np.zeros(kernel.TIMES, np.int64)
     lead = int(path[2] + path[3])
     status = kernel.tabulate(kinds.ops, work_cycles(layer.engine, kinds.ops, rates), path, table)
     banks = layer_banks(layer, columns)
     if status == kernel.DONE and len(columns) and not transfers_fit(banks, kinds.counts, table):
         status = kernel.OVERFLOW
+    times = np.zeros((1, kernel.TIMES), np.int64)
     if status == kernel.DONE:
-        status = kernel.run_layer(kinds.kind_of, kinds.counts, table, lead, times, _NO_INTERVALS, *banks)
+        status, times = _kernel(kinds, layer.core_slices, table, lead, _NO_INTERVALS, banks)
     if status != kernel.DONE:
         raise ScheduleError(f"layer {name}: {_REASONS[status]}")
-    end, compute, load, store, load_stall = times.tolist()
-    # After the last tile op the layer only waits for its writes.
-    time = LayerTime(0, end, compute, load, store, load_stall, end - compute - load_stall)
-    return _LayerRun(layer.engine, kinds, table, lead, banks, time)
+    end = int(times[:, kernel.END].max())
+    columns_of_core = (kernel.COMPUTE, kernel.LOAD, kernel.STORE, kernel.LOAD_STALL)
+    time = LayerTime.busiest(end, [CoreTime(*row) for row in times[:, columns_of_core].tolist()])
+    return _LayerRun(layer.engine, kinds, layer.core_slices, table, lead, banks, time)
 
 
-def _events(names: tuple[str, ...], runs: tuple[_Run, ...], times: tuple[LayerTime, ...]) -> tuple[TraceEvent, ...]:
-    limit = spans_per_track(len(names))
+def _kernel(
+    kinds: TileOpKinds,
+    core_slices: tuple[slice, ...],
+    table: NDArray[np.int64],
+    lead: int,
+    intervals: NDArray[np.int64],
+    banks: Banks,
+) -> tuple[int, NDArray[np.int64]]:
+    """Run a layer; return how it ends, and the times of each core, [cores, TIMES]."""
+    times = np.zeros((len(core_slices), kernel.TIMES), np.int64)
+    common = kinds.kind_of, kinds.counts, table, lead
+    if len(core_slices) == 1:
+        return kernel.run_layer(*common, times[0], intervals, *banks), times
+    starts = np.array([part.start for part in core_slices] + [core_slices[-1].stop], np.int64)
+    return run_cores(*common, starts, times, intervals, *banks), times
+
+
+def _events(
+    names: tuple[str, ...], runs: tuple[_Run, ...], times: tuple[LayerTime, ...], cores: int
+) -> tuple[TraceEvent, ...]:
+    limit = spans_per_track(len(names), cores)
     known = {id(run): run.spans(limit) for run in runs}
     rows = enumerate(zip(names, runs, times, strict=True))
     return tuple(
         event
         for index, (name, run, time) in rows
-        for event in layer_events(index, name, run.engine, known[id(run)], time.start_cycle)
+        for event in layer_events(index, name, run.engine, known[id(run)], time.start_cycle, cores)
     )

@@ -14,6 +14,7 @@ from simulator.mapping.work import ArrayWork, Device
 from simulator.records.changed import changed
 from simulator.records.layer import LayerRecord
 from simulator.timing.accesses import array_accesses, stream_accesses
+from simulator.timing.joined import joined_fields, store_steps
 from simulator.timing.timeline import LayerTime, Timeline
 
 Counts = Mapping[str, Any]
@@ -70,6 +71,7 @@ def layer_counts(
     sides = device.rows, device.cols, device.dataflow, device.accumulator_element_bytes
     known_identities = identities or layer_identities(layers)
     counted = []
+    joined = joined_fields(layers, schedule.layers)
     for index, (layer, mapped) in enumerate(zip(layers, schedule.layers, strict=True)):
         known = _counted.get(mapped)
         if known is None:
@@ -79,7 +81,7 @@ def layer_counts(
             identity = known_identities[index]
             if sides not in known.counts:
                 known.counts[sides] = _counts(layer, mapped, device)
-            record = LayerRecord(index=index, **identity, **known.counts[sides])
+            record = LayerRecord(index=index, **{**identity, **joined[index]}, **known.counts[sides])
             known.records[sides, index] = identity, record
         counted.append(record)
     return tuple(counted)
@@ -89,9 +91,8 @@ def layer_records(
     counts: Sequence[LayerRecord], timeline: Timeline, layers: Sequence[Layer], accelerator: Accelerator
 ) -> tuple[LayerRecord, ...]:
     """Make the records of a timed run, every count and time filled in; energy and overflow are added by others."""
-    pes = accelerator.peak_macs_per_cycle
     rows = zip(layers, counts, timeline.layers, strict=True)
-    return tuple(_timed(layer, count, time, pes) for layer, count, time in rows)
+    return tuple(_timed(layer, count, time, accelerator) for layer, count, time in rows)
 
 
 def _identity(layer: Layer) -> dict[str, Any]:
@@ -103,6 +104,7 @@ def _identity(layer: Layer) -> dict[str, Any]:
         "engine": layer.engine.value,
         "input_shape": first.shape if first is not None else (),
         "output_shape": layer.outputs[0].shape,
+        "on_store": ", ".join(store_steps(layer)),
         "macs": layer.macs,
         "unique_bytes": sum(distinct.values()) if layer.moves_data else 0,
         "vector_ops": layer.vector_ops if layer.engine is Engine.VECTOR else 0,
@@ -123,16 +125,19 @@ def _counts(layer: Layer, schedule: LayerSchedule, device: Device) -> Counts:
     }
 
 
-def _timed(layer: Layer, counts: LayerRecord, time: LayerTime, pes: int) -> LayerRecord:
+def _timed(layer: Layer, counts: LayerRecord, time: LayerTime, accelerator: Accelerator) -> LayerRecord:
+    pes, cores = accelerator.peak_macs_per_cycle, accelerator.cores
     total = time.end_cycle - time.start_cycle
     on_array = layer.engine is Engine.ARRAY
     macs, compute = counts.macs, time.compute_cycles
+    by_core = time.core_compute_cycles or (compute,)
     return changed(
         counts,
         total_cycles=total,
         start_cycle=time.start_cycle,
         end_cycle=time.end_cycle,
         compute_cycles=compute,
+        core_compute_cycles=by_core + (0,) * (cores - len(by_core)) if cores > 1 else (),
         load_cycles=time.load_cycles,
         store_cycles=time.store_cycles,
         stall_cycles=total - compute,
@@ -141,7 +146,7 @@ def _timed(layer: Layer, counts: LayerRecord, time: LayerTime, pes: int) -> Laye
         mapping_utilization=macs / (pes * compute) if on_array else 0.0,
         utilization=macs / (pes * total) if on_array else 0.0,
         bound=_bound(layer.engine, time, total),
-        idle_pe_cycles=max(0, pes * compute - macs) if on_array else 0,
+        idle_pe_cycles=max(0, pes // cores * sum(by_core) - macs) if on_array else 0,
     )
 
 

@@ -3,8 +3,10 @@
 This is the text that says what the machine does. Runs use `simulator.timing.fast`, which is held to it, cycle by cycle.
 
 Load DMA, worker (array, vector unit or host) and store DMA each take the tile ops in order. Each memory has two
-halves; a tile op waits until a half is free. Load and store DMA share the DRAM bus. Layers follow one another: the
-next begins when the last write of the one before is done, so each is run from cycle 0 and then put in its place.
+halves; a tile op waits until a half is free. Load and store DMA share the DRAM bus. Where a layer is split over cores,
+each has these three engines and memories of its own, and all of them share the bus and the DRAM's banks. Layers follow
+one another: the next begins when the last write of the one before is done, on whichever core, so each is run from cycle
+0 and then put in its place.
 Layers that the mapping gave as command loops run on the command machine (`simulator.timing.commands`) instead.
 """
 
@@ -15,9 +17,11 @@ from typing import Any
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import ScheduleError
+from simulator.lowering.layer import Engine
 from simulator.mapping.regions import regions
 from simulator.mapping.schedule import Hold, LayerSchedule, Schedule
 from simulator.records.run import TraceEvent
@@ -26,15 +30,17 @@ from simulator.timing.dma import MemoryPath, requests_of, transfer
 from simulator.timing.dram import DramBus
 from simulator.timing.dram_banks import DramBanks, Region
 from simulator.timing.refusals import WAITS_FOR_EVER
-from simulator.timing.timeline import LayerTime, Timeline
-from simulator.timing.trace import TRACKS, Intervals, Span, layer_events, spans_per_track
+from simulator.timing.timeline import CoreTime, LayerTime, Timeline
+from simulator.timing.trace import TRACKS, Intervals, Spans, layer_events, spans_per_track
 from simulator.timing.work_cycles import WorkRates, work_cycles
 
 Progress = Callable[[int, int, str], None]
 """(layers done, layers, name of the layer just done)."""
 
 LOAD_DMA, STORE_DMA = 0, 1
-"""Engine ids, in the order in which they are served when both ask in the same cycle."""
+"""Engine ids of the first core, in the order in which they are served when both ask in the same cycle."""
+_DMAS = 2
+"""Engine ids of a core are so many higher than those of the core before."""
 
 _HALVES = 2
 _TENSORS = ("input", "weight", "bias", "store")
@@ -42,7 +48,7 @@ _BLOCK = 1 << 15
 """Tile ops turned into Python ints at a time: a million of them at once would take a gigabyte."""
 
 Steps = Generator[simpy.Event, Any, None]
-_LayerRun = tuple[LayerTime, dict[str, tuple[Span, ...]]]
+_LayerRun = tuple[LayerTime, tuple[Spans, ...]]
 
 
 def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Progress | None = None) -> Timeline:
@@ -60,7 +66,7 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
 
     """
     known: dict[int, _LayerRun] = {}
-    limit = spans_per_track(len(schedule.layers))
+    limit = spans_per_track(len(schedule.layers), accelerator.cores)
     times: list[LayerTime] = []
     events: list[TraceEvent] = []
     now = 0
@@ -69,7 +75,7 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
         if id(layer) not in known:
             known[id(layer)] = _run_layer(name, layer, accelerator, limit)
         time, spans = known[id(layer)]
-        events.extend(layer_events(index, name, layer.engine, spans, now))
+        events.extend(layer_events(index, name, layer.engine, spans, now, accelerator.cores))
         times.append(time.shifted(now))
         now = times[-1].end_cycle
         if on_progress is not None:
@@ -78,26 +84,49 @@ def run_schedule(schedule: Schedule, accelerator: Accelerator, on_progress: Prog
 
 
 def _run_layer(name: str, layer: LayerSchedule, accelerator: Accelerator, limit: int) -> _LayerRun:
+    """Run one layer on an idle machine to its last write; keep at most `limit` spans per engine."""
     if layer.commands is not None:
-        return run_command_layer(layer.commands, accelerator, limit)
-    return _LayerMachine(name, layer, accelerator).run(limit)
+        time, spans = run_command_layer(layer.commands, accelerator, limit)
+        return time, (spans,)
+    memory = _Memory(accelerator)
+    places = regions(layer) if memory.banks else np.zeros((len(layer.ops), 4, 2), np.int64)
+    where = enumerate(layer.core_slices)
+    cores = [_Core(core, layer.engine, layer.ops[part], places[part], accelerator, memory) for core, part in where]
+    processes = [process for core in cores for process in core.start()]
+    memory.env.run()
+    if any(process.is_alive for process in processes):
+        raise ScheduleError(f"layer {name}: {WAITS_FOR_EVER}")
+    times = [core.time() for core in cores]
+    return LayerTime.busiest(int(memory.env.now), times), tuple(core.spans(limit) for core in cores)
 
 
-class _LayerMachine:
-    """One layer on an idle machine."""
+class _Memory:
+    """What all cores share."""
 
-    def __init__(self, name: str, layer: LayerSchedule, accelerator: Accelerator) -> None:
-        self._name = name
-        self._layer = layer
-        self._path = MemoryPath.of(accelerator)
-        self._cycles = work_cycles(layer.engine, layer.ops, WorkRates.of(accelerator))
-        self._env = simpy.Environment()
-        self._bus = DramBus(self._env)
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.env = simpy.Environment()
+        self.path = MemoryPath.of(accelerator)
+        self.bus = DramBus(self.env)
         banks = accelerator.dram_banks
-        self._banks = None
-        if banks is not None:
-            self._banks = DramBanks(banks, self._path.bytes_per_cycle, self._path.max_outstanding)
-        self._places = regions(layer) if banks else np.zeros((0, 4, 2), np.int64)
+        self.banks = DramBanks(banks, self.path.bytes_per_cycle, self.path.max_outstanding) if banks else None
+
+
+class _Core:
+    """The engines and memories of one core, at its tile ops of one layer."""
+
+    def __init__(
+        self,
+        core: int,
+        engine: Engine,
+        ops: NDArray[Any],
+        places: NDArray[np.int64],
+        accelerator: Accelerator,
+        memory: _Memory,
+    ) -> None:
+        self._load_id, self._store_id = _DMAS * core + LOAD_DMA, _DMAS * core + STORE_DMA
+        self._ops, self._places = ops, places
+        self._cycles = work_cycles(engine, ops, WorkRates.of(accelerator))
+        self._memory, self._env, self._path = memory, memory.env, memory.path
         self._inputs = simpy.Container(self._env, init=_HALVES)
         self._weights = simpy.Container(self._env, init=_HALVES)
         self._accumulators = simpy.Container(self._env, init=_HALVES)
@@ -105,30 +134,22 @@ class _LayerMachine:
         self._finished = simpy.Container(self._env)
         self._intervals = {track: Intervals() for track in TRACKS}
         self._load_stall = 0
-        self._store_stall = 0
 
-    def run(self, limit: int) -> _LayerRun:
-        """Run to the last write; keep at most `limit` spans per engine."""
-        processes = [self._env.process(steps) for steps in (self._load(), self._work(), self._store())]
-        self._env.run()
-        if any(process.is_alive for process in processes):
-            raise ScheduleError(f"layer {self._name}: {WAITS_FOR_EVER}")
-        end = int(self._env.now)
+    def start(self) -> list[simpy.Process]:
+        """Begin in the present cycle."""
+        return [self._env.process(steps) for steps in (self._load(), self._work(), self._store())]
+
+    def time(self) -> CoreTime:
+        """Return what the engines have done."""
         busy = {track: intervals.busy_cycles for track, intervals in self._intervals.items()}
-        time = LayerTime(
-            start_cycle=0,
-            end_cycle=end,
-            compute_cycles=busy["work"],
-            load_cycles=busy["load dma"],
-            store_cycles=busy["store dma"],
-            load_stall_cycles=self._load_stall,
-            # After the last tile op the layer only waits for its writes.
-            store_stall_cycles=end - busy["work"] - self._load_stall,
-        )
-        return time, {track: intervals.spans(limit) for track, intervals in self._intervals.items()}
+        return CoreTime(busy["work"], busy["load dma"], busy["store dma"], self._load_stall)
+
+    def spans(self, limit: int) -> Spans:
+        """Return when they have done it."""
+        return {track: intervals.spans(limit) for track, intervals in self._intervals.items()}
 
     def _load(self) -> Steps:
-        ops = self._layer.ops
+        ops = self._ops
         kinds = ("input", "weight", "bias")
         size = sum(ops[f"{kind}_bytes"] for kind in kinds)
         requests = sum(
@@ -144,11 +165,11 @@ class _LayerMachine:
             if bias:
                 yield self._accumulators.get(1)
             if parts[0]:
-                yield from self._transfer(LOAD_DMA, index, (parts[0], parts[1], parts[2]))
+                yield from self._transfer(self._load_id, index, (parts[0], parts[1], parts[2]))
             self._loaded.put(1)
 
     def _work(self) -> Steps:
-        ops, env, intervals = self._layer.ops, self._env, self._intervals["work"]
+        ops, env, intervals = self._ops, self._env, self._intervals["work"]
         columns = (ops["hold"], ops["bias_bytes"], ops["store_bytes"], self._cycles)
         for hold, bias, stored, cycles in _rows(*columns):
             before = env.now
@@ -169,7 +190,7 @@ class _LayerMachine:
                 self._finished.put(1)
 
     def _store(self) -> Steps:
-        ops = self._layer.ops
+        ops = self._ops
         held = (ops["hold"] & Hold.GIVE_INPUT_WHEN_STORED) != 0
         chosen = np.flatnonzero((ops["store_bytes"] > 0) | held)
         ops = ops[chosen]
@@ -177,35 +198,36 @@ class _LayerMachine:
         for index, hold, size, count in _rows(chosen, ops["hold"], ops["store_bytes"], requests):
             yield self._finished.get(1)
             if size:
-                yield from self._transfer(STORE_DMA, index, (size, count, 1))
+                yield from self._transfer(self._store_id, index, (size, count, 1))
             if hold & Hold.GIVE_INPUT_WHEN_STORED:
                 self._inputs.put(1)
             else:
                 self._accumulators.put(1)
 
     def _transfer(self, engine: int, index: int, amount: tuple[int, int, int]) -> Steps:
-        """Move bytes in requests of descriptors, three numbers, for tile op `index`."""
+        """Move bytes in requests of descriptors, three numbers, for tile op `index` of the core."""
+        bus, banks, write = self._memory.bus, self._memory.banks, engine == self._store_id
         parts = transfer(*amount, self._path)
         begin = int(self._env.now)
         if parts.lead_cycles:
             yield self._env.timeout(parts.lead_cycles)
         asked = int(self._env.now)
-        yield self._bus.request(engine)
-        bus = parts.bus_cycles
-        if self._banks is not None:
+        yield bus.request(engine)
+        occupied = parts.bus_cycles
+        if banks is not None:
             granted = int(self._env.now)
-            bus = self._banks.serve(self._regions(engine, index), asked, granted, write=engine == STORE_DMA) - granted
-        yield self._env.timeout(bus)
-        self._bus.release()
-        tail = parts.bus_cycles + parts.tail_cycles - bus
+            occupied = banks.serve(self._regions(index, write=write), asked, granted, write=write) - granted
+        yield self._env.timeout(occupied)
+        bus.release()
+        tail = parts.bus_cycles + parts.tail_cycles - occupied
         if tail > 0:
             yield self._env.timeout(tail)
-        self._intervals["store dma" if engine == STORE_DMA else "load dma"].add(begin, int(self._env.now))
+        self._intervals["store dma" if write else "load dma"].add(begin, int(self._env.now))
 
-    def _regions(self, engine: int, index: int) -> list[Region]:
-        op, places = self._layer.ops[index], self._places[index].tolist()
+    def _regions(self, index: int, *, write: bool) -> list[Region]:
+        op, places = self._ops[index], self._places[index].tolist()
         found = []
-        for tensor in (3,) if engine == STORE_DMA else (0, 1, 2):
+        for tensor in (3,) if write else (0, 1, 2):
             size, segments = (int(op[f"{_TENSORS[tensor]}_{what}"]) for what in ("bytes", "segments"))
             if size:
                 first, span = places[tensor]

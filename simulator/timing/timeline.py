@@ -9,8 +9,22 @@ from simulator.records.run import TraceEvent
 
 
 @dataclass(frozen=True)
+class CoreTime:
+    """What the engines of one core do in one layer, cycles."""
+
+    compute_cycles: int
+    """Its engine works."""
+    load_cycles: int
+    """Its load DMA works."""
+    store_cycles: int
+    """Its store DMA works."""
+    load_stall_cycles: int
+    """Its engine waits for operands."""
+
+
+@dataclass(frozen=True)
 class LayerTime:
-    """Times of one layer, cycles."""
+    """Times of one layer, cycles; what its engines do is that of the core that computes longest (`busiest`)."""
 
     start_cycle: int = 0
     """First command offered."""
@@ -26,6 +40,25 @@ class LayerTime:
     """Its engine waits for operands."""
     store_stall_cycles: int = 0
     """Its engine waits for room, or the layer for its last write."""
+    core_compute_cycles: tuple[int, ...] = ()
+    """Cycles in which each core's engine works, where a layer is split over cores."""
+
+    @classmethod
+    def busiest(cls, end_cycle: int, cores: Sequence[CoreTime]) -> LayerTime:
+        """Make the times of a layer from those of its cores: of the first of those that compute longest.
+
+        After its last tile op it waits for its writes and for the other cores.
+        """
+        most = max(cores, key=lambda core: core.compute_cycles)
+        return cls(
+            end_cycle=end_cycle,
+            compute_cycles=most.compute_cycles,
+            load_cycles=most.load_cycles,
+            store_cycles=most.store_cycles,
+            load_stall_cycles=most.load_stall_cycles,
+            store_stall_cycles=end_cycle - most.compute_cycles - most.load_stall_cycles,
+            core_compute_cycles=tuple(core.compute_cycles for core in cores) if len(cores) > 1 else (),
+        )
 
     def shifted(self, cycles: int) -> LayerTime:
         """Return the same, `cycles` later."""
@@ -37,6 +70,7 @@ class LayerTime:
             self.store_cycles,
             self.load_stall_cycles,
             self.store_stall_cycles,
+            self.core_compute_cycles,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,9 +21,9 @@ TRACKS = ("load dma", "work", "store dma")
 _VERBS = {"load dma": "load", "work": "compute", "store dma": "store"}
 
 
-def spans_per_track(layers: int) -> int:
-    """Return how many spans are kept of each engine in each of so many layers."""
-    return max(1, MAX_EVENTS // (len(TRACKS) * max(1, layers)))
+def spans_per_track(layers: int, cores: int = 1) -> int:
+    """Return how many spans are kept of each engine of so many cores in each of so many layers."""
+    return max(1, MAX_EVENTS // (len(TRACKS) * cores * max(1, layers)))
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Span:
     end_cycle: int
     pieces: int
     """Tile ops or transfers in it."""
+
+
+Spans = Mapping[str, tuple[Span, ...]]
+"""Work of the engines of one core, by track."""
 
 
 def join(starts: ArrayLike, ends: ArrayLike, limit: int) -> tuple[Span, ...]:
@@ -73,11 +77,17 @@ class Intervals:
 
 
 def layer_events(
-    index: int, name: str, engine: Engine, spans: Mapping[str, tuple[Span, ...]], offset: int
+    index: int, name: str, engine: Engine, spans: Sequence[Spans], offset: int, cores: int = 1
 ) -> Iterator[TraceEvent]:
-    """Events of one layer that begins at cycle `offset`; `spans` by track."""
-    for track, stretch in spans.items():
-        where = engine.value if track == "work" else track
-        for span in stretch:
-            label = f"{name}: {_VERBS[track]}" + ("" if span.pieces == 1 else f" ({span.pieces} tile ops)")
-            yield TraceEvent(where, label, span.start_cycle + offset, span.end_cycle - span.start_cycle, index)
+    """Events of one layer that begins at cycle `offset`; `spans` of each core that works, by track.
+
+    Where the device has several `cores`, tracks are named after them; the host is one.
+    """
+    for core, of_core in enumerate(spans):
+        for track, stretch in of_core.items():
+            where = engine.value if track == "work" else track
+            if cores > 1 and where != Engine.HOST:
+                where = f"core {core} {where}"
+            for span in stretch:
+                label = f"{name}: {_VERBS[track]}" + ("" if span.pieces == 1 else f" ({span.pieces} tile ops)")
+                yield TraceEvent(where, label, span.start_cycle + offset, span.end_cycle - span.start_cycle, index)

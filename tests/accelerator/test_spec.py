@@ -47,3 +47,23 @@ def test_a_mapping_replaces_its_node():
 def test_unknown_keys_are_refused(key):
     with pytest.raises(SpecError, match=key.rpartition(".")[0].split(".")[0]):
         device().evolve({key: 4})
+
+
+def test_cores_are_counted_in_the_peak():
+    assert device().cores == 1
+    assert device(cores=3).peak_macs_per_cycle == 3 * device().peak_macs_per_cycle
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"cores": 0}, "cores: 0 is out of range: at least 1"),
+        ({"cores": 2.5}, "cores: 2.5 is not a whole number"),
+        ({"cores": 2, "between_layers": "on_chip"}, "cores: layers on 2 of them save each other no traffic.* dram"),
+        ({"cores": 2, "concatenations": "in_place"}, "cores: .*make between_layers dram, concatenations copied"),
+        ({"cores": 2, "store_path.pools": "max"}, "cores: .*store_path.pools none"),
+    ],
+)
+def test_cores_that_are_refused(changes, text):
+    with pytest.raises(SpecError, match=text):
+        device().evolve(changes)

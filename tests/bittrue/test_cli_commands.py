@@ -98,6 +98,7 @@ def test_mapping_prints_the_loop_nest_of_each_layer(cli):
     run = bittrue.simulate(bittrue.load_network("fcn_vgg16", size=64), bittrue.load_accelerator("edge_32x32"))
     (layer,) = [layer for layer in run.layers if layer.name.startswith("fc7")]
     assert (loaded, stored) == (layer.dram_read_bytes, layer.dram_write_bytes)
+    assert nest.pop() == "  on the store: requantize, relu"
     loops = [line.split()[1] for line in nest[:-1]]
     assert (loops[0], loops[-1], sorted(loops[1:-1])) == ("groups", "k", ["channels", "cols", "image", "rows"])
     refused = cli("mapping", *network, "--layer", "nothing*")

@@ -25,6 +25,10 @@ CHANGES = (
     {"mapper": "fixed_rule", "array.dataflow": "output_stationary"},
     {"mapper": "fixed_rule", "host.elements_per_cycle": 0.3},
     {"mapper": "least_cycles", "dma.setup_cycles": 99},
+    {"cores": 3},
+    {"cores": 3, "vector_unit.lanes": 3},
+    {"cores": 3, "mapper": "fixed_rule", "host.elements_per_cycle": 0.3},
+    {"cores": 3, "dram.model": "banked", "dram.device": "lpddr4x_3200"},
     {"arithmetic.accumulator": {"bits": 20, "overflow": "saturate"}},
 )
 

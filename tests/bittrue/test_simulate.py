@@ -65,6 +65,7 @@ def test_values_and_time_are_independent(network, image):
         {"memories__accumulator__size": "1 KiB", "memories__weight_scratchpad__size": "4 KiB"},
         {"dram__bytes_per_cycle": 1, "vector_unit__lanes": 1},
         {"array__cols": 3},
+        {"cores": 3},
     ],
 )
 def test_what_decides_no_value_changes_no_bit(network, image, changes):

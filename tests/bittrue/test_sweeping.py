@@ -68,6 +68,14 @@ def test_a_latin_hypercube_has_every_value_equally_often():
     assert rows.count([8, 8, 16, 16, 32, 32]) >= 10
 
 
+def test_cores_are_an_axis_like_any_other():
+    space = small_space(vary={"cores": [1, 2, 4]}, constraints={"processing_elements": {"most": 2048}})
+    found = design_points(space)
+    assert [point.changes["cores"] for point in found.points] == [1, 2]
+    gemmini = small_space(accelerator="gemmini_16x16", vary={"cores": [1, 2]})
+    assert design_points(gemmini).impossible == 1  # command loops drive one array
+
+
 def test_constraints_and_impossible_accelerators_are_counted():
     space = small_space(constraints={"processing_elements": {"most": 256}})
     found = design_points(space)

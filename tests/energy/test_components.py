@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from accel_models.load import load_accelerator, load_energy_table
-from simulator.energy.components import area_mm2, device_prices
+from simulator.energy.components import area_mm2, device_prices, prices_of_cores
 from support.accelerators import device
+from support.devices import energy_table
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,21 @@ def test_every_price_names_its_sources(technology):
     assert "8 x 8 bit multiplier, 32-bit adder, 40 register bits" in sources["mac"]
     assert sources["input_scratchpad_read_byte"].startswith("256 KiB, 4 banks, a read of 256 bits")
     assert all(any(name in text for name in ("Horowitz", "CACTI", "Aladdin", "cacti")) for text in sources.values())
+
+
+def test_every_core_has_area_and_leaks(technology):
+    one, four = (area_mm2(device(cores=cores), technology) for cores in (1, 4))
+    assert four == pytest.approx({name: 4 * area for name, area in one.items()})
+    before, after = (device_prices(device(cores=cores), technology) for cores in (1, 4))
+    assert after.leakage.mw == pytest.approx(4 * before.leakage.mw)
+    same = {"leakage"}
+    assert after.model_dump(exclude=same) == before.model_dump(exclude=same)
+
+
+def test_a_table_of_prices_leaks_once_a_core():
+    table = energy_table(mac=2.0, leakage=1.5)
+    assert prices_of_cores(device(), table) is table
+    several = prices_of_cores(device(cores=4), table)
+    assert several.leakage.mw == 6.0
+    assert several.mac == table.mac
+    assert "4 cores of 1.5 mW" in several.leakage.source

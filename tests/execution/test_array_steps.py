@@ -21,6 +21,9 @@ def check_ledger(record, twin: Account, accelerator) -> None:
     assert record.first_event == twin.first_event
     assert record.accumulator_bits == accelerator.arithmetic.accumulator.bits
     assert record.partial_sum_bits == (accelerator.partial_sum.bits if accelerator.partial_sum else None)
+    assert bool(record.outputs_by_needed_bits) == (record.method == "steps")
+    if record.outputs_by_needed_bits:
+        assert record.outputs_by_needed_bits == twin.accumulator.outputs_by_needed_bits
     if record.needed_bits_is_exact:
         assert record.partial_sum_needed_bits == twin.partial_sum_needed_bits
         assert record.accumulator_needed_bits == twin.accumulator_needed_bits

@@ -60,6 +60,29 @@ def test_formats_and_extremes(instruction_set, formats):
             check_values(x, weights, Shape((3, 3), padding=(1, 1, 1, 1)), quant, registers)
 
 
+@pytest.mark.parametrize(
+    ("x_shape", "shape"),
+    [
+        ((2, 9, 17, 8), Shape((3, 3), dilation=(7, 11), padding=(7, 7, 11, 11))),
+        ((3, 1, 13, 8), Shape((3, 3), dilation=(1, 6), padding=(1, 1, 6, 6))),
+        ((2, 3, 2, 8), Shape((7, 7), padding=(3, 3, 3, 3))),
+        ((1, 9, 8, 8), Shape((5, 3), stride=(2, 3), dilation=(3, 5), padding=(6, 4, 2, 8))),
+        ((2, 6, 13, 24), Shape((3, 3), groups=2, dilation=(4, 9), padding=(4, 4, 9, 9))),
+        ((2, 13, 1, 8), Shape((3, 1), dilation=(9, 1), padding=(9, 9, 0, 0))),
+    ],
+    ids=lambda value: "" if isinstance(value, Shape) else str(value),
+)
+@pytest.mark.parametrize("x_zero", [-128, 3], ids=["border of 0", "border"])
+def test_taps_in_the_border(instruction_set, x_shape, shape, x_zero):
+    """Filters about as wide as the image, tiles of six pixels across its lines and from one image to the next."""
+    rng = np.random.default_rng(17)
+    x = values(rng, x_shape, INT8, "random")
+    weights = values(rng, (34, *shape.kernel, x_shape[3] // shape.groups), INT8, "random")
+    quant = Quant(INT8, INT8, x_zero=x_zero, y_scale=64.0)
+    for registers in ((1, None, (32, "wrap")), (1, None, (17, "saturate")), (8, (18, "wrap"), (20, "saturate"))):
+        check_values(x, weights, shape, quant, registers)
+
+
 @pytest.mark.parametrize("greatest", [255, 200, 129, 128, 90])
 def test_pairs_of_heavy_weights(instruction_set, greatest):
     """Sums of two products that an int16 does not hold, wherever they stand in a group of K."""

@@ -7,16 +7,19 @@ import pytest
 
 from simulator.execution.array_operands import geometry_vector
 from simulator.graph.ops import Padding
-from simulator.kernels.depthwise import BLOCK, depthwise_blocks
+from simulator.kernels.depthwise import make_depthwise
+from simulator.kernels.isa import INSTRUCTION_SETS
+from simulator.kernels.requantize_panels import PLAN_LENGTH, RAW
 from simulator.lowering.layer import ConvGeometry
 
 
+@pytest.mark.parametrize("name", ["emulated-avx512vnni", "emulated-avx2"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16])
-@pytest.mark.parametrize("filters", [BLOCK, BLOCK + 1, 40])
+@pytest.mark.parametrize("filters", [16, 17, 72])
 @pytest.mark.parametrize(
     ("stride", "dilation", "pads"), [(1, 1, (1, 1, 1, 1)), (2, 1, (0, 1, 1, 0)), (1, 2, (2, 2, 2, 2))]
 )
-def test_sums_are_those_of_a_loop(dtype, filters, stride, dilation, pads):
+def test_sums_are_those_of_a_loop(name, dtype, filters, stride, dilation, pads):
     rng = np.random.default_rng(filters)
     limits, zero, (top, bottom, left, right) = np.iinfo(dtype), 5, pads
     x = rng.integers(limits.min, limits.max, (2, 7, 6, filters), dtype, endpoint=True)
@@ -48,6 +51,22 @@ def test_sums_are_those_of_a_loop(dtype, filters, stride, dilation, pads):
     )
     guarded = np.full((2 * rows * columns + 1, filters), 7, np.int32)  # nothing is written beyond the end
     out = guarded[:-1]
-    depthwise_blocks(x.reshape(-1, filters), zero, weights.reshape(9, filters), start, geometry_vector(geometry), out)
+    filled = -(-filters // INSTRUCTION_SETS[name].channels) * INSTRUCTION_SETS[name].channels
+    per_channel = np.zeros((3, filled), np.int32)
+    per_channel[0, :filters] = start - zero * weights.sum(axis=(0, 1))
+    pairs = np.zeros((10, filters), np.int16)
+    pairs[:9] = weights.reshape(9, filters)
+    plan = np.zeros(PLAN_LENGTH, np.int64)
+    assert plan[0] == RAW
+    make_depthwise(name)(
+        x.reshape(-1, filters),
+        np.full(filters, zero, dtype),
+        np.ascontiguousarray(pairs.reshape(5, 2, filters).transpose(0, 2, 1)),
+        geometry_vector(geometry),
+        plan,
+        *per_channel,
+        out.reshape(-1).view(np.uint8),
+        np.zeros(1, np.int64),
+    )
     np.testing.assert_array_equal(out, expected.reshape(-1, filters))
     assert (guarded[-1] == 7).all()

@@ -12,17 +12,24 @@ from simulator.mapping.schedule import Hold, LayerSchedule
 from simulator.numerics.formats import IntFormat
 from support.devices import machine
 from support.layers import array_layer, conv, transposed
-from support.strategies import Case, cases
+from support.strategies import Case, any_split, cases
 
 Element = tuple[int, int, int, int]
 
 
 def mapped(case: Case) -> LayerSchedule:
     try:
-        return map_layers([case.layer], case.accelerator).layers[0]
+        return map_layers([case.layer], case.accelerator, any_split).layers[0]
     except DoesNotFit:
         assume(False)
         raise
+
+
+def of_cores(layer: LayerSchedule) -> list[np.ndarray]:
+    """Tile ops of each core: its memories are its own."""
+    ends = np.cumsum(layer.core_ops or [len(layer.ops)])
+    assert ends[-1] == len(layer.ops)
+    return np.split(layer.ops, ends[:-1])
 
 
 def output_slices(op, geometry: ConvGeometry) -> list[tuple]:
@@ -59,7 +66,7 @@ def k_range(op) -> range:
 
 
 @settings(max_examples=80, deadline=None)
-@given(cases())
+@given(cases(cores=5))
 def test_every_output_gets_every_k_once_and_in_rising_order(case: Case):
     g, ops = case.geometry, mapped(case).ops
     done = np.zeros((g.batch, g.out_height, g.out_width, g.groups, g.filters), np.int64)
@@ -80,67 +87,70 @@ def test_every_output_gets_every_k_once_and_in_rising_order(case: Case):
 
 
 @settings(max_examples=60, deadline=None)
-@given(cases())
+@given(cases(cores=5))
 def test_k_is_cut_only_at_multiples_of_the_rows(case: Case):
     ops = mapped(case).ops
     assert (ops["k"] % case.accelerator.array.rows == 0).all()
 
 
 @settings(max_examples=60, deadline=None)
-@given(cases())
+@given(cases(cores=5))
 def test_inputs_are_there_when_needed_and_fit_half_the_scratchpad(case: Case):
-    ops, half = mapped(case).ops, case.accelerator.memories.input_scratchpad.size // 2
-    loaded, needed, before, ever = 0, set(), set(), set()
-    for op in ops:
-        if op["hold"] & Hold.TAKE_INPUT:
-            # What the block before left in its half is still there while this one is in use.
-            before, loaded, needed = needed, 0, set()
-        loaded += int(op["input_bytes"])
-        needed |= touched_inputs(op, case.geometry)
-        ever |= needed
-        assert len(needed - before) <= loaded <= half
-        assert len(needed) <= half
-    assert int(ops["input_bytes"].sum()) >= len(ever)
+    half = case.accelerator.memories.input_scratchpad.size // 2
+    for ops in of_cores(mapped(case)):
+        loaded, needed, before, ever = 0, set(), set(), set()
+        for op in ops:
+            if op["hold"] & Hold.TAKE_INPUT:
+                # What the block before left in its half is still there while this one is in use.
+                before, loaded, needed = needed, 0, set()
+            loaded += int(op["input_bytes"])
+            needed |= touched_inputs(op, case.geometry)
+            ever |= needed
+            assert len(needed - before) <= loaded <= half
+            assert len(needed) <= half
+        assert int(ops["input_bytes"].sum()) >= len(ever)
 
 
 @settings(max_examples=60, deadline=None)
-@given(cases())
+@given(cases(cores=5))
 def test_weights_are_there_when_needed_and_fit_half_the_scratchpad(case: Case):
-    g, ops, half = case.geometry, mapped(case).ops, case.accelerator.memories.weight_scratchpad.size // 2
+    g, half = case.geometry, case.accelerator.memories.weight_scratchpad.size // 2
     vector = case.layer.inputs[2] is not None and case.layer.inputs[2].elements == g.filters * g.groups
-    loaded, needed = 0, set()
-    for op in ops:
-        if op["hold"] & Hold.TAKE_WEIGHT:
-            loaded, needed = 0, set()
-        loaded += int(op["weight_bytes"])
-        for group in range(op["group"], op["group"] + op["groups"]):
-            for n in range(op["channel"], op["channel"] + op["channels"]):
-                needed.update((group, n, k) for k in k_range(op))
-                if vector and op["k"] == 0:
-                    needed.update((group, n, "bias", byte) for byte in range(4))
-        assert len(needed) == loaded <= half
+    for ops in of_cores(mapped(case)):
+        loaded, needed = 0, set()
+        for op in ops:
+            if op["hold"] & Hold.TAKE_WEIGHT:
+                loaded, needed = 0, set()
+            loaded += int(op["weight_bytes"])
+            for group in range(op["group"], op["group"] + op["groups"]):
+                for n in range(op["channel"], op["channel"] + op["channels"]):
+                    needed.update((group, n, k) for k in k_range(op))
+                    if vector and op["k"] == 0:
+                        needed.update((group, n, "bias", byte) for byte in range(4))
+            assert len(needed) == loaded <= half
 
 
 @settings(max_examples=60, deadline=None)
-@given(cases())
+@given(cases(cores=5))
 def test_accumulators_fit_half_their_memory_and_halves_are_given_back(case: Case):
-    ops, accelerator = mapped(case).ops, case.accelerator
+    accelerator = case.accelerator
     element = -(-accelerator.arithmetic.accumulator.bits // 8)
-    tile = ops["rows"].astype(int) * ops["cols"] * ops["channels"] * ops["groups"] * element
-    assert (tile <= accelerator.memories.accumulator.size // 2).all()
-    for take, give in ((Hold.TAKE_INPUT, Hold.GIVE_INPUT), (Hold.TAKE_WEIGHT, Hold.GIVE_WEIGHT)):
-        takes, gives = (ops["hold"] & take) != 0, (ops["hold"] & give) != 0
-        held = np.cumsum(takes) - np.cumsum(gives)
-        assert takes[0]
-        assert gives[-1]
-        assert ((held + gives) == 1).all()
-    takes = (ops["hold"] & Hold.TAKE_ACCUMULATOR) != 0
-    assert (takes == (ops["k"] == 0)).all()
-    assert takes.sum() == (ops["store_bytes"] > 0).sum()
+    for ops in of_cores(mapped(case)):
+        tile = ops["rows"].astype(int) * ops["cols"] * ops["channels"] * ops["groups"] * element
+        assert (tile <= accelerator.memories.accumulator.size // 2).all()
+        for take, give in ((Hold.TAKE_INPUT, Hold.GIVE_INPUT), (Hold.TAKE_WEIGHT, Hold.GIVE_WEIGHT)):
+            takes, gives = (ops["hold"] & take) != 0, (ops["hold"] & give) != 0
+            held = np.cumsum(takes) - np.cumsum(gives)
+            assert takes[0]
+            assert gives[-1]
+            assert ((held + gives) == 1).all()
+        takes = (ops["hold"] & Hold.TAKE_ACCUMULATOR) != 0
+        assert (takes == (ops["k"] == 0)).all()
+        assert takes.sum() == (ops["store_bytes"] > 0).sum()
 
 
 @settings(max_examples=60, deadline=None)
-@given(cases())
+@given(cases(cores=5))
 def test_folds_are_blocks_of_the_array(case: Case):
     array = case.accelerator.array
     for op in mapped(case).ops:

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from proof.schedules import banked_case, differences, timing_case
+from proof.schedules import banked_case, cores_case, differences, has_place, joined_case, timing_case
 
 
 def main() -> int:
@@ -26,9 +26,19 @@ def main() -> int:
         seen["arrays of 32 x 32 or more"] += min(case.accelerator.array.rows, case.accelerator.array.cols) >= 32
         found += differences(case)
         found += differences(banked_case(number))
+        split = cores_case(number)
+        seen["layers split over cores"] += sum(len(layer.core_ops) > 1 for layer in split.schedule.layers)
+        found += differences(split)
+        joined = joined_case(number)
+        seen["pools on the store path"] += sum(bool(s.work and s.work.pool) for s in joined.schedule.layers)
+        seen["layers with a tensor within another"] += sum(has_place(s) for s in joined.schedule.layers)
+        found += differences(joined)
     counted = ", ".join(f"{count} {name}" for name, count in seen.items())
     text = f"cases {options.first} to {options.first + options.cases - 1}: {counted}\n"
-    text += "each with a DRAM of fixed latency and bandwidth, and with one of banks\n"
+    text += (
+        "each with a DRAM of fixed latency and bandwidth, with one of banks, on several cores, and with layers that\n"
+    )
+    text += "save each other traffic\n"
     text += "".join(f"{line}\n" for line in found) + f"{len(found)} differences\n"
     sys.stdout.write(text)
     if options.log:

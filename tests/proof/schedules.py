@@ -12,12 +12,15 @@ from simulator.accelerator.dram import BankSpec
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import DoesNotFit, ScheduleError
 from simulator.lowering.layer import ConvGeometry, Engine, Layer
+from simulator.lowering.lower import lower
 from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import TILE_OP, Hold, LayerSchedule, Schedule
 from simulator.timing import fast, machine, trace
 from simulator.timing.timeline import LayerTime, Timeline
 from support import devices
+from support.joined_nets import joined_network
 from support.layers import array_layer, conv, gemm, stream_layer, transposed
+from support.strategies import any_split
 
 MOST_TILE_OPS = 600
 """Of a mapped network: SimPy does some 40,000 a second."""
@@ -79,6 +82,41 @@ def banked_case(number: int) -> TimingCase:
     return replace(case, schedule=Schedule(case.schedule.names, layers), banks=banks)
 
 
+def joined_case(number: int) -> TimingCase:
+    """Make case `number` of layers that save each other traffic: pools on the store path, tensors kept and joined.
+
+    Every third one has a banked DRAM, that of `banked_case`.
+    """
+    rng = np.random.default_rng([23, number])
+    case = banked_case(number) if number % 3 == 0 else timing_case(number)
+    while True:
+        accelerator = _accelerator(rng, large=rng.random() < 0.3).evolve(joining(rng))
+        graph = joined_network(rng)
+        layers = lower(graph, accelerator)
+        try:
+            schedule = map_layers(layers, accelerator, lambda _: 0, graph.outputs)
+        except DoesNotFit:
+            continue
+        if schedule.tile_ops <= MOST_TILE_OPS:
+            return replace(case, schedule=schedule, accelerator=accelerator)
+
+
+def has_place(schedule: LayerSchedule) -> bool:
+    """Whether a layer on the array reads or writes a part of a larger tensor."""
+    return schedule.work is not None and (schedule.work.input_place or schedule.work.output_place) is not None
+
+
+def joining(rng: np.random.Generator) -> dict[str, object]:
+    """Draw how a device lets layers save each other traffic."""
+    return {
+        "store_path.pools": str(rng.choice(["none", "max", "max_and_average", "max_and_average"])),
+        "store_path.pool_buffer": int(rng.choice([0, 30, 300, 100_000])),
+        "concatenations": str(rng.choice(["copied", "in_place", "in_place"])),
+        "between_layers": str(rng.choice(["dram", "dram", "on_chip"])),
+        "mapper": str(rng.choice(["least_traffic", "least_cycles", "fixed_rule"])),
+    }
+
+
 def _regions(rng: np.random.Generator, ops: np.ndarray) -> np.ndarray:
     found = np.zeros((len(ops), len(_KINDS), 2), np.int64)
     for index, kind in enumerate(_KINDS):
@@ -86,6 +124,34 @@ def _regions(rng: np.random.Generator, ops: np.ndarray) -> np.ndarray:
         gaps = rng.integers(0, int(rng.choice([1, 50, 10**5])), len(ops))
         found[:, index, 1] = ops[f"{kind}_bytes"] + gaps
     return found
+
+
+def cores_case(number: int) -> TimingCase:
+    """Make case `number` on several cores: networks split in any way, or tile ops of no mapper on each of the cores.
+
+    Every third one has a banked DRAM, that of `banked_case`.
+    """
+    rng = np.random.default_rng([22, number])
+    case = banked_case(number) if number % 3 == 0 else timing_case(number)
+    cores = int(rng.integers(2, 7))
+    accelerator = case.accelerator.evolve({"cores": cores})
+    if number % 2:
+        layers = tuple(_on_cores(rng, layer, cores) for layer in case.schedule.layers)
+        return replace(case, schedule=Schedule(case.schedule.names, layers), accelerator=accelerator)
+    while True:
+        network = [_layer(rng, f"layer{i}") for i in range(rng.integers(1, 6))]
+        try:
+            schedule = map_layers(network, accelerator, any_split)
+        except DoesNotFit:
+            continue
+        if schedule.tile_ops <= MOST_TILE_OPS:
+            return replace(case, schedule=schedule, accelerator=accelerator)
+
+
+def _on_cores(rng: np.random.Generator, layer: LayerSchedule, cores: int) -> LayerSchedule:
+    """Deal a layer's tile ops out to some of the cores, in stretches of any length, none among them."""
+    ends = np.sort(rng.integers(0, len(layer.ops) + 1, rng.integers(0, cores)))
+    return replace(layer, core_ops=tuple(np.diff([0, *ends, len(layer.ops)]).tolist()))
 
 
 def differences(case: TimingCase) -> list[str]:

@@ -247,3 +247,15 @@ def test_nesting_without_end_is_damage():
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(RunFolderError, match="nowhere is not a run folder"):
         read_run(tmp_path / "nowhere")
+
+
+def test_cycles_of_cores_come_back_and_stand_in_one_column():
+    run = small_run()
+    split = replace(run, layers=(replace(run.layers[0], core_compute_cycles=(400, 31)), run.layers[1]))
+    assert record_from_json(record_to_json(split), "here") == split
+    assert layer_columns(split.layers[0])["core_compute_cycles"] == "400 31"
+    assert "core_compute_cycles" not in layer_columns(run.layers[0])
+    data = json.loads(record_to_json(run))
+    for layer in data["layers"]:  # as written before there were cores
+        del layer["core_compute_cycles"]
+    assert record_from_json(json.dumps(data), "here") == run

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.occupancy import Track, amounts, only, shares, tracks
+from simulator.records.run import TraceEvent
 from support.small_runs import small_run
 
 EVENTS = st.lists(st.tuples(st.integers(0, 90), st.integers(0, 30), st.integers(0, 5)), max_size=8)
@@ -40,3 +42,15 @@ def test_events_come_by_engine_in_the_order_of_their_first():
     assert list(found) == ["load dma", "array"]
     assert (found["array"].starts.tolist(), found["array"].durations.tolist()) == ([500], [400])
     assert only(found["array"], found["array"].layers == 1).starts.tolist() == []
+
+
+def test_cores_are_one_track_that_is_full_when_all_work():
+    run = small_run()
+    events = tuple(TraceEvent(f"core {core} array", "a", 10 * core, 20, 0) for core in (0, 1))
+    record = replace(run, spec=run.spec | {"cores": 2}, events=(*events, TraceEvent("host", "h", 0, 40, 1)))
+    found = tracks(record)
+    assert list(found) == ["array", "host"]
+    edges = np.array([0.0, 10.0, 20.0, 40.0])
+    assert shares(found["array"], edges).tolist() == [0.5, 1.0, 0.25]
+    assert shares(only(found["array"], found["array"].starts > 0), edges).tolist() == [0.0, 0.5, 0.25]
+    assert shares(found["host"], edges).tolist() == [1.0, 1.0, 1.0]

@@ -35,15 +35,16 @@ def timed(network=UNET, **changes):
     st.sampled_from(["weight_stationary", "output_stationary"]),
     st.sampled_from([50.0, 800.0, 1233.7]),
     st.sampled_from([1, 16]),
+    st.integers(1, 4),
 )
-def test_the_factors_multiply_out_exactly(rows, cols, dataflow, clock, bandwidth):
+def test_the_factors_multiply_out_exactly(rows, cols, dataflow, clock, bandwidth, cores):
     changes = {"array__rows": rows, "array__cols": cols, "array__dataflow": dataflow, "clock_mhz": clock}
-    first, second = timed(), timed(**changes, dram__bytes_per_cycle=bandwidth)
+    first, second = timed(), timed(**changes, dram__bytes_per_cycle=bandwidth, cores=cores)
     found = explain_scaling(first, second)
     measured = Fraction(first.total_cycles) / Fraction(first.clock_mhz)
     measured /= Fraction(second.total_cycles) / Fraction(second.clock_mhz)
     assert prod(factor.factor for factor in found.factors) == measured == found.speedup
-    assert found.ideal == Fraction(rows * cols, 1024) * Fraction(clock) / 800
+    assert found.ideal == Fraction(cores * rows * cols, 1024) * Fraction(clock) / 800
     for side, record in enumerate((first, second)):
         assert sum(f.times_s[side] for f in found.factors) == pytest.approx(record.total_time_s, rel=1e-12)
         assert min(f.times_s[side] for f in found.factors) >= 0
@@ -82,6 +83,16 @@ def test_each_cause_is_found_where_it_was_put():
     worst = explain_scaling(base, timed(vector_unit__lanes=1)).layers[0]
     assert worst.cause == "vector unit"
     assert worst.lost_s > 0
+
+
+def test_cores_of_one_bandwidth_gain_little():
+    slow = {"dram__bytes_per_cycle": 1}
+    found = explain_scaling(timed(**slow), timed(**slow, cores=4))
+    assert found.names == ("edge_32x32 with 1 core of 32 x 32 PEs", "edge_32x32 with 4 cores of 32 x 32 PEs")
+    assert found.ideal == 4
+    assert 1 < found.speedup < 1.5
+    # What DRAM bounds is left to fewer cores, or waits on all of them.
+    assert named(found)["PEs without work"].factor * named(found)["waits for DRAM reads"].factor < 0.5
 
 
 def test_command_loops_have_no_closed_form_of_filling():

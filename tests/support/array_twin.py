@@ -68,10 +68,14 @@ class Register:
     first: np.ndarray = field(init=False)
     channel_least: np.ndarray = field(init=False)
     channel_greatest: np.ndarray = field(init=False)
+    least: np.ndarray = field(init=False)
+    """Least exact sum of each output, as is `greatest`: of all its folds, for a partial sum."""
+    greatest: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         self.channel_least = np.zeros(self.shape[1], object)
         self.channel_greatest = np.zeros(self.shape[1], object)
+        self.least, self.greatest = np.zeros(self.shape, object), np.zeros(self.shape, object)
         self.events = np.zeros(self.shape, np.int64)
         self.first = np.full(self.shape, 1 << 60, np.int64)
         self.clear()
@@ -89,6 +93,7 @@ class Register:
         else:
             self.value = (total - low) % (1 << self.bits) + low
         self.exact = self.exact + exact
+        self.least, self.greatest = np.minimum(self.least, self.exact), np.maximum(self.greatest, self.exact)
         self.channel_least = np.minimum(self.channel_least, self.exact.min(axis=0))
         self.channel_greatest = np.maximum(self.channel_greatest, self.exact.max(axis=0))
         self.events += over
@@ -101,6 +106,11 @@ class Register:
     @property
     def needed_bits(self) -> int:
         return max(self.channel_needed_bits)
+
+    @property
+    def outputs_by_needed_bits(self) -> tuple[int, ...]:
+        widths = [min(_width(*ends), 65) for ends in zip(self.least.flat, self.greatest.flat, strict=True)]
+        return tuple(widths.count(bits) for bits in range(max(widths) + 1))
 
 
 def _width(least: int, greatest: int) -> int:

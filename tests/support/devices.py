@@ -26,12 +26,14 @@ def machine(
     lanes: int = 8,
     startup: int = 4,
     host: float = 1.0,
+    cores: int = 1,
 ) -> Accelerator:
     """Accelerator of the given sizes (bytes) and rates (per cycle)."""
     spec: dict[str, Any] = {
         "name": "machine",
         "clock_mhz": 1000,
         "array": {"rows": rows, "cols": cols, "dataflow": dataflow, "weight_double_buffer": weight_double_buffer},
+        "cores": cores,
         "arithmetic": {
             "activation": "int8",
             "weight": "int8",

@@ -100,12 +100,14 @@ def stream_layer(
     *,
     ops: int = 0,
     moves_data: bool = True,
+    reread_bytes: int = 0,
     name: str = "stream",
 ) -> Layer:
     """Layer off the array."""
     node = Node(name, Op(), ("x",), ("y",))
     x, y = tensor("x", *input_shape), tensor("y", *output_shape)
-    return Layer(name, node, engine, (x,), (y,), vector_ops=ops, moves_data=moves_data)
+    more = {"vector_ops": ops, "moves_data": moves_data, "reread_bytes": reread_bytes}
+    return Layer(name, node, engine, (x,), (y,), **more)
 
 
 def deeplabv3_resnet50(size: int, classes: int = 21, output_stride: int = 8) -> list[Layer]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zlib import crc32
 
 from hypothesis import strategies as st
 
 from simulator.accelerator.spec import Accelerator
 from simulator.lowering.layer import ConvGeometry, Layer
+from simulator.mapping.schedule import LayerSchedule
 from support.devices import machine
 from support.layers import array_layer, conv, gemm, transposed
 
@@ -56,7 +58,7 @@ def geometries(draw: st.DrawFn) -> ConvGeometry:
 
 
 @st.composite
-def devices(draw: st.DrawFn) -> Accelerator:
+def devices(draw: st.DrawFn, cores: int) -> Accelerator:
     """Small arrays with memories so tight that tiles are cut in every direction."""
     return machine(
         draw(st.integers(1, 8)),
@@ -73,12 +75,19 @@ def devices(draw: st.DrawFn) -> Accelerator:
         latency=draw(st.integers(0, 40)),
         bytes_per_cycle=draw(st.sampled_from([0.3, 1, 4, 16])),
         lanes=draw(st.integers(1, 8)),
+        cores=draw(st.integers(1, cores)),
     )
 
 
+def any_split(schedule: LayerSchedule) -> int:
+    """Stand in for a layer's cycles, so that every way to split it over cores is the best one once."""
+    return crc32(schedule.ops.tobytes())
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    geometry, accelerator = draw(geometries()), draw(devices())
+def cases(draw: st.DrawFn, cores: int = 1) -> Case:
+    """Layer and device of up to so many cores."""
+    geometry, accelerator = draw(geometries()), draw(devices(cores))
     # The smallest fold needs up to two rows x cols blocks; a straddling chunk touches all channels of its taps.
     bias = draw(st.sampled_from([None, "vector", "matrix"]))
     return Case(array_layer(geometry, bias=bias), accelerator)

@@ -22,6 +22,7 @@ from simulator.timing.dram_banks import DramBanks, Region, pieces
 from support import devices
 from support.bank_twin import BankTwin
 from support.layers import array_layer, conv, deeplabv3_resnet50, gemm, transposed
+from support.strategies import any_split
 
 ROW, WIDTH = 64, 4
 BANKED = {"dram.model": "banked", "dram.device": "lpddr4x_3200"}
@@ -148,14 +149,17 @@ def _touched(layer, index):
      conv(9, 9, 8, 8, 3, 1, 1, 1, groups=8), conv(7, 8, 4, 6, 1, batch=2)],
 )  # fmt: skip
 @pytest.mark.parametrize("sizes", [(300, 200, 200), (900, 600, 300), (60_000, 60_000, 60_000)])
-def test_regions_hold_what_a_tile_op_touches(geometry, sizes):
+@pytest.mark.parametrize("cores", [1, 2, 3, 4])
+def test_regions_hold_what_a_tile_op_touches(geometry, sizes, cores):
     inputs, weights, accumulators = sizes
-    accelerator = devices.machine(4, 4, inputs=inputs, weights=weights, accumulators=accumulators)
-    layer = map_layers([array_layer(geometry, "a", bias="vector")], accelerator).layers[0]
+    accelerator = devices.machine(4, 4, inputs=inputs, weights=weights, accumulators=accumulators, cores=cores)
+    layer = map_layers([array_layer(geometry, "a", bias="vector")], accelerator, any_split).layers[0]
     found = regions(layer)
     g, ops = geometry, layer.ops
     loaded = set()
     for index in range(len(ops)):
+        if index in [part.start for part in layer.core_slices]:
+            loaded = set()
         if ops["input_bytes"][index]:
             first, span = found[index, 0]
             assert span >= ops["input_bytes"][index]

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from proof.schedules import banked_case, differences, timing_case
+from proof.schedules import banked_case, cores_case, differences, has_place, joined_case, timing_case
 from simulator.errors import ScheduleError
 from simulator.kernels import timeline as kernel
 from simulator.lowering.layer import Engine
@@ -31,6 +31,25 @@ def test_random_schedules_take_the_same_cycles(first):
 @pytest.mark.parametrize("first", range(0, CASES // 4, 125))
 def test_random_schedules_on_a_banked_dram_take_the_same_cycles(first):
     assert [line for number in range(first, first + 125) for line in differences(banked_case(number))] == []
+
+
+@pytest.mark.parametrize("first", range(0, CASES // 4, 125))
+def test_random_schedules_on_several_cores_take_the_same_cycles(first):
+    assert [line for number in range(first, first + 125) for line in differences(cores_case(number))] == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("_DMAS", -2), ("_DMAS", 1)], ids=["the last core first", "in turn"])
+def test_another_order_of_cores_is_told_apart(name, value, monkeypatch):
+    monkeypatch.setattr(machine, name, value)
+    assert any(differences(cores_case(number)) for number in range(CASES))
+
+
+def test_random_networks_whose_layers_save_each_other_traffic_take_the_same_cycles():
+    cases = [joined_case(number) for number in range(CASES // 10)]
+    assert [line for case in cases for line in differences(case)] == []
+    mapped = [schedule for case in cases for schedule in case.schedule.layers]
+    assert sum(schedule.work is not None and schedule.work.pool is not None for schedule in mapped) > 40
+    assert sum(map(has_place, mapped)) > 100
 
 
 @pytest.mark.parametrize(

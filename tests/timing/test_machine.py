@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -15,13 +14,12 @@ from simulator.errors import DoesNotFit
 from simulator.lowering.layer import Engine
 from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import TILE_OP, Hold, LayerSchedule, Schedule
-from simulator.timing.dma import MemoryPath, transfer
 from simulator.timing.machine import run_schedule
 from simulator.timing.timeline import Timeline
-from simulator.timing.work_cycles import WorkRates, work_cycles
 from support.devices import machine
 from support.layers import array_layer, conv, deeplabv3_resnet50, gemm, stream_layer
-from support.strategies import Case, cases
+from support.stepped_machine import SteppedMachine
+from support.strategies import Case, any_split, cases
 
 
 def run(layers, accelerator: Accelerator) -> Timeline:
@@ -56,123 +54,11 @@ def test_double_buffering_and_bus_sharing_by_hand():
     assert timeline.total_cycles == 59
 
 
-@dataclass
-class _Mover:
-    """A DMA of the stepped machine."""
-
-    phase: str = "idle"
-    left: int = 0
-    asked: int = 0
-    index: int = 0
-    jobs: list = field(default_factory=list)
-
-
-class SteppedMachine:
-    """One layer, one cycle at a time: what may happen in a cycle happens, then the bus is granted, then time passes."""
-
-    def __init__(self, layer: LayerSchedule, accelerator: Accelerator) -> None:
-        path = MemoryPath.of(accelerator)
-
-        def parts(op, kinds):
-            sizes = [(int(op[f"{kind}_bytes"]), int(op[f"{kind}_segments"])) for kind in kinds]
-            requests = sum(s * -(-b // (s * path.burst_bytes)) for b, s in sizes if b)
-            used = sum(b > 0 for b, _ in sizes)
-            return transfer(sum(b for b, _ in sizes), requests, used, path) if used else None
-
-        self.ops = [(int(op["hold"]), int(op["bias_bytes"]), int(op["store_bytes"])) for op in layer.ops]
-        self.cycles = work_cycles(layer.engine, layer.ops, WorkRates.of(accelerator)).tolist()
-        self.load = _Mover(jobs=[parts(op, ("input", "weight", "bias")) for op in layer.ops])
-        self.store = _Mover(jobs=[parts(op, ("store",)) for op in layer.ops])
-        self.free = {"input": 2, "weight": 2, "accumulator": 2}
-        self.done_work = 0
-        self.working: int | None = None
-        self.busy_until = 0
-        self.bus: _Mover | None = None
-        self.time = 0
-
-    def run(self) -> int:
-        while self.store.index < len(self.ops):
-            while self._move(self.load, 0) or self._work() or self._move(self.store, 1):
-                pass
-            if self.store.index == len(self.ops):
-                break
-            waiting = [m for m in (self.load, self.store) if m.phase == "ask"]
-            if self.bus is None and waiting:
-                self.bus = min(waiting, key=lambda m: (m.asked, m is self.store))
-                self.bus.phase, self.bus.left = "bus", self.bus.jobs[self.bus.index].bus_cycles
-            self.time += 1
-            for mover in (self.load, self.store):
-                mover.left -= mover.phase in ("lead", "bus", "tail")
-        return self.time
-
-    def _move(self, mover: _Mover, which: int) -> bool:
-        if mover.index == len(self.ops):
-            return False
-        job = mover.jobs[mover.index]
-        if mover.phase == "idle":
-            if not (self._may_load(mover.index) if which == 0 else mover.index < self.done_work):
-                return False
-            mover.phase, mover.left = ("lead", job.lead_cycles) if job else ("end", 0)
-        elif mover.phase == "lead" and mover.left == 0:
-            mover.phase, mover.asked = "ask", self.time
-        elif mover.phase == "bus" and mover.left == 0:
-            self.bus, mover.phase, mover.left = None, "tail", job.tail_cycles
-        elif mover.phase == "tail" and mover.left == 0:
-            mover.phase = "end"
-        elif mover.phase == "end":
-            if which == 1:
-                self._stored(mover.index)
-            mover.phase, mover.index = "idle", mover.index + 1
-        else:
-            return False
-        return True
-
-    def _may_load(self, index: int) -> bool:
-        hold, bias, _ = self.ops[index]
-        wants = {
-            "input": bool(hold & Hold.TAKE_INPUT),
-            "weight": bool(hold & Hold.TAKE_WEIGHT),
-            "accumulator": bias > 0,
-        }
-        if any(self.free[name] < want for name, want in wants.items()):
-            return False
-        for name, want in wants.items():
-            self.free[name] -= want
-        return True
-
-    def _work(self) -> bool:
-        if self.working is None:
-            index = self.done_work
-            if index == len(self.ops) or index >= self.load.index:
-                return False
-            hold, bias, _ = self.ops[index]
-            if hold & Hold.TAKE_ACCUMULATOR and not bias:
-                if not self.free["accumulator"]:
-                    return False
-                self.free["accumulator"] -= 1
-            self.working, self.busy_until = index, self.time + self.cycles[index]
-            return True
-        if self.time < self.busy_until:
-            return False
-        hold = self.ops[self.working][0]
-        self.free["input"] += bool(hold & Hold.GIVE_INPUT)
-        self.free["weight"] += bool(hold & Hold.GIVE_WEIGHT)
-        self.working, self.done_work = None, self.done_work + 1
-        return True
-
-    def _stored(self, index: int) -> None:
-        hold, _, stored = self.ops[index]
-        if hold & Hold.GIVE_INPUT_WHEN_STORED:
-            self.free["input"] += 1
-        elif stored:
-            self.free["accumulator"] += 1
-
-
 @settings(max_examples=80, deadline=None)
-@given(cases())
+@given(cases(cores=3))
 def test_array_layers_equal_the_stepped_machine(case: Case):
     try:
-        schedule = map_layers([case.layer], case.accelerator)
+        schedule = map_layers([case.layer], case.accelerator, any_split)
     except DoesNotFit:
         assume(False)
     assume(schedule.tile_ops < 60)
@@ -194,7 +80,7 @@ def test_streams_equal_the_stepped_machine(read, write, size, rate, latency):
 
 @st.composite
 def random_ops(draw: st.DrawFn) -> LayerSchedule:
-    """Tile ops as no mapper would make them: any sizes, every memory taken and given back in turn."""
+    """Tile ops as no mapper would make them, on up to three cores: any sizes, memories taken and given back in turn."""
     count = draw(st.integers(1, 12))
     ops = np.zeros(count, TILE_OP)
     for kind in ("input", "weight", "store"):
@@ -207,7 +93,8 @@ def random_ops(draw: st.DrawFn) -> LayerSchedule:
     ops["hold"] = sum(
         Hold[name] for name in ("TAKE_INPUT", "TAKE_WEIGHT", "TAKE_ACCUMULATOR", "GIVE_INPUT", "GIVE_WEIGHT")
     )
-    return LayerSchedule(Engine.ARRAY, ops)
+    ends = sorted(draw(st.lists(st.integers(0, count), max_size=2)))
+    return LayerSchedule(Engine.ARRAY, ops, core_ops=tuple(np.diff([0, *ends, count]).tolist()))
 
 
 @settings(max_examples=150, deadline=None)

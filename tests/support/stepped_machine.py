@@ -1,0 +1,144 @@
+"""One layer on a machine that is stepped cycle by cycle: the twin of the SimPy machine, for short layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simulator.accelerator.spec import Accelerator
+from simulator.mapping.schedule import Hold, LayerSchedule
+from simulator.timing.dma import MemoryPath, transfer
+from simulator.timing.work_cycles import WorkRates, work_cycles
+
+
+@dataclass
+class _Mover:
+    """A DMA of the stepped machine."""
+
+    phase: str = "idle"
+    left: int = 0
+    asked: int = 0
+    index: int = 0
+    jobs: list = field(default_factory=list)
+
+
+class SteppedMachine:
+    """One layer, one cycle at a time: what may happen in a cycle happens, then the bus is granted, then time passes."""
+
+    def __init__(self, layer: LayerSchedule, accelerator: Accelerator) -> None:
+        ends = np.cumsum(layer.core_ops or [len(layer.ops)])
+        cycles = work_cycles(layer.engine, layer.ops, WorkRates.of(accelerator))
+        starts = [0, *ends[:-1]]
+        self.cores = [_Core(self, layer.ops[a:b], cycles[a:b], accelerator) for a, b in zip(starts, ends, strict=True)]
+        self.bus: _Mover | None = None
+        self.time = 0
+
+    def run(self) -> int:
+        while any(not core.done for core in self.cores):
+            while any([core.act() for core in self.cores]):
+                pass
+            if all(core.done for core in self.cores):
+                break
+            # Core by core, the load before the store: `min` takes the first of those that asked in one cycle.
+            movers = [mover for core in self.cores for mover in (core.load, core.store)]
+            waiting = [m for m in movers if m.phase == "ask"]
+            if self.bus is None and waiting:
+                self.bus = min(waiting, key=lambda m: m.asked)
+                self.bus.phase, self.bus.left = "bus", self.bus.jobs[self.bus.index].bus_cycles
+            self.time += 1
+            for mover in movers:
+                mover.left -= mover.phase in ("lead", "bus", "tail")
+        return self.time
+
+
+class _Core:
+    """Load DMA, worker and store DMA of one core, and its memories."""
+
+    def __init__(self, machine: SteppedMachine, ops: np.ndarray, cycles: np.ndarray, accelerator: Accelerator) -> None:
+        path = MemoryPath.of(accelerator)
+
+        def parts(op, kinds):
+            sizes = [(int(op[f"{kind}_bytes"]), int(op[f"{kind}_segments"])) for kind in kinds]
+            requests = sum(s * -(-b // (s * path.burst_bytes)) for b, s in sizes if b)
+            used = sum(b > 0 for b, _ in sizes)
+            return transfer(sum(b for b, _ in sizes), requests, used, path) if used else None
+
+        self.machine = machine
+        self.ops = [(int(op["hold"]), int(op["bias_bytes"]), int(op["store_bytes"])) for op in ops]
+        self.cycles = cycles.tolist()
+        self.load = _Mover(jobs=[parts(op, ("input", "weight", "bias")) for op in ops])
+        self.store = _Mover(jobs=[parts(op, ("store",)) for op in ops])
+        self.free = {"input": 2, "weight": 2, "accumulator": 2}
+        self.done_work = 0
+        self.working: int | None = None
+        self.busy_until = 0
+
+    @property
+    def done(self) -> bool:
+        return self.store.index == len(self.ops)
+
+    def act(self) -> bool:
+        return self._move(self.load, 0) or self._work() or self._move(self.store, 1)
+
+    def _move(self, mover: _Mover, which: int) -> bool:
+        if mover.index == len(self.ops):
+            return False
+        job = mover.jobs[mover.index]
+        if mover.phase == "idle":
+            if not (self._may_load(mover.index) if which == 0 else mover.index < self.done_work):
+                return False
+            mover.phase, mover.left = ("lead", job.lead_cycles) if job else ("end", 0)
+        elif mover.phase == "lead" and mover.left == 0:
+            mover.phase, mover.asked = "ask", self.machine.time
+        elif mover.phase == "bus" and mover.left == 0:
+            self.machine.bus, mover.phase, mover.left = None, "tail", job.tail_cycles
+        elif mover.phase == "tail" and mover.left == 0:
+            mover.phase = "end"
+        elif mover.phase == "end":
+            if which == 1:
+                self._stored(mover.index)
+            mover.phase, mover.index = "idle", mover.index + 1
+        else:
+            return False
+        return True
+
+    def _may_load(self, index: int) -> bool:
+        hold, bias, _ = self.ops[index]
+        wants = {
+            "input": bool(hold & Hold.TAKE_INPUT),
+            "weight": bool(hold & Hold.TAKE_WEIGHT),
+            "accumulator": bias > 0,
+        }
+        if any(self.free[name] < want for name, want in wants.items()):
+            return False
+        for name, want in wants.items():
+            self.free[name] -= want
+        return True
+
+    def _work(self) -> bool:
+        if self.working is None:
+            index = self.done_work
+            if index == len(self.ops) or index >= self.load.index:
+                return False
+            hold, bias, _ = self.ops[index]
+            if hold & Hold.TAKE_ACCUMULATOR and not bias:
+                if not self.free["accumulator"]:
+                    return False
+                self.free["accumulator"] -= 1
+            self.working, self.busy_until = index, self.machine.time + self.cycles[index]
+            return True
+        if self.machine.time < self.busy_until:
+            return False
+        hold = self.ops[self.working][0]
+        self.free["input"] += bool(hold & Hold.GIVE_INPUT)
+        self.free["weight"] += bool(hold & Hold.GIVE_WEIGHT)
+        self.working, self.done_work = None, self.done_work + 1
+        return True
+
+    def _stored(self, index: int) -> None:
+        hold, _, stored = self.ops[index]
+        if hold & Hold.GIVE_INPUT_WHEN_STORED:
+            self.free["input"] += 1
+        elif stored:
+            self.free["accumulator"] += 1
