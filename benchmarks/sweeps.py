@@ -1,6 +1,7 @@
 """Time sweeps: design points a second and processor time, by mapper, engine and number of processes.
 
     python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 800] [--mapper fixed_rule]
+                                [--engine in-process]
 
 Every point has a memory and a DRAM bandwidth of its own, so no point is found ready made; what the points of a sweep
 share (layers cut alike) they find again, as users' points do. The first half of a sweep warms its processes up, the
@@ -94,15 +95,18 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=513, help="side of the image")
     parser.add_argument("--points", type=int, default=800, help="design points of a sweep, half of them to warm up")
     parser.add_argument("--mapper", action="append", help="only this mapper; repeatable")
+    parser.add_argument("--engine", action="append", help="only this engine; repeatable")
     options = parser.parse_args()
     print(describe_machine())
-    print(f"{options.network} @{options.size}, timing only, {options.points // 2} points each")
     table = PlainTable(("mapper", 14), ("engine", 12), ("points/s", 9), ("worker ms", 10), ("driver ms", 10))
-    print(table.header())
     for mapper in options.mapper or ("fixed_rule", "least_traffic"):
         count = options.points if mapper == "fixed_rule" else max(4, options.points // 10)
+        print(f"{options.network} @{options.size}, timing only, {count - count // 2} points each")
+        print(table.header())
         points = design_points(space(options.network, options.size, mapper, count)).points
         for name, engine in engines():
+            if options.engine and name not in options.engine:
+                continue
             rate = rate_of(engine, points)
             cells = [f"{rate.points_per_s:.1f}", f"{rate.worker_ms:.2f}", f"{rate.driver_ms:.2f}"]
             print(table.row([mapper, name, *cells]), flush=True)

@@ -9,6 +9,7 @@ from bittrue.commands.check import check
 from bittrue.commands.compare import compare
 from bittrue.commands.eval import evaluate
 from bittrue.commands.explain import explain
+from bittrue.commands.explain_point import explain_point
 from bittrue.commands.explain_scaling import explain_scaling
 from bittrue.commands.export import export
 from bittrue.commands.fit import fit
@@ -54,6 +55,7 @@ for _command in _COMMANDS:
     app.command()(_command)
 app.command("eval")(evaluate)
 app.command("explain-scaling")(explain_scaling)
+app.command("explain-point")(explain_point)
 
 
 @app.callback(invoke_without_command=True)

@@ -18,7 +18,11 @@ _SWEEP_NAMES = ("output", "worst layer")
 
 def show_record(console: Console, record: RunRecord) -> None:
     """Print a table of the layers, the totals (the bottleneck last), and what the reader must know."""
-    rows = [row | {"layer": shorten(short_name(row["layer"]), _LONGEST_NAME)} for row in layer_rows(record)]
+    rows = [
+        {header: cell for header, cell in row.items() if header != "alive KiB"}  # for that there is `bittrue memory`
+        | {"layer": shorten(short_name(row["layer"]), _LONGEST_NAME)}
+        for row in layer_rows(record)
+    ]
     draw(console, rows, flexible=("layer",), spare=_SPARE)
     console.print()
     totals = summary_rows(record)

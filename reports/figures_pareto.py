@@ -25,6 +25,7 @@ _WORDS = {
     "utilization": ("utilization", ""),
     "average_power_w": ("average power", "W"),
     "accuracy_loss": ("labels that narrow registers change", ""),
+    "miou_loss": ("mIoU that narrow registers cost", ""),
 }
 """Figure -> what the axis says, and its unit without a prefix."""
 LARGER_IS_BETTER = frozenset({"frames_per_s", "tops_per_w", "utilization"})

@@ -9,14 +9,14 @@ from functools import cache
 from reports.blocks import Block, Leaf, blocks, open_depth
 from reports.figures_style import printable
 from reports.sums import summed
-from reports.tables import FIELDS, cells_of, headers
+from reports.tables import FIELDS, cells_of, headers, peak_live_bytes
 from reports.units import short_name
 from simulator.records.explain import explanations
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord
 
 _TEXTS = ("layer", "op", "engine", "output", "bound")
-_BARS = ("kcycles", "DRAM KiB", "energy uJ")
+_BARS = ("kcycles", "DRAM KiB", "energy uJ", "alive KiB")
 """Columns whose cells show their share of the run as a bar."""
 _RECORDS = ("LayerRecord", "OverflowRecord", "ActivityRecord")
 
@@ -44,7 +44,7 @@ class Cell:
     value: float | None
     """What it is sorted by; None for a text, and where there is nothing."""
     share: float | None
-    """Its share of the run's total, 0 to 1; None in columns that show none."""
+    """Its share of the run's total (alive: of the peak), 0 to 1; None in columns that show none."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class _Writer:
     whole: LayerRecord | None
 
     def cells(self, layer: LayerRecord) -> tuple[Cell, ...]:
-        texts = cells_of(layer)
+        texts = cells_of(layer, peak_live_bytes(self.record))
         return tuple(self._cell(layer, header, texts.get(header, "")) for header in self.headers if header != "layer")
 
     def _cell(self, layer: LayerRecord, header: str, text: str) -> Cell:

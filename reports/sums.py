@@ -9,7 +9,7 @@ from simulator.records.activity import ActivityRecord
 from simulator.records.layer import EnergyRecord, LayerRecord
 from simulator.records.overflow import OverflowRecord
 
-_KEPT = ("index", "start_cycle", "end_cycle")
+_KEPT = ("index", "start_cycle", "end_cycle", "live_bytes")
 _ADDED = tuple(part.name for part in fields(LayerRecord) if part.type == "int" and part.name not in _KEPT)
 _EVENTS = ("events", "partial_sum_events", "accumulator_events", "affected_outputs", "saturations")
 
@@ -18,8 +18,8 @@ def summed(name: str, layers: Sequence[LayerRecord], peak_macs_per_cycle: int) -
     """Return `layers`, at least one, as a single layer of that name.
 
     `utilization` is the sum of MACs over processing elements times the sum of total_cycles, as that of a run is;
-    `mapping_utilization` has the cycles in which the array computes below the line. Needed bits are the largest,
-    widths are kept where all layers have the same. `bound` and shapes are left out: a block has none.
+    `mapping_utilization` has the cycles in which the array computes below the line. Needed bits and live bytes are the
+    largest, widths are kept where all layers have the same. `bound` and shapes are left out: a block has none.
     """
     added = {field: sum(getattr(layer, field) for layer in layers) for field in _ADDED}
     busy = sum(layer.compute_cycles for layer in layers if layer.engine == "array")
@@ -32,6 +32,7 @@ def summed(name: str, layers: Sequence[LayerRecord], peak_macs_per_cycle: int) -
         output_shape=(),
         start_cycle=min(layer.start_cycle for layer in layers),
         end_cycle=max(layer.end_cycle for layer in layers),
+        live_bytes=max(layer.live_bytes for layer in layers),
         mapping_utilization=added["macs"] / (peak_macs_per_cycle * busy) if busy else 0.0,
         utilization=added["macs"] / (peak_macs_per_cycle * added["total_cycles"]) if added["total_cycles"] else 0.0,
         energy=_energy(layers),

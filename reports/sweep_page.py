@@ -14,10 +14,13 @@ from markupsafe import Markup
 
 from reports.figures_pareto import LARGER_IS_BETTER, figure_text, pareto, words
 from reports.html import Card, Column, Figure, Table, environment
+from reports.layer_shares import HEADERS, LayerShare, share_rows
 from reports.units import binary_bytes
 
 _MOST_FAILURES = 200
 """Rows of the table of failures; all of them stand in points.csv."""
+_MOST_LAYERS = 10
+"""Layers of a point on a front; all of them stand in front_layers.csv."""
 _BOTTLENECK = "What most of the time is bound by, with the share of the time of layers that are."
 
 
@@ -40,6 +43,8 @@ class SweepPage:
     """Points by what became of them, e.g. quarantined."""
     space: Mapping[str, Any]
     """The space, as its YAML file has it."""
+    layers: Mapping[str, Sequence[LayerShare]]
+    """Layers of each point on a front, by its `point`."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class _Part:
     verdicts: tuple[str, ...]
     figure: Figure | None
     table: _Sorted
+    layers: tuple[tuple[str, Table], ...]
+    """(Point, where its time goes)."""
 
 
 def write_sweep_page(path: Path, page: SweepPage) -> Path:
@@ -113,7 +120,19 @@ def _part(index: int, network: str, page: SweepPage) -> _Part:
         # Two pictures on one page may not share ids.
         svg = _renamed(drawing.svg(), f"p{index}-") if len(page.fronts) > 1 else drawing.svg()
         figure = Figure(drawing.name, network, drawing.caption, Markup(svg))
-    return _Part(f"network-{index}", network, tuple(_verdicts(front, page)), figure, _table(front, page))
+    return _Part(
+        f"network-{index}", network, tuple(_verdicts(front, page)), figure, _table(front, page), _layers(front, page)
+    )
+
+
+def _layers(front: Sequence[Mapping[str, Any]], page: SweepPage) -> tuple[tuple[str, Table], ...]:
+    columns = tuple(Column(header, meaning, index > 1) for index, (header, meaning) in enumerate(HEADERS.items()))
+    found = []
+    for row in front:
+        if layers := page.layers.get(row["point"]):
+            rows = tuple(tuple(cells.values()) for cells in share_rows(layers, _MOST_LAYERS))
+            found.append((f"{_label(row, page.varied)} ({row['point']}): {row['bottleneck']}", Table(columns, rows)))
+    return tuple(found)
 
 
 def _renamed(svg: str, prefix: str) -> str:

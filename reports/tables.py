@@ -20,6 +20,7 @@ FIELDS = {
     "bound": "bound",
     "DRAM KiB": "dram_bytes",
     "energy uJ": "energy_pj",
+    "alive KiB": "live_bytes",
     "bits needed": "needed_bits",
     "zero %": "zero_share",
     "toggled %": "toggle_share",
@@ -39,17 +40,30 @@ def headers(record: RunRecord) -> tuple[str, ...]:
     absent = {"timing": _VALUES, "values": _TIME}.get(record.mode, ())
     if not any(layer.activity for layer in record.layers):
         absent += _ACTIVITY
+    if not any(layer.live_bytes for layer in record.layers):
+        absent += ("alive KiB",)
     return tuple(header for header in FIELDS if header not in absent)
 
 
 def layer_rows(record: RunRecord) -> list[dict[str, str]]:
-    """Return one row per layer, {header: cell}; units stand in the headers."""
-    shown = headers(record)
-    return [{header: cell for header, cell in cells_of(layer).items() if header in shown} for layer in record.layers]
+    """Return one row per layer, {header: cell}; units stand in the headers, a star at the peak of what is alive."""
+    shown, peak = headers(record), peak_live_bytes(record)
+    return [
+        {header: cell for header, cell in cells_of(layer, peak).items() if header in shown} for layer in record.layers
+    ]
 
 
-def cells_of(layer: LayerRecord) -> dict[str, str]:
-    """Return every cell of a layer's row, or of several that are summed up as one (`reports.sums`)."""
+def peak_live_bytes(record: RunRecord) -> int:
+    """Return the most bytes alive at a layer; 0 where that is not known."""
+    return max((layer.live_bytes for layer in record.layers), default=0)
+
+
+def cells_of(layer: LayerRecord, peak: int = 0) -> dict[str, str]:
+    """Return every cell of a layer's row, or of several that are summed up as one (`reports.sums`).
+
+    A layer at which `peak` bytes are alive has a star.
+    """
+    star = " *" if layer.live_bytes == peak else ""
     on_array = "array" in layer.engine
     cells = {
         "layer": layer.name,
@@ -62,6 +76,7 @@ def cells_of(layer: LayerRecord) -> dict[str, str]:
         "bound": layer.bound,
         "DRAM KiB": f"{layer.dram_bytes / 1024:,.0f}",
         "energy uJ": f"{layer.energy_pj / 1e6:,.2f}",
+        "alive KiB": f"{layer.live_bytes / 1024:,.1f}{star}" if layer.live_bytes else "-",
         "zero %": f"{100 * layer.activity.zero_share:.1f}" if layer.activity else "-",
         "toggled %": f"{100 * layer.activity.toggle_share:.1f}" if layer.activity else "-",
     }
@@ -86,6 +101,7 @@ def summary_rows(record: RunRecord) -> list[tuple[str, str]]:
         ("MACs", si(record.total_macs, "MAC")),
         ("parameters", si(record.parameters, "").strip()),
         ("peak memory", binary_bytes(record.peak_memory_bytes)),
+        *_alive_row(record),
     ]
     if record.mode != "values":
         rows += _time_rows(record)
@@ -96,6 +112,13 @@ def summary_rows(record: RunRecord) -> list[tuple[str, str]]:
     if record.mode != "values":
         rows.append(("bottleneck", bottleneck(record)))
     return rows
+
+
+def _alive_row(record: RunRecord) -> list[tuple[str, str]]:
+    """Where most tensors are alive; no row where that is not known."""
+    peak = peak_live_bytes(record)
+    at = [layer.name for layer in record.layers if layer.live_bytes == peak]
+    return [("tensors alive", f"at most {binary_bytes(peak)}, at {short_name(at[0])}")] if peak else []
 
 
 def _time_rows(record: RunRecord) -> list[tuple[str, str]]:

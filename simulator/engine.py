@@ -22,6 +22,7 @@ from simulator.execution.context import ExecutionContext
 from simulator.execution.execute import execute
 from simulator.execution.sweep import Sweep, SweepExecution, execute_sweep, plan_sweep, sweep_widths
 from simulator.graph.graph import Graph
+from simulator.graph.liveness import live_bytes
 from simulator.kernels import isa
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
@@ -182,7 +183,7 @@ class Prepared:
     def _time(self, on_progress: Progress | None) -> tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]:
         # Inputs never decide time, so a prepared network is scheduled once.
         if not self._timed and not self.options.timing:
-            self._timed.append((untimed_records(self.layers), ()))
+            self._timed.append((untimed_records(self.layers, live_bytes(self.graph)), ()))
         if not self._timed:
             found = mapped(self.graph, self.layers, self.accelerator)
             timeline = run_schedule(found.schedule, self.accelerator, on_progress)

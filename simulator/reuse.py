@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from simulator.accelerator.spec import Accelerator, Mapper
 from simulator.graph.graph import Graph
 from simulator.graph.identity import network_hash, peak_memory_bytes
+from simulator.graph.liveness import live_bytes
 from simulator.lowering.layer import Layer
 from simulator.lowering.lower import lower
 from simulator.mapping.known import KnownSchedules
@@ -86,7 +87,7 @@ def lowered(graph: Graph, accelerator: Accelerator) -> tuple[Layer, ...]:
     found = kept.lowered.pop(key, None)
     if found is None:
         layers = lower(graph, accelerator)
-        found = _Lowered(layers, layer_identities(layers))
+        found = _Lowered(layers, layer_identities(layers, live_bytes(graph)))
     kept.lowered[key] = found
     if len(kept.lowered) > MOST_LOWERED:
         del kept.lowered[next(iter(kept.lowered))]
@@ -133,7 +134,7 @@ def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) ->
         schedule = map_layers(layers, accelerator, cycles, graph.outputs, kept.written)
         before = kept.lowered.get(_lowering_key(accelerator))
         same = before is not None and before.layers is layers
-        identities = before.identities if before and same else layer_identities(layers)
+        identities = before.identities if before and same else layer_identities(layers, live_bytes(graph))
         found = Mapped(schedule, layer_counts(schedule, layers, accelerator, identities), schedule.tile_ops)
         while kept.mapped and found.tile_ops + sum(m.tile_ops for m in kept.mapped.values()) > MOST_TILE_OPS:
             del kept.mapped[next(iter(kept.mapped))]

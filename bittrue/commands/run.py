@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,6 +13,7 @@ import typer
 from bittrue.commands.loading import assignments, load_device, load_named_network, register_widths
 from bittrue.commands.options import AcceleratorChanges, NetworkOptions, Threads
 from bittrue.console import refusals, stderr, stdout
+from bittrue.moved_files import SearchPlan
 from bittrue.progress import RunProgress
 from bittrue.replay import RunCommand, read_command
 
@@ -119,6 +121,14 @@ def run(
             show_default=False,
         ),
     ] = None,
+    search: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="With --from: look there too, in all folders below, for files that were moved. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a network on an accelerator: a table per layer, totals, and a folder of results."""
     from simulator.errors import InputError
@@ -136,9 +146,13 @@ def run(
             keep_tensors,
         )
         if any(alone) or any((changes, net, sweep, activity, train_step, dataset, ledger != "fast", seed, batch)):
-            raise InputError("--from says everything of the run; it goes with -o, --threads and --ignore-memory")
-        replay(saved, output, threads, ignore_memory=ignore_memory)
+            raise InputError(
+                "--from says everything of the run; it goes with -o, --search, --threads and --ignore-memory"
+            )
+        replay(saved, output, threads, search or [], ignore_memory=ignore_memory)
         return
+    if search:
+        raise InputError("--search goes with --from: it finds the moved files of a saved run")
     if network is None or accelerator is None:
         raise InputError("give a network and --accelerator (-a), or a saved run (--from out/first/run.json)")
     if train_step:
@@ -223,16 +237,24 @@ def execute(
     )
 
 
-def replay(saved: Path, output: Path | None, threads: int | None, *, ignore_memory: bool) -> None:
+def replay(
+    saved: Path, output: Path | None, threads: int | None, search: Sequence[Path], *, ignore_memory: bool
+) -> None:
     """Run a saved run again and compare; exit status 1 where a value, a cycle or an event is not what it was."""
     from bittrue.commands.compare import compare
     from simulator.accelerator.spec import Accelerator
+    from simulator.errors import InputError
     from simulator.records.store import read_run
 
     folder = saved.parent if saved.name == "run.json" else saved
     record = read_run(folder).record
-    command = read_command(folder)
-    command.check_input()
+    for place in search:
+        if not place.is_dir():
+            raise InputError(f"--search {place}: there is no such folder")
+    plan = SearchPlan((folder, folder.absolute().parent, Path.cwd()), tuple(search))
+    command, told = read_command(folder).located(plan)
+    for line in told:
+        stdout().print(line)
     _check_files(None, output)
     with TemporaryDirectory(prefix="bittrue-replay-") as scratch:
         target = output or Path(scratch) / "run"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bittrue.sweeping.run import SweepResult
+    from reports.layer_shares import LayerShare
 
 _SHOWN = 20
 
@@ -28,7 +29,7 @@ def sweep(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results; repeat to go on.")
     ],
     engine: Annotated[
-        str, typer.Option("--engine", help="in-process, processes, processes:N or dask:ADDRESS.")
+        str, typer.Option("--engine", help="in-process, processes, processes:N, dask:ADDRESS, ray:auto or ray:ADDRESS.")
     ] = "in-process",
     limit: Annotated[
         int | None,
@@ -41,6 +42,7 @@ def sweep(
     from bittrue.sweeping.run import sweep as run_sweep
     from bittrue.sweeping.space import read_space
     from reports.design_points import write_design_points
+    from reports.layer_shares import write_front_layers
 
     worker = engine_named(engine)
     asked = read_space(space)
@@ -53,7 +55,10 @@ def sweep(
     row_of = {point.key: row for point, row in zip(found.points, rows, strict=True)}
     fronts = {network: [row_of[p.key] for p in found.front(network)] for network in found.networks}
     written = write_design_points(output, asked.name, rows, asked.objectives, fronts)
-    written.append(_write_page(output, found, rows, fronts))
+    layers = found.front_layer_shares()
+    named = [(network, str(row["point"])) for network, front in fronts.items() for row in front]
+    written.append(write_front_layers(output / "front_layers.csv", named, layers))
+    written.append(_write_page(output, found, rows, fronts, layers))
     console = stdout()
     for network in found.networks:
         _print_front(console, found, network)
@@ -61,7 +66,13 @@ def sweep(
     console.print(f"wrote {', '.join(path.name for path in written)} to {output}")
 
 
-def _write_page(output: Path, found: SweepResult, rows: Sequence[Any], fronts: dict[str, list[Any]]) -> Path:
+def _write_page(
+    output: Path,
+    found: SweepResult,
+    rows: Sequence[Any],
+    fronts: dict[str, list[Any]],
+    layers: Mapping[str, Sequence[LayerShare]],
+) -> Path:
     from importlib.metadata import version
 
     from reports.sweep_page import SweepPage, write_sweep_page
@@ -77,6 +88,7 @@ def _write_page(output: Path, found: SweepResult, rows: Sequence[Any], fronts: d
         fronts,
         found.counts(),
         space.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        layers,
     )
     return write_sweep_page(output / "report.html", page)
 

@@ -1,4 +1,4 @@
-"""The accuracy that a design point's registers cost: labels that are not those of 32-bit registers.
+"""The accuracy that a design point's registers cost: labels that are not those of 32-bit registers, or mIoU.
 
 Values depend on arithmetic, dataflow and, weight stationary, the rows of the array: points that agree in these share
 them.
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bittrue.api import prepare
 from bittrue.quantization import choose_quantization
+from bittrue.sweeping.labelled import miou_loss
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import InputError
 from simulator.execution.sweep_errors import label_disagreement
@@ -43,6 +44,17 @@ class _Known:
 
 
 _known: WeakKeyDictionary[Graph, _Known] = WeakKeyDictionary()
+
+
+def figure_of_values(network: Network, accelerator: Accelerator, accuracy: Mapping[str, Any]) -> dict[str, float]:
+    """Return ``accuracy_loss``, or where `accuracy` names a data set ``miou_loss``."""
+    if "dataset" not in accuracy:
+        return {"accuracy_loss": accuracy_loss(network, accelerator, accuracy)}
+    known = _known.setdefault(network.graph, _Known())
+    key = json.dumps(accuracy, sort_keys=True), *_decides_values(accelerator)
+    if key not in known.losses:
+        known.losses[key] = miou_loss(network, accelerator, accuracy)
+    return {"miou_loss": known.losses[key]}
 
 
 def accuracy_loss(network: Network, accelerator: Accelerator, accuracy: Mapping[str, Any]) -> float:

@@ -1,24 +1,21 @@
-"""Engines: who evaluates the points. In this process, in local processes (loky), on a Dask cluster."""
+"""Engines: who evaluates the points. In this process, in local processes (loky), on a Dask or a Ray cluster."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
-from bittrue.sweeping.evaluate import Outcome
+from bittrue.sweeping.evaluate import IN_FLIGHT_PER_WORKER, LOST, Evaluate, Outcome
 from bittrue.sweeping.points import DesignPoint
+from bittrue.sweeping.ray_engine import Ray
 from simulator.errors import InputError
 
-Evaluate = Callable[[DesignPoint], Outcome]
-"""A function at the top of a module, so that another process finds it."""
-
-LOST = "the process that evaluated it died"
-_IN_FLIGHT_PER_WORKER = 2
+ENGINES = "in-process, processes, processes:N, dask:ADDRESS, ray:auto and ray:ADDRESS"
 
 
 class Engine(Protocol):
@@ -64,7 +61,7 @@ class Processes:
         except ImportError:
             raise InputError("engine processes needs loky: pip install 'bittrue[processes]'") from None
         workers = 1 if alone else self.workers
-        room = 1 if alone else workers * _IN_FLIGHT_PER_WORKER
+        room = 1 if alone else workers * IN_FLIGHT_PER_WORKER
         waiting = iter(points)
         unsent: list[DesignPoint] = []
         while True:
@@ -140,7 +137,7 @@ class Dask:
         except (OSError, ValueError) as error:
             raise InputError(f"engine dask: no scheduler at {self.address} ({error})") from None
         with client:
-            room = 1 if alone else max(1, sum(client.nthreads().values())) * _IN_FLIGHT_PER_WORKER
+            room = 1 if alone else max(1, sum(client.nthreads().values())) * IN_FLIGHT_PER_WORKER
             waiting = iter(points)
 
             def send(count: int) -> list[Any]:
@@ -169,7 +166,8 @@ def engine_named(text: str) -> Engine:
     Parameters
     ----------
     text
-        ``in-process``, ``processes`` (a worker for each core), ``processes:N``, or ``dask:ADDRESS``.
+        ``in-process``, ``processes`` (a worker for each core), ``processes:N``, ``dask:ADDRESS``, ``ray:auto`` (the
+        cluster of this machine, or the one that the environment variable RAY_ADDRESS names), or ``ray:ADDRESS``.
 
     Raises
     ------
@@ -184,4 +182,6 @@ def engine_named(text: str) -> Engine:
         return Processes(int(detail or os.cpu_count() or 1))
     if kind == "dask" and detail:
         return Dask(detail)
-    raise InputError(f"engine {text!r} does not exist; there are in-process, processes, processes:N and dask:ADDRESS")
+    if kind == "ray" and detail:
+        return Ray(detail)
+    raise InputError(f"engine {text!r} does not exist; there are {ENGINES}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from accel_models.load import load_accelerator
 from bittrue.api import simulate
-from bittrue.sweeping.accuracy import accuracy_loss
+from bittrue.sweeping.accuracy import figure_of_values
+from bittrue.sweeping.layer_times import pack
 from bittrue.sweeping.metrics import figures
 from bittrue.sweeping.points import DesignPoint
 from simulator.accelerator.spec import Accelerator
@@ -27,8 +29,18 @@ class Outcome:
     """See `bittrue.sweeping.metrics.figures`; empty where it failed."""
     error: str = ""
     """Why it failed."""
+    layers: bytes = b""
+    """Time of each layer, see `bittrue.sweeping.layer_times`; empty where it failed."""
     lost: bool = False
     """The process that evaluated it, or one beside it, died: it may not be this point's fault."""
+
+
+Evaluate = Callable[[DesignPoint], Outcome]
+"""A function at the top of a module, so that another process finds it."""
+
+LOST = "the process that evaluated it died"
+IN_FLIGHT_PER_WORKER = 2
+"""Points that an engine has sent for each of its workers: one under way, one to go on with."""
 
 
 def evaluate(point: DesignPoint) -> Outcome:
@@ -39,10 +51,11 @@ def evaluate(point: DesignPoint) -> Outcome:
     try:
         accelerator = _accelerator(point.accelerator).evolve(point.changes)
         network = _network(point.network, json.dumps(point.keywords, sort_keys=True))
-        found = figures(simulate(network, accelerator, timing_only=True).record)
+        record = simulate(network, accelerator, timing_only=True).record
+        found = figures(record)
         if point.accuracy is not None:
-            found["accuracy_loss"] = accuracy_loss(network, accelerator, point.accuracy)
-        return Outcome(point.key, found)
+            found |= figure_of_values(network, accelerator, point.accuracy)
+        return Outcome(point.key, found, layers=pack(record))
     except BittrueError as error:
         return Outcome(point.key, error=str(error))
     except Exception as error:

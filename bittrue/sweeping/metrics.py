@@ -10,10 +10,12 @@ from simulator.records.run import RunRecord
 
 OBJECTIVES = (
     *("total_time_s", "total_cycles", "total_energy_pj", "edp_pj_s", "total_area_mm2", "dram_bytes"),
-    *("frames_per_s", "tops_per_w", "utilization", "average_power_w", "accuracy_loss"),
+    *("frames_per_s", "tops_per_w", "utilization", "average_power_w", "accuracy_loss", "miou_loss"),
 )
 """Figures that may be objectives."""
-_NOT_OF_THE_RECORD = ("edp_pj_s", "accuracy_loss")
+OF_VALUES = ("accuracy_loss", "miou_loss")
+"""Figures for which values are computed: of images, and of a labelled data set."""
+_NOT_OF_THE_RECORD = ("edp_pj_s", *OF_VALUES)
 LARGER_IS_BETTER = frozenset({"frames_per_s", "tops_per_w", "utilization"})
 """Objectives to be raised; the others are to be lowered."""
 KNOWN_BEFORE = ("scratchpad_bytes", "processing_elements", "dram_bytes_per_cycle", "peak_tops")
@@ -32,6 +34,7 @@ UNITS = {
     "utilization": "",
     "average_power_w": "W",
     "accuracy_loss": "",
+    "miou_loss": "",
 }
 """Unit of each objective."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -12,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bittrue.moved_files import digest
+from bittrue.sweeping.labelled import sample_digests
 from bittrue.sweeping.metrics import KNOWN_BEFORE, figures_before
 from bittrue.sweeping.space import Accuracy, Space
 from simulator.errors import SpecError
@@ -61,9 +62,10 @@ class PointMaker:
     def __init__(self, space: Space) -> None:
         self._space, self._base, self._sources = space, space.base(), source_hash()
         self._limits = {name: limit for name, limit in space.constraints.items() if name in KNOWN_BEFORE}
-        self._accuracy = None if space.accuracy is None else space.accuracy.model_dump(mode="json")
+        self._accuracy = None if space.accuracy is None else space.accuracy.plain()
+        self._networks = [(choice, _identity(choice.network)) for choice in space.networks]
         # Points without values keep the keys that they had before there were points with them.
-        self._more = () if space.accuracy is None else (self._accuracy, _contents(space.accuracy))
+        self._more = () if space.accuracy is None else (_without_paths(self._accuracy), _contents(space.accuracy))
         self.impossible = 0
         """Accelerators that the specification refused."""
         self.outside = 0
@@ -85,20 +87,30 @@ class PointMaker:
         together = {**space.fixed, **changes}
         return [
             DesignPoint(
-                content_hash(spec, choice.network, choice.keywords, self._sources, *self._more),
+                content_hash(spec, identity, choice.keywords, self._sources, *self._more),
                 space.accelerator,
                 together,
                 choice.network,
                 choice.keywords,
                 self._accuracy,
             )
-            for choice in space.networks
+            for choice, identity in self._networks
         ]
 
 
+def _identity(network: str) -> str:
+    """Return what a key has of a network: a built-in name, or the digest of a file, wherever it lies."""
+    return digest(Path(network)) if Path(network).is_file() else network
+
+
+def _without_paths(accuracy: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (accuracy or {}).items() if key != "dataset" and not isinstance(value, list)}
+
+
 def _contents(accuracy: Accuracy) -> list[str]:
-    files = () if isinstance(accuracy.images, int) else accuracy.images
-    return [hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files]
+    if isinstance(accuracy.images, int):
+        return [] if accuracy.dataset is None else sample_digests(accuracy.dataset, accuracy.split, accuracy.images)
+    return [digest(Path(name)) for name in accuracy.images]
 
 
 def design_points(space: Space) -> Points:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bittrue.sweeping.engines import Engine, Evaluate, InProcess
+from bittrue.sweeping.engines import Engine, InProcess
+from bittrue.sweeping.evaluate import Evaluate
 from bittrue.sweeping.evaluate import evaluate as evaluate_point
 from bittrue.sweeping.metrics import bottleneck
 from bittrue.sweeping.pareto import pareto_front
@@ -16,6 +17,7 @@ from bittrue.sweeping.points import DesignPoint, design_points
 from bittrue.sweeping.search import Search
 from bittrue.sweeping.space import Space, read_space
 from bittrue.sweeping.store import MOST_ATTEMPTS, StoredPoint, SweepStore
+from reports.layer_shares import LayerShare
 from simulator.records.hashing import content_hash
 
 Progress = Callable[[int, int, str], None]
@@ -31,6 +33,8 @@ class SweepResult:
     """Accelerators that the specification refuses."""
     outside: int
     """Accelerators outside a constraint that is known before."""
+    folder: Path
+    """Of the store."""
 
     @property
     def evaluated(self) -> tuple[StoredPoint, ...]:
@@ -53,6 +57,12 @@ class SweepResult:
         front = pareto_front([p.figures or {} for p in able], self.space.objectives)
         return tuple(able[index] for index in front)
 
+    def front_layer_shares(self) -> dict[str, tuple[LayerShare, ...]]:
+        """Return the layers of every point on a front, by the short key that `rows` has as ``point``."""
+        with SweepStore(self.folder) as store:
+            fronts = [point for network in self.networks for point in self.front(network)]
+            return {point.short_key: store.layer_shares(point.key) for point in fronts}
+
     def _allowed(self, point: StoredPoint) -> bool:
         figures = point.figures or {}
         return all(limit.allows(figures[name]) for name, limit in self.space.constraints.items() if name in figures)
@@ -63,14 +73,14 @@ class SweepResult:
         return tuple(dict.fromkeys(key for axis in self.space.axes() for changes in axis for key in changes))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one flat row a point: network, every varied key, figures, bottleneck, whether on the front, error."""
+        """Return one flat row a point: network, what varied, figures, bottleneck, whether on a front, key, error."""
         fronts = {point.key for network in self.networks for point in self.front(network)}
         return [
             {"network": _network_label(point)}
             | {key: _cell(point.changes.get(key)) for key in self.varied}
             | dict(point.figures or {})
             | {"bottleneck": bottleneck(point.figures) if point.figures else ""}
-            | {"on_front": int(point.key in fronts), "error": point.error}
+            | {"on_front": int(point.key in fronts), "point": point.short_key, "error": point.error}
             for point in self.points
         ]
 
@@ -142,7 +152,7 @@ def sweep(
             chosen = search.points
         asked = {point.key for point in chosen.points}
         known = tuple(point for point in store.points() if point.key in asked)
-        return SweepResult(found, known, chosen.impossible, chosen.outside)
+        return SweepResult(found, known, chosen.impossible, chosen.outside, Path(folder))
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from accel_models.load import load_accelerator
 from accel_models.yaml_document import read_document
-from bittrue.sweeping.metrics import LIMITABLE, OBJECTIVES
+from bittrue.sweeping.metrics import LIMITABLE, OBJECTIVES, OF_VALUES
 from simulator.accelerator.base import Spec
 from simulator.accelerator.problems import nearest, problems
 from simulator.accelerator.spec import Accelerator
@@ -93,7 +93,7 @@ class NetworkChoice(Spec, extra="allow"):
     """A network by name or file, with the keywords of a built-in one beside it."""
 
     network: str
-    """Built-in name or file."""
+    """Built-in name or file (relative to the space's own file, or to the working directory)."""
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -102,18 +102,53 @@ class NetworkChoice(Spec, extra="allow"):
 
 
 class Accuracy(Spec):
-    """What values are computed on, for the objective accuracy_loss."""
+    """What values are computed on, for the objective accuracy_loss, or with `dataset` miou_loss."""
 
     images: int | tuple[str, ...] = Field(default=1)
-    """How many images of random patches to draw, or image files (relative to the space's own file)."""
+    """How many images of random patches to draw, or image files (relative to the space's own file); with `dataset`, how
+    many of its samples to take, the first ones."""
     seed: int = Field(default=0, ge=0)
     """Of images that are drawn."""
+    dataset: str | None = None
+    """Labelled images as ``bittrue eval -d`` takes them, KIND:PATH (relative to the space's own file)."""
+    split: str = "val"
+    """Of the data set."""
 
     @model_validator(mode="after")
     def _has_images(self) -> Self:
         if not self.images or (isinstance(self.images, int) and self.images < 0):
             raise ValueError("images is a number from 1 on, or a list of files")
+        if self.dataset is not None and not isinstance(self.images, int):
+            raise ValueError("images is a number of samples where there is a dataset")
+        if self.dataset is not None and ":" not in self.dataset:
+            raise ValueError(f"dataset {self.dataset!r}: write KIND:PATH, e.g. voc:VOCdevkit")
         return self
+
+    @property
+    def figure(self) -> str:
+        """The figure that it serves."""
+        return "accuracy_loss" if self.dataset is None else "miou_loss"
+
+    def plain(self) -> dict[str, Any]:
+        """Return what decides values, as JSON has it."""
+        unused = {"dataset", "split"} if self.dataset is None else {"seed"}
+        return self.model_dump(mode="json", exclude=unused)
+
+    def beside(self, folder: Path) -> Self:
+        """Return it with paths relative to `folder` made good; SpecError where a file or folder is not there."""
+        if self.dataset is not None:
+            kind, _, place = self.dataset.partition(":")
+            root = folder / Path(place).expanduser()
+            if not root.is_dir():
+                raise SpecError(f"accuracy.dataset: no folder {root}")
+            return self.model_copy(update={"dataset": f"{kind}:{root}"})
+        if isinstance(self.images, int):
+            return self
+        files = tuple(str(folder / name) for name in self.images)
+        missing = [name for name in files if not Path(name).is_file()]
+        if missing:
+            raise SpecError(f"accuracy.images: no file {missing[0]}")
+        return self.model_copy(update={"images": files})
 
 
 class Space(Spec):
@@ -138,7 +173,7 @@ class Space(Spec):
     objectives: tuple[Annotated[str, _one_of(OBJECTIVES)], ...] = ("total_time_s", "total_energy_pj")
     """What the Pareto front weighs: two or three figures."""
     accuracy: Accuracy | None = None
-    """Compute values too, for accuracy_loss; the networks need weights."""
+    """Compute values too, for accuracy_loss or miou_loss; the networks need weights."""
     method: Literal["grid", "random", "latin_hypercube", "nsga2", "tpe"] = "grid"
     """grid = all points; random and latin_hypercube draw `points` of them; nsga2 and tpe search for the front, each
     next point chosen from the results of those before."""
@@ -160,9 +195,12 @@ class Space(Spec):
             raise ValueError(f"points is for the methods {', '.join(_WITH_POINTS)}, and needed there")
         if self.searches and len(self.networks) > 1:
             raise ValueError(f"{self.method} weighs the figures of one network; give each a space of its own")
-        wanted = "accuracy_loss" in (*self.objectives, *self.constraints)
-        if wanted != (self.accuracy is not None):
-            raise ValueError("accuracy_loss needs accuracy, e.g. accuracy: {images: 2}, and that is for nothing else")
+        wanted = [figure for figure in OF_VALUES if figure in (*self.objectives, *self.constraints)]
+        if wanted != ([] if self.accuracy is None else [self.accuracy.figure]):
+            raise ValueError(
+                "accuracy_loss needs accuracy, e.g. accuracy: {images: 2}, miou_loss one with a data set, e.g. "
+                'accuracy: {dataset: "voc:VOCdevkit", images: 8}, and that is for nothing else'
+            )
         if not 2 <= len(set(self.objectives)) == len(self.objectives) <= 3:
             raise ValueError("objectives are two or three different figures")
         return self
@@ -213,17 +251,28 @@ def read_space(path: str | Path) -> Space:
         raise SpecError("\n".join(lines)) from None
     if document.problems:
         raise SpecError("\n".join(f"{path}:{line}: {text}" for line, text in document.problems))
-    if space.accuracy is not None and not isinstance(space.accuracy.images, int):
-        files = tuple(str(Path(path).parent / name) for name in space.accuracy.images)
-        missing = [name for name in files if not Path(name).is_file()]
-        if missing:
-            raise SpecError(f"{path}: accuracy.images: no file {missing[0]}")
-        space = space.model_copy(update={"accuracy": space.accuracy.model_copy(update={"images": files})})
-    nearby = Path(path).parent / space.accelerator
-    if space.accelerator.endswith((".yaml", ".yml")) and nearby.is_file():
-        space = space.model_copy(update={"accelerator": str(nearby)})
+    space = _beside(space, Path(path))
     check_changes(space)
     return space
+
+
+def _beside(space: Space, path: Path) -> Space:
+    """Make good the paths that are relative to the space's own file."""
+    folder = path.parent
+    update: dict[str, Any] = {}
+    if space.accuracy is not None:
+        try:
+            update["accuracy"] = space.accuracy.beside(folder)
+        except SpecError as error:
+            raise SpecError(f"{path}: {error}") from None
+    if space.accelerator.endswith((".yaml", ".yml")) and (folder / space.accelerator).is_file():
+        update["accelerator"] = str(folder / space.accelerator)
+    files = [folder / choice.network for choice in space.networks]
+    update["networks"] = tuple(
+        choice.model_copy(update={"network": str(file)}) if Path(choice.network).suffix and file.is_file() else choice
+        for choice, file in zip(space.networks, files, strict=True)
+    )
+    return space.model_copy(update=update)
 
 
 def check_changes(space: Space) -> None:

@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from bittrue.sweeping.evaluate import Outcome
+from bittrue.sweeping.layer_times import unpack
 from bittrue.sweeping.points import DesignPoint
-from simulator.errors import BittrueError
+from reports.layer_shares import LayerShare
+from simulator.errors import BittrueError, InputError
 
 FILE = "sweep.sqlite"
 VERSION = 1
@@ -26,6 +28,8 @@ CREATE TABLE IF NOT EXISTS points (
     key TEXT PRIMARY KEY, position INTEGER NOT NULL, network TEXT NOT NULL, keywords TEXT NOT NULL,
     changes TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, figures TEXT, error TEXT
 ) WITHOUT ROWID;
+-- With rows by number: in a table ordered by key a row of 1 KB would take a page of its own.
+CREATE TABLE IF NOT EXISTS layer_times (key TEXT PRIMARY KEY, packed BLOB NOT NULL);
 """
 
 
@@ -47,6 +51,11 @@ class StoredPoint:
     """None = not evaluated."""
     error: str
     """Of the last attempt; empty where there was none or it went well."""
+
+    @property
+    def short_key(self) -> str:
+        """What tables call it: the first twelve digits of its key."""
+        return self.key[:12]
 
     @property
     def quarantined(self) -> bool:
@@ -117,6 +126,16 @@ class SweepStore:
                 "UPDATE points SET figures = ?, error = ?, attempts = attempts + ? WHERE key = ? AND figures IS NULL",
                 (found, outcome.error or None, int(counts), outcome.key),
             )
+            if outcome.layers:
+                db.execute("INSERT OR IGNORE INTO layer_times VALUES (?, ?)", (outcome.key, outcome.layers))
+
+    def point(self, start: str) -> StoredPoint:
+        """Return the point whose key begins with `start`; InputError where there is none, or more than one."""
+        found = [point for point in self.points() if point.key.startswith(start)] if start else []
+        if len(found) != 1:
+            reason = f"{len(found)} points begin so" if found else "no point of the sweep begins so"
+            raise InputError(f"point {start!r}: {reason}; keys stand in the column `point` of points.csv")
+        return found[0]
 
     def points(self) -> list[StoredPoint]:
         """Return all points in the order of the space."""
@@ -130,9 +149,17 @@ class SweepStore:
         except (sqlite3.Error, ValueError) as error:
             raise StoreError(f"{self.path}: cannot be read ({error})") from None
 
-    def _one(self, query: str) -> tuple[Any, ...] | None:
+    def layer_shares(self, key: str) -> tuple[LayerShare, ...]:
+        """Return the layers of a point in the order of its schedule; none where it was not evaluated, or long ago."""
+        row = self._one("SELECT packed FROM layer_times WHERE key = ?", key)
         try:
-            with closing(self._db.execute(query)) as rows:
+            return () if row is None else unpack(row[0])
+        except ValueError as error:
+            raise StoreError(f"{self.path}: point {key} cannot be read ({error})") from None
+
+    def _one(self, query: str, *values: str) -> tuple[Any, ...] | None:
+        try:
+            with closing(self._db.execute(query, values)) as rows:
                 found: tuple[Any, ...] | None = rows.fetchone()
                 return found
         except sqlite3.Error as error:

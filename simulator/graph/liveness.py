@@ -41,6 +41,11 @@ def live_plan(graph: Graph) -> tuple[LiveNode, ...]:
     return tuple(plan)
 
 
+def live_bytes(graph: Graph) -> tuple[int, ...]:
+    """Return the bytes alive at each node, in the order of execution, as the network stores them."""
+    return tuple(step.bytes for step in live_plan(graph))
+
+
 def weights_bytes(graph: Graph) -> int:
     """Size of all constants as the network stores them, bytes."""
     return sum(tensor.bytes for tensor in graph.tensors.values() if tensor.is_constant)

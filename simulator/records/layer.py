@@ -137,6 +137,10 @@ class LayerRecord:
     """Operations of vector lanes."""
     host_ops: int = 0
     """Output elements computed on the host."""
+    live_bytes: int = 0
+    """Bytes of the inputs and intermediates of the network alive while the layer runs: each from the layer that writes
+    it (an input: from the start) to its last reader (an output: to the end). The most of all layers and the weights
+    make peak_memory_bytes. 0 = not known: a run saved by an earlier version."""
     energy: EnergyRecord = field(default_factory=EnergyRecord)
     """Energy by component."""
     activity: ActivityRecord | None = None

@@ -92,7 +92,8 @@ def _sweep_point(data: Mapping[str, Any]) -> SweepPoint:
 
 
 def _layer(data: Mapping[str, Any]) -> LayerRecord:
-    data = {"activity": None, "core_compute_cycles": (), "on_store": "", "done_by": ""} | dict(data)  # likewise
+    absent = {"activity": None, "live_bytes": 0, "core_compute_cycles": (), "on_store": "", "done_by": ""}
+    data = absent | dict(data)  # likewise
     plain = _known(LayerRecord, data)
     plain |= {
         "input_shape": tuple(data["input_shape"]),

@@ -36,14 +36,24 @@ class _Counted:
 _counted: WeakKeyDictionary[LayerSchedule, _Counted] = WeakKeyDictionary()
 
 
-def untimed_records(layers: Sequence[Layer]) -> tuple[LayerRecord, ...]:
-    """Make the records of a run without time: what each layer is, its MACs, operations and unique bytes."""
-    return tuple(LayerRecord(index=i, **_identity(layer)) for i, layer in enumerate(layers))
+def untimed_records(layers: Sequence[Layer], live_bytes: Sequence[int] = ()) -> tuple[LayerRecord, ...]:
+    """Make the records of a run without time: what each layer is, its MACs, operations, unique and live bytes."""
+    return tuple(LayerRecord(index=i, **known) for i, known in enumerate(layer_identities(layers, live_bytes)))
 
 
-def layer_identities(layers: Sequence[Layer]) -> tuple[Counts, ...]:
-    """Return the record fields of each layer that no schedule decides."""
-    return tuple(_identity(layer) for layer in layers)
+def layer_identities(layers: Sequence[Layer], live_bytes: Sequence[int] = ()) -> tuple[Counts, ...]:
+    """Return the record fields of each layer that no schedule decides.
+
+    Parameters
+    ----------
+    layers
+        All of a network.
+    live_bytes
+        One a layer, where they are at hand: they are the network's, not the layer's.
+
+    """
+    alive = live_bytes or [0] * len(layers)
+    return tuple(_identity(layer) | {"live_bytes": size} for layer, size in zip(layers, alive, strict=True))
 
 
 def layer_counts(

@@ -64,6 +64,7 @@ def test_help_lists_only_commands_that_work(cli):
         "warmup",
         "eval",
         "explain-scaling",
+        "explain-point",
     }
     for name in listed:
         assert cli(name, "--help").exit_code == 0

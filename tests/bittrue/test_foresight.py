@@ -72,6 +72,18 @@ def test_the_record_has_the_same_peak():
     assert record.peak_memory_bytes == found.weights_bytes + found.peak.bytes
 
 
+def test_each_layer_of_a_run_has_what_is_alive_at_it():
+    images = np.random.default_rng(1).normal(size=(1, 6, 7, 3)).astype(np.float32)
+    net, device = small_network().quantize(images), bittrue.load_accelerator("edge_32x32")
+    expected = brute_force(net.graph)
+    for options in ({"timing_only": True}, {"values_only": True}, {}):
+        given = None if options.get("timing_only") else [np.zeros((1, 6, 7, 3), np.int8)]
+        record = bittrue.simulate(net, device, given, **options).record
+        assert [layer.live_bytes for layer in record.layers] == expected
+        weights = sum(tensor.bytes for tensor in net.graph.tensors.values() if tensor.is_constant)
+        assert record.peak_memory_bytes == weights + max(expected)
+
+
 @pytest.fixture
 def product(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -25,28 +25,13 @@ from bittrue.sweeping.evaluate import Outcome, evaluate
 from bittrue.sweeping.metrics import LARGER_IS_BETTER
 from bittrue.sweeping.pareto import pareto_front
 from bittrue.sweeping.points import design_points
-from bittrue.sweeping.space import Space, read_space
+from bittrue.sweeping.space import read_space
 from bittrue.sweeping.store import FILE, StoreError, SweepStore
 from simulator.errors import InputError, SpecError
 from support.sweep_evaluators import NOTES, crashing, evaluated_keys, greedy, killed_once, noted
+from support.sweep_spaces import small_space
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def small_space(**changes: object) -> Space:
-    data = {
-        "name": "small",
-        "accelerator": "edge_32x32",
-        "networks": [{"network": "unet", "size": 32, "width": 0.125}],
-        "fixed": {"mapper": "fixed_rule"},
-        "vary": {
-            "array.rows": [8, 16, 32],
-            "array.cols": [8, 16],
-            "dram.bytes_per_cycle": {"from": 4, "to": 16, "factor": 2},
-        },
-        **changes,
-    }
-    return Space.model_validate(data)
 
 
 @pytest.fixture
@@ -139,6 +124,7 @@ def test_engines_agree(tmp_path):
     one = bittrue.sweep(small_space(), tmp_path / "a", InProcess())
     two = bittrue.sweep(small_space(), tmp_path / "b", Processes(2))
     assert [(p.key, p.figures) for p in one.points] == [(p.key, p.figures) for p in two.points]
+    assert one.front_layer_shares() == two.front_layer_shares()
 
 
 def test_a_killed_worker_costs_no_point_and_none_is_done_twice(tmp_path, notes):
@@ -219,11 +205,11 @@ def test_a_failing_point_is_tried_twice_and_not_again(tmp_path):
 def test_a_killed_driver_resumes_where_it_was(tmp_path, notes):
     (notes / "slow").touch()
     code = (
-        "from test_sweeping import small_space\nimport bittrue\nfrom support.sweep_evaluators import noted\n"
+        "from support.sweep_spaces import small_space\nimport bittrue\nfrom support.sweep_evaluators import noted\n"
         f"bittrue.sweep(small_space(), {str(tmp_path / 'out')!r}, evaluate=noted)"
     )
-    here = Path(__file__).parent
-    paths = os.pathsep.join([str(here), str(here.parent), str(here.parents[1])])
+    here = Path(__file__).parents[1]
+    paths = os.pathsep.join([str(here), str(here.parent)])
     driver = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths})
     for _ in range(600):
         if len(evaluated_keys(notes)) >= 4:
@@ -249,7 +235,7 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(tmp_path, monkeypatch):
 
     def full(*arguments, **keywords):
         db = original(*arguments, **keywords)
-        db.execute("PRAGMA max_page_count = 3")
+        db.execute("PRAGMA max_page_count = 5")
         return db
 
     monkeypatch.setattr(sqlite3, "connect", full)
@@ -293,7 +279,7 @@ def test_spaces_that_cannot_be_used(tmp_path, line, told):
         read_space(path)
 
 
-@pytest.mark.parametrize("text", ["threads", "processes:0", "processes:two", "dask:", "in-process:4"])
+@pytest.mark.parametrize("text", ["threads", "processes:0", "processes:two", "dask:", "ray", "in-process:4"])
 def test_engines_that_do_not_exist(text):
     with pytest.raises(InputError, match="does not exist"):
         engine_named(text)
@@ -326,6 +312,8 @@ def test_command_leaves_tables_and_a_picture(tmp_path):
     assert "<svg" in (tmp_path / "out" / "pareto.svg").read_text()
     lines = (tmp_path / "out" / "points.csv").read_text().splitlines()
     assert len(lines) == 19
+    layers = (tmp_path / "out" / "front_layers.csv").read_text().splitlines()
+    assert layers[0].startswith("network,point,layer,engine,bound,share")
     assert lines[0].startswith("network,array.rows,array.cols,dram.bytes_per_cycle,total_time_s")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from sybil import Document
 
 from support.doc_examples import COMMAND, ROOT, blocks, is_run, parser, run, transcript
 
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+PAGES = sorted(
+    [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "rtl/README.md")), *ROOT.glob("docs/**/*.md")]
+)
 RUN = [page for page in PAGES if is_run(page) and any(block.role != "shown" for block in blocks(page))]
 
 
@@ -52,7 +55,7 @@ def test_what_is_not_run_is_said(page):
     for block in blocks(page):
         hidden = block.role == "shown" and is_run(page) and any(COMMAND.match(line) for line in block.text.splitlines())
         assert not hidden, f"{_name(page)}: neither run nor marked `<!-- not run: REASON -->`:\n{block.text}"
-    told = text.count("<!-- not run: ") + text.count("<!-- file: ")
+    told = len(re.findall(r"^ *<!-- (?:not run|file): ", text, re.MULTILINE))
     assert told == sum(block.role in ("not run", "file") for block in blocks(page)), "a marker stands before no block"
 
 

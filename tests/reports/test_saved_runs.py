@@ -49,6 +49,7 @@ def test_an_older_folder_opens_with_all_that_is_in_it():
     assert stored.outputs["labels"].shape == (1, 6, 8)
     assert [point.accumulator_bits for point in stored.record.accumulator_sweep] == [12, 16]
     assert stored.record.events
+    assert {layer.live_bytes for layer in layers} == {0}  # kept since
 
 
 def test_an_older_folder_gives_a_whole_report():

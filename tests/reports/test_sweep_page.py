@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from typer.testing import CliRunner
 
 from bittrue.cli import app
+from reports.layer_shares import LayerShare
 from reports.sweep_page import SweepPage, render_sweep, write_sweep_page
 
 
@@ -19,6 +20,7 @@ def row(network, rows, time, energy, on_front=1, error=""):
         | figures
         | {
             "on_front": on_front,
+            "point": f"{network[:4]}{rows}",
             "error": error,
         }
     )
@@ -36,6 +38,13 @@ PAGE = SweepPage(
     fronts={n: [r for r in reversed(ROWS) if r["network"] == n and r["on_front"]] for n in NETWORKS},
     counts={"points": 7, "evaluated": 6, "on a front": 4, "quarantined": 1},
     space={"name": "shapes & sizes", "vary": {"array.rows": [8, 16, 32, 64]}},
+    layers={
+        "fcn8": [
+            LayerShare("first <1>", "array", "compute", 0.25, 0.25, 0.0, 0.0),
+            LayerShare("second", "vector", "load", 0.5, 0.125, 0.25, 0.125),
+            *(LayerShare(f"small{i}", "dma", "store", 0.02, 0.01, 0.0, 0.01) for i in range(10)),
+        ]
+    },
 )
 
 
@@ -70,6 +79,17 @@ def test_fronts_failures_and_counts_are_there():
     assert "Best energy of a run: 8.00 mJ (with 125 ms) by array rows 8" in text
     assert "unet &lt;small&gt;" in text
     assert text.count("<svg") == 2
+
+
+def test_a_point_on_the_front_tells_where_its_time_goes():
+    text = render_sweep(PAGE)
+    assert "array rows 8, array dataflow ws (fcn8): load 61 %" in text
+    rows = cells(text, "network-1-layers-1")
+    assert rows[0] == ["second", "load", "50.0 %", "12.5 %", "25.0 %", "12.5 %"]
+    assert rows[1] == ["first &lt;1&gt;", "compute", "25.0 %", "25.0 %", "0.0 %", "0.0 %"]
+    assert rows[-1] == ["2 other layers", "", "4.0 %", "2.0 %", "0.0 %", "2.0 %"]
+    assert len(rows) == 11
+    assert "network-0-layers-1" not in text
 
 
 def test_the_page_needs_nothing_else_and_its_ids_are_its_own():

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reports.summary import bottleneck, widest_layer
+from reports.sums import summed
 from reports.tables import FIELDS, headers, layer_rows, summary_rows
 from reports.units import binary_bytes, si, three_digits
 from simulator.records.explain import explain
@@ -63,3 +66,14 @@ def test_binary_bytes_and_digits():
         "12346",
         "10.0",
     ]
+
+
+def test_the_layer_at_which_most_is_alive_has_a_star():
+    run = small_run()
+    assert "alive KiB" not in headers(run)
+    assert "tensors alive" not in dict(summary_rows(run))
+    conv, add = run.layers
+    run = replace(run, layers=(replace(conv, live_bytes=512), replace(add, live_bytes=1536)))
+    assert [row["alive KiB"] for row in layer_rows(run)] == ["0.5", "1.5 *"]
+    assert dict(summary_rows(run))["tensors alive"] == "at most 1.50 KiB, at add"
+    assert summed("both", run.layers, 1).live_bytes == 1536

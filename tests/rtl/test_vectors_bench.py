@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 import bittrue
 from bittrue.cli import app
 from simulator.records.vectors.manifest import read_manifest
-from support.verilator import build_bench, needs_verilator
+from support.doc_examples import blocks, run, transcript
+from support.verilator import RTL, build_bench, needs_verilator
 
 pytestmark = needs_verilator
 
@@ -58,7 +59,7 @@ def run_bench(manifest: Path, results: Path) -> None:
     for register in ("partial_sum", "accumulator"):
         parameters[f"{register.upper()}_BITS"] = order[register]["bits"]
         parameters[f"{register.upper()}_SATURATES"] = order[register]["mode"] == "saturate"
-    program = build_bench(Path(__file__).parent / "vectors_bench.sv", parameters)
+    program = build_bench(RTL / "bench" / "vectors_bench.sv", parameters)
     results.mkdir()
     command = [str(program), f"+vectors={manifest.parent}", f"+results={results}"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -80,3 +81,39 @@ def test_the_engine_gives_what_the_vectors_expect(network, tmp_path):
     found = compare(wide, tmp_path / "results")  # so its registers did overflow, and the comparison can fail
     assert found.exit_code == 1
     assert "output[" in found.stdout
+
+
+def bench(words: str, tmp_path: Path) -> tuple[int, str]:
+    """Judge with the bench whose expected output is `words`; the folder holds what the README's commands made."""
+    (tmp_path / "vectors" / "output.memh").write_text(words)
+    return run("build/bench +vectors=vectors")
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_pass_and_fail_when_a_word_is_altered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAKEFLAGS", "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0")  # it runs a moment, and is built anew
+    (tmp_path / "rtl").symlink_to(RTL)
+    _, after = (RTL / "README.md").read_text().split("## A layer's vectors through the array")
+    (tmp_path / "section.md").write_text(after.split("\n## ")[0])
+    network, vectors, built = blocks(tmp_path / "section.md")
+    exec(network.text)
+    for block in (vectors, built):
+        for command, printed in transcript(block.text):
+            status, found = run(command)
+            assert status == 0, found
+            assert printed is None or printed.startswith("...") or found.startswith(printed.split("...")[0])
+    good = (tmp_path / "vectors" / "output.memh").read_text()
+    lines = good.splitlines(keepends=True)
+    altered = [*lines[:2], f"{int(lines[2], 16) ^ 0x100:08x}\n", *lines[3:]]
+    status, found = bench("".join(altered), tmp_path)
+    assert status != 0
+    assert "output word 2 is" in found
+    assert "FAIL: 1 of 6 words differ" in found
+    status, found = bench("".join(lines[:-1]), tmp_path)
+    assert status != 0
+    assert "has no word 5" in found
+    (tmp_path / "vectors" / "bias.memh").unlink()
+    status, found = bench(good, tmp_path)
+    assert status != 0
+    assert "vectors/bias.memh cannot be read" in found

@@ -63,6 +63,13 @@ def greedy(point: DesignPoint) -> Outcome:
     return noted(point)
 
 
+def faulty(point: DesignPoint) -> Outcome:
+    """Evaluate as `greedy`; 32 rows are ended by a fault of segmentation."""
+    if point.changes["array.rows"] == 32:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return greedy(point)
+
+
 def evaluated_keys(folder: Path) -> list[str]:
     """Return the key of every evaluation that ended, however often."""
     return [key for note in folder.glob("done-*") for key in note.read_text().split()]
