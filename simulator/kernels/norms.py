@@ -10,6 +10,8 @@ import numpy as np
 from simulator.kernels import geometry as geo
 from simulator.kernels._jit import kernel
 
+_BYTES_AT_ONCE = 4096
+
 
 @kernel(inline=True)
 def norm_of(squares: Any) -> Any:
@@ -75,6 +77,20 @@ def block_norms(packed: Any, block_pairs: Any, norms: Any) -> None:
             norms[panel, block, c] = norm_of(squares[c])
 
 
+@kernel(inline=True)
+def byte_squares(numbers: Any, zero_point: Any) -> Any:
+    """Sum the squares of bytes less their zero point, on int32: it holds the square of 511 more than 4096 times."""
+    total = np.int64(0)
+    for begin in range(0, numbers.shape[0], _BYTES_AT_ONCE):
+        part = numbers[begin : begin + _BYTES_AT_ONCE]
+        held = np.int32(0)
+        for i in range(part.size):
+            value = np.int32(part[i]) - zero_point
+            held = np.int32(held + value * value)
+        total += np.int64(held)
+    return total
+
+
 @kernel(parallel=True)
 def pixel_squares(x: Any, zero_point: Any, groups: Any, squares: Any) -> None:
     """Sum the squares over the channels of each pixel and group.
@@ -96,11 +112,15 @@ def pixel_squares(x: Any, zero_point: Any, groups: Any, squares: Any) -> None:
         pixel = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
         row = x[pixel]
         for group in range(groups):
-            total = np.int64(0)
-            for c in range(group * channels, (group + 1) * channels):
-                value = np.int32(row[c]) - np.int32(zero_point)
-                total += np.int64(value) * np.int64(value)
-            squares[pixel, group] = total
+            numbers = row[group * channels : (group + 1) * channels]
+            if x.itemsize == 1:
+                squares[pixel, group] = byte_squares(numbers, np.int32(zero_point))
+            else:
+                total = np.int64(0)
+                for number in numbers:
+                    value = np.int64(number) - zero_point
+                    total += value * value
+                squares[pixel, group] = total
 
 
 @kernel(parallel=True)

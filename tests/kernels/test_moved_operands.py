@@ -52,13 +52,16 @@ def test_images_are_filled_in(top, left, dtype, filled):
     rng = np.random.default_rng(2)
     x = rng.integers(0, 100, (2, 5, 6, 3)).astype(dtype)
     image = np.zeros((2, 8, 9, 3), filled)
-    fill_image(x, top, left, -7, 99, image, np.zeros(1, np.int64))
+    span = np.array([1000, -1000])
+    fill_image(x, top, left, -7, 99, image, np.zeros(1, np.int64), span)
     expected = np.full(image.shape, 99)
     for row in range(8):
         for column in range(9):
             if 0 <= row - top < 5 and 0 <= column - left < 6:
                 expected[:, row, column] = x[:, row - top, column - left].astype(np.int64) + 7
     np.testing.assert_array_equal(image, expected)
+    copied = x[:, max(-top, 0) : 8 - top, max(-left, 0) : 9 - left]
+    assert span.tolist() == ([copied.min(), copied.max()] if copied.size else [1000, -1000])
 
 
 @pytest.mark.parametrize(("dtype", "zero"), [("int8", -128), ("uint8", 255), ("int16", -(1 << 15)), ("int32", 5)])

@@ -41,7 +41,7 @@ class TestRtl:
             ("os_5x3", "pe_os.sv", "preloads ? stored_overflow", "!preloads ? stored_overflow"),
             ("conv_3x5", "im2col_lane.sv", "* channels + channel", "* channels - channel"),
             ("dma", "dma_requests.sv", "in_flight < max_outstanding", "in_flight <= max_outstanding"),
-            ("system_2x3_single", "system_control.sv", "weights_now != '0", "weights != '0"),
+            ("system_2x3_single", "system_control.sv", "inputs_now != '0", "inputs != '0"),
             ("dma", "dma.sv", "NOBODY && !load_issuing", "NOBODY || !load_issuing"),
         ],
     )
@@ -82,9 +82,9 @@ def test_a_changed_constant_in_the_model_of_the_dma_is_noticed(tmp_path):
 def test_a_changed_constant_in_the_model_of_the_system_is_noticed(tmp_path, monkeypatch):
     table = [row for row in read() if row["array"] == "system_2x3_single"]
     for old, new, noticed in (
-        ("_HALVES = 2", "_HALVES = 2", False),
-        ("_HALVES = 2", "_HALVES = 3", True),
-        ("control[_WORK_LEFT] == 1", "control[_WORK_LEFT] <= 1", True),
+        ('counts["cycles"] = cycle', 'counts["cycles"] = cycle', False),
+        ('counts["cycles"] = cycle', 'counts["cycles"] = cycle + 1', True),
+        ("cycle, owner, storing = np.int64(0), NOBODY", "cycle, owner, storing = np.int64(0), STORE", True),
     ):
         changed = mutant(simulator.kernels.clocked_system, old, new, tmp_path)
         monkeypatch.setattr(simulator.timing.clocked_system, "clock_system", changed.clock_system)
