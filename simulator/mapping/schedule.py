@@ -208,7 +208,7 @@ class LayerSchedule:
         """Number of tile operations."""
         return len(self.kinds.kind_of)
 
-    @property
+    @cached_property
     def core_slices(self) -> tuple[slice, ...]:
         """Where in `ops` each working core's tile operations stand."""
         counts = self.core_ops or (self.tile_ops,)

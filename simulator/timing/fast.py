@@ -181,6 +181,10 @@ def _path(accelerator: Accelerator) -> NDArray[np.int64]:
     return np.array([*named.values(), path.bytes_per_cycle.denominator], np.int64)
 
 
+_OF_CORE = kernel.COMPUTE, kernel.LOAD, kernel.STORE, kernel.LOAD_STALL
+"""Columns of a core's times that make a `CoreTime`."""
+
+
 def _run(
     name: str, layer: LayerSchedule, path: NDArray[np.int64], rates: WorkRates, columns: NDArray[np.int64]
 ) -> _LayerRun:
@@ -196,9 +200,9 @@ def _run(
         status, times = _kernel(kinds, layer.core_slices, table, lead, _NO_INTERVALS, banks)
     if status != kernel.DONE:
         raise ScheduleError(f"layer {name}: {_REASONS[status]}")
-    end = int(times[:, kernel.END].max())
-    columns_of_core = (kernel.COMPUTE, kernel.LOAD, kernel.STORE, kernel.LOAD_STALL)
-    time = LayerTime.busiest(end, [CoreTime(*row) for row in times[:, columns_of_core].tolist()])
+    rows = times.tolist()
+    cores = [CoreTime(*(row[i] for i in _OF_CORE)) for row in rows]
+    time = LayerTime.busiest(max(row[kernel.END] for row in rows), cores)
     return _LayerRun(layer.engine, kinds, layer.core_slices, table, lead, banks, time)
 
 

@@ -49,7 +49,7 @@ class LayerTime:
 
         After its last tile op it waits for its writes and for the other cores.
         """
-        most = max(cores, key=lambda core: core.compute_cycles)
+        most = cores[0] if len(cores) == 1 else max(cores, key=lambda core: core.compute_cycles)
         return cls(
             end_cycle=end_cycle,
             compute_cycles=most.compute_cycles,
