@@ -82,7 +82,8 @@ def map_layers(
             schedules.append(chooser.stream(layer))
             continue
         work = written.work(layer)
-        pool = pools.get(index) if can_pool(work, accelerator) else None
+        pool = pools.get(index)
+        pool = pool if pool is not None and can_pool(work, accelerator) else None
         if (id(work), pool) not in known:
             known[id(work), pool] = chooser.schedule(layer.name, work, pool)
         schedules.append(known[id(work), pool])
