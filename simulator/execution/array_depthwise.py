@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from simulator.execution.array_operands import Operands, geometry_vector
 from simulator.execution.fused import Fused
+from simulator.execution.layer_constants import Arrays, layer_constants, low_words
 from simulator.kernels import isa as instruction_sets
 from simulator.kernels import wide
 from simulator.kernels.depthwise import make_depthwise
@@ -66,40 +66,25 @@ def _x(operands: Operands) -> NDArray[Any]:
     return np.ascontiguousarray(operands.x if repeats == 1 else np.repeat(operands.x, repeats, axis=1))
 
 
-@dataclass(frozen=True, eq=False)
-class _Constants:
-    """What the kernel takes besides the activations, the same for every run where weights and bias are constants."""
-
-    start: NDArray[np.int64]
-    """The start values that it was made from, as is `fused`."""
-    fused: Fused | None
-    arrays: tuple[NDArray[Any], ...]
-    """In the order in which the kernel takes them."""
-
-
 def _on_vectors(isa: InstructionSet, operands: Operands, fused: Fused | None) -> tuple[NDArray[Any], int | None]:
-    kept, key = operands.weights.kept, ("depthwise", isa, operands.geometry, operands.x_zero_point, operands.x.dtype)
-    constants = kept.get(key)
-    if constants is None or constants.start is not operands.start or constants.fused is not fused:
-        constants = kept[key] = _constants(isa, operands, fused)
+    key = ("depthwise", isa, operands.geometry, operands.x_zero_point, operands.x.dtype)
+    constants = layer_constants(operands, fused, key, lambda: _constants(isa, operands, fused))
     out = np.empty((operands.geometry.m, operands.filters), fused.format.dtype if fused else np.int32)
     run, counter = make_depthwise(isa.name), np.zeros(1, np.int64)
-    arguments = (_x(operands), *constants.arrays, out.reshape(-1).view(np.uint8), counter)
+    arguments = (_x(operands), *constants, out.reshape(-1).view(np.uint8), counter)
     clipped = run_on_threads(lambda _: int(run(*arguments)))
     return out, clipped if fused else None
 
 
-def _constants(isa: InstructionSet, operands: Operands, fused: Fused | None) -> _Constants:
+def _constants(isa: InstructionSet, operands: Operands, fused: Fused | None) -> Arrays:
     filters = operands.filters
     zeros = np.full(filters, operands.x_zero_point, operands.x.dtype)
     plan = np.array(fused.plan if fused else (0,) * PLAN_LENGTH, np.int64)
     per_channel = np.zeros((3, -(-filters // isa.channels) * isa.channels), np.int32)
-    start = operands.start[0] - operands.x_zero_point * operands.weights.sums
-    per_channel[0, :filters] = start.astype(np.uint64).astype(np.uint32).view(np.int32)  # exact modulo 2^32
+    per_channel[0, :filters] = low_words(operands.start[0] - operands.x_zero_point * operands.weights.sums)
     if fused:
         per_channel[1:, :filters] = fused.first, fused.second
-    arrays = (zeros, _pairs(operands), geometry_vector(operands.geometry), plan, *per_channel)
-    return _Constants(operands.start, fused, arrays)
+    return zeros, _pairs(operands), geometry_vector(operands.geometry), plan, *per_channel
 
 
 def _pairs(operands: Operands) -> NDArray[np.int16]:

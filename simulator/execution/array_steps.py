@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from simulator.execution.array_ledger import FirstOutputs, check_traps, first_event
 from simulator.execution.array_operands import Operands, geometry_vector
 from simulator.execution.array_proof import Bounds
-from simulator.execution.array_wide import spread
 from simulator.kernels import steps
 from simulator.kernels.registers import LANES
 from simulator.kernels.threads import threads_now
@@ -125,6 +124,14 @@ def _run_conv(
     )
 
 
+def _spread(operands: Operands, padded_filters: int) -> NDArray[np.int32]:
+    """Activations of a depthwise layer, one column for each filter (the channel it reads), zeros up to the padding."""
+    x = operands.centred_x()
+    spread_x = np.zeros((x.shape[0], padded_filters), np.int32)
+    spread_x[:, : operands.filters] = np.repeat(x, operands.geometry.filters, axis=1)
+    return spread_x
+
+
 def _run_depthwise(
     operands: Operands,
     plan: NDArray[np.int64],
@@ -140,7 +147,7 @@ def _run_depthwise(
     vector = geometry_vector(operands.geometry)
     plan = plan.copy()
     plan[[steps.PLAN_INT32, steps.PLAN_A_INT32]] = 0
-    x = spread(operands, padded)
+    x = _spread(operands, padded)
     _run_tasks(steps.depthwise_steps_task, (x, weights, start, vector, plan), out, stats, channels, operands.geometry.m)
 
 

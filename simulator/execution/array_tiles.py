@@ -12,6 +12,7 @@ from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_weights import Weights
 from simulator.execution.fused import Fused
+from simulator.execution.layer_constants import Arrays, layer_constants, low_words
 from simulator.kernels import convolve as plan_of
 from simulator.kernels import isa as instruction_sets
 from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
@@ -131,40 +132,18 @@ def run_tiles(
     """
     geometry = operands.geometry
     image, border = filled_image(operands, tiles.operands)
-    constants = _constants(operands, tiles, fused, image, border)
+    key = ("constants", tiles, geometry, border, threads_now())
+    constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image, border))
     out = np.empty((geometry.m, operands.filters), fused.format.dtype if fused else np.int32)
     raw = out.reshape(-1).view(np.uint8)
     run, counter = plan_of.make_convolve(tiles.isa.name, tiles.operands), np.zeros(1, np.int64)
     if extremes is None:
         extremes = np.empty((threads_now(), 2, 0, 0), np.int32)
-    arguments = (image.reshape(-1), *constants.arrays)
+    arguments = (image.reshape(-1), *constants)
     return out, run_on_threads(lambda thread: int(run(*arguments, extremes[thread], raw, counter)))
 
 
-@dataclass(frozen=True, eq=False)
-class _Constants:
-    """What the kernel takes besides the image, the same for every run of a layer with constant weights and bias."""
-
-    start: NDArray[np.int64]
-    """The start values that it was made from, as is `fused`."""
-    fused: Fused | None
-    arrays: tuple[NDArray[Any], ...]
-    """In the order in which the kernel takes them."""
-
-
-def _constants(operands: Operands, tiles: Tiles, fused: Fused | None, image: NDArray[Any], border: int) -> _Constants:
-    kept = operands.weights.kept
-    key = ("constants", tiles, operands.geometry, border, threads_now())
-    found = kept.get(key)
-    if found is None or found.start is not operands.start or found.fused is not fused:
-        found = kept[key] = _make_constants(operands, tiles, fused, image, border)
-    assert isinstance(found, _Constants)
-    return found
-
-
-def _make_constants(
-    operands: Operands, tiles: Tiles, fused: Fused | None, image: NDArray[Any], border: int
-) -> _Constants:
+def _constants(operands: Operands, tiles: Tiles, fused: Fused | None, image: NDArray[Any], border: int) -> Arrays:
     geometry, weights = operands.geometry, operands.weights
     packed = _packed(geometry, weights, image, tiles)
     panels = -(-geometry.filters // tiles.isa.channels)
@@ -174,19 +153,14 @@ def _make_constants(
         start = start - border * weights.sums
     nothing = np.zeros(operands.filters, np.int32)
     scales = (fused.first, fused.second) if fused else (nothing, nothing)
-    per_channel = [by_panel(values, geometry, panels, tiles) for values in (_wrapped(start), *scales)]
+    per_channel = [by_panel(values, geometry, panels, tiles) for values in (low_words(start), *scales)]
     plan = _plan(geometry, image, packed, tiles)
     if not border:
         top, left = geometry.padding.top, geometry.padding.left
         plan[plan_of.INSIDE : plan_of.INSIDE + 4] = top, left, top + geometry.in_height, left + geometry.in_width
     if fused:
         plan[:PLAN_LENGTH] = fused.plan
-    return _Constants(operands.start, fused, (*packed.arrays, plan, *per_channel))
-
-
-def _wrapped(values: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Low 32 bits: sums are exact modulo 2^32, and the results fit."""
-    return values.astype(np.uint64).astype(np.uint32).view(np.int32)
+    return (*packed.arrays, plan, *per_channel)
 
 
 def by_panel(values: NDArray[np.int32], geometry: ConvGeometry, panels: int, tiles: Tiles) -> NDArray[np.int32]:

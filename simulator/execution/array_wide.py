@@ -88,14 +88,6 @@ def _by_phases(operands: Operands, narrow: bool, fused: Fused | None) -> WideSum
     return WideSums(values.reshape(whole.m, whole.filters), saturations)
 
 
-def spread(operands: Operands, padded_filters: int) -> NDArray[np.int32]:
-    """Activations of a depthwise layer, one column for each filter (the channel it reads), zeros up to the padding."""
-    x = operands.centred_x()
-    spread_x = np.zeros((x.shape[0], padded_filters), np.int32)
-    spread_x[:, : operands.filters] = np.repeat(x, operands.geometry.filters, axis=1)
-    return spread_x
-
-
 def _on_bytes(operands: Operands, fill: int) -> NDArray[np.int32]:
     """Sum products of 8-bit activations on plain loops."""
     geometry, weights = operands.geometry, operands.weights
