@@ -72,7 +72,7 @@ def test_constants_are_made_anew_for_another_bias_or_requantizer_and_do_not_pile
     [
         {},
         {"stride": (2, 2), "out_height": 3, "out_width": 2, "padding": Padding(0, 0, 0, 0)},
-        {"padding": Padding(-1, -1, 1, 1), "out_height": 3},
+        {"padding": Padding(-1, 0, 1, 1), "out_height": 4},
         {"kernel": (1, 1), "padding": Padding(0, 0, 0, 0)},
         {"kernel": (1, 1), "stride": (3, 5), "out_height": 3, "out_width": 2, "padding": Padding(0, 0, 0, 0)},
     ],
