@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,8 @@ import pytest
 import bittrue
 from bittrue.sweeping.engines import engine_named
 from bittrue.sweeping.ray_engine import Ray
-from bittrue.sweeping.store import SweepStore
 from simulator.errors import InputError
+from support.killed_driver import kill_driver
 from support.sweep_evaluators import NOTES, evaluated_keys, faulty, killed_once, noted
 from support.sweep_spaces import small_space
 
@@ -97,22 +96,8 @@ def test_a_killed_worker_costs_no_point_and_none_is_done_twice(tmp_path, cluster
 
 
 def test_a_killed_driver_resumes_where_it_was(tmp_path, cluster, notes):
-    (notes / "slow").touch()
-    code = (
-        "from support.sweep_spaces import small_space\nimport bittrue\nfrom support.sweep_evaluators import noted\n"
-        "from bittrue.sweeping.ray_engine import Ray\n"
-        f"bittrue.sweep(small_space(), {str(tmp_path / 'out')!r}, Ray({cluster!r}), evaluate=noted)"
-    )
-    driver = subprocess.Popen([sys.executable, "-c", code])
-    for _ in range(2400):
-        if len(evaluated_keys(notes)) >= 4:
-            break
-        time.sleep(0.05)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    (notes / "slow").unlink()
-    with SweepStore(tmp_path / "out") as store:
-        before = {p.key for p in store.points() if p.figures is not None}
+    imports = "from bittrue.sweeping.ray_engine import Ray"
+    before = kill_driver(tmp_path / "out", notes, engine=f"Ray({cluster!r})", imports=imports, seconds=120)
     assert 0 < len(before) < 18
     with driver_of(cluster) as ray:
         found = bittrue.sweep(small_space(), tmp_path / "out", Ray("auto"), evaluate=noted)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import sqlite3
 import subprocess
-import sys
-import time
 from itertools import product
 from pathlib import Path
 
@@ -28,6 +24,7 @@ from bittrue.sweeping.points import design_points
 from bittrue.sweeping.space import read_space
 from bittrue.sweeping.store import FILE, StoreError, SweepStore
 from simulator.errors import InputError, SpecError
+from support.killed_driver import kill_driver
 from support.sweep_evaluators import NOTES, crashing, evaluated_keys, greedy, killed_once, noted
 from support.sweep_spaces import small_space
 
@@ -203,23 +200,7 @@ def test_a_failing_point_is_tried_twice_and_not_again(tmp_path):
 
 
 def test_a_killed_driver_resumes_where_it_was(tmp_path, notes):
-    (notes / "slow").touch()
-    code = (
-        "from support.sweep_spaces import small_space\nimport bittrue\nfrom support.sweep_evaluators import noted\n"
-        f"bittrue.sweep(small_space(), {str(tmp_path / 'out')!r}, evaluate=noted)"
-    )
-    here = Path(__file__).parents[1]
-    paths = os.pathsep.join([str(here), str(here.parent)])
-    driver = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths})
-    for _ in range(600):
-        if len(evaluated_keys(notes)) >= 4:
-            break
-        time.sleep(0.05)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    (notes / "slow").unlink()
-    with SweepStore(tmp_path / "out") as store:
-        before = {p.key for p in store.points() if p.figures is not None}
+    before = kill_driver(tmp_path / "out", notes)
     assert 0 < len(before) < 18
     found = bittrue.sweep(small_space(), tmp_path / "out", evaluate=noted)
     assert len(found.evaluated) == 18
