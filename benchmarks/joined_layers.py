@@ -8,12 +8,11 @@ a network takes more cycles or moves more bytes than without.
 
 from __future__ import annotations
 
-import argparse
-
 import bittrue
-from benchmarks.machine import describe_machine
-from benchmarks.plain_table import PlainTable, words
+from benchmarks.by_network import print_by_network
+from benchmarks.plain_table import PlainTable
 
+_NETWORKS = ("deeplabv3_resnet50", "fcn_vgg16", "unet", "resnet50")
 _DEVICES = ("edge_32x32", "edge_16x16_os", "edge_npu_256", "tpu_v1", "tpu_v4i", "nvdla_small")
 _POOLS = {"store_path": {"pools": "max_and_average", "pool_buffer": "16 KiB"}}
 _IN_PLACE = {"concatenations": "in_place"}
@@ -36,21 +35,12 @@ def row(network: str, name: str) -> list[str]:
 
 def main() -> None:
     """Print the machine and a row for each network and accelerator."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    networks = ("deeplabv3_resnet50", "fcn_vgg16", "unet", "resnet50")
-    parser.add_argument("--networks", type=words, default=networks, help="by commas")
-    parser.add_argument("--accelerators", type=words, default=_DEVICES, help="presets by commas")
-    options = parser.parse_args()
-    print(describe_machine())
     shares = ("pools", 6), ("in place", 9), ("both", 6)
     table = PlainTable(
         *(("network", 18), ("accelerator", 13), ("DRAM MB", 9), *shares),
         *(("cycles", 14), *shares, ("energy both", 12)),
     )
-    print(table.header())
-    for network in options.networks:
-        for name in options.accelerators:
-            print(table.row(row(network, name)), flush=True)
+    print_by_network(__doc__, _NETWORKS, _DEVICES, table, lambda network, name: [row(network, name)])
 
 
 if __name__ == "__main__":

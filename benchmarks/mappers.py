@@ -8,12 +8,11 @@ network, processor time. Ends with an error where a layer of a search is worse t
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import bittrue
-from benchmarks.machine import describe_machine
-from benchmarks.plain_table import PlainTable, words
+from benchmarks.by_network import print_by_network
+from benchmarks.plain_table import PlainTable
 from simulator.accelerator.spec import Mapper
 from simulator.mapping.search import search, shortlist
 
@@ -51,21 +50,12 @@ def rows(network: str, name: str) -> list[list[str]]:
 
 def main() -> None:
     """Print the machine and three rows for each network and accelerator."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--networks", type=words, default=("deeplabv3_resnet50", "fcn_vgg16"), help="by commas")
-    parser.add_argument("--accelerators", type=words, default=_DEVICES, help="presets by commas")
-    options = parser.parse_args()
-    print(describe_machine())
     table = PlainTable(
         *(("network", 18), ("accelerator", 13), ("mapper", 13), ("loaded MB", 9), ("of rule", 7)),
         *(("cycles", 13), ("of rule", 7), ("choice s", 8)),
     )
-    print(table.header())
     bittrue.simulate(bittrue.load_network("unet"), bittrue.load_accelerator("edge_32x32"))  # compiles the timing
-    for network in options.networks:
-        for name in options.accelerators:
-            for cells in rows(network, name):
-                print(table.row(cells), flush=True)
+    print_by_network(__doc__, ("deeplabv3_resnet50", "fcn_vgg16"), _DEVICES, table, rows)
 
 
 if __name__ == "__main__":
