@@ -7,14 +7,12 @@ Values are compared too: a schedule that is too tight would give wrong ones. Exi
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
+from proof.drawn import prove
 from simulator.mapping.array_cycles import output_stationary, weight_stationary
 from simulator.mapping.work import Device
 from simulator.numerics.modes import Dataflow
@@ -72,24 +70,10 @@ def judge(seed: int, tally: Counter[str]) -> str | None:
     return f"seed {seed}, {kind}, R, C, M, K, N = {sizes}: model {run.cycles}, closed form {cycles}, {same_values=}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--log", type=Path)
-    arguments = parser.parse_args()
-    tally: Counter[str] = Counter()
-    began = time.monotonic()
-    found = [judge(seed, tally) for seed in range(arguments.seed, arguments.seed + arguments.cases)]
-    wrong = [text for text in found if text]
-    lines = [f"{count:14,d}  {name}" for name, count in sorted(tally.items())]
-    lines.append(f"{len(wrong)} of {arguments.cases} products differ in cycles or values, seeds from {arguments.seed}")
-    text = "\n".join([*lines, *wrong[:20]]) + "\n"
-    sys.stdout.write(f"{text}{time.monotonic() - began:.0f} s\n")
-    if arguments.log:
-        arguments.log.write_text(text)
-    return 1 if wrong else 0
+def summary(wrong: int, first: int, tally: Counter[str]) -> list[str]:
+    cases = sum(count for name, count in tally.items() if name.endswith(": products"))
+    return [f"{wrong} of {cases} products differ in cycles or values, seeds from {first}"]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(prove(__doc__, 20_000, judge, summary))

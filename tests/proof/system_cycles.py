@@ -9,15 +9,13 @@ Elsewhere the difference of the whole is counted. Exit status 1 where anything d
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
+from proof.drawn import prove
 from simulator.kernels.clocked_system import SYSTEM_COUNTS
 from simulator.mapping.array_cycles import weight_stationary
 from simulator.mapping.work import Device
@@ -73,30 +71,17 @@ def judge(seed: int, tally: Counter[str], misses: list[float]) -> str | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--log", type=Path)
-    arguments = parser.parse_args()
-    tally: Counter[str] = Counter()
     misses: list[float] = []
-    began = time.monotonic()
-    found = [judge(seed, tally, misses) for seed in range(arguments.seed, arguments.seed + arguments.cases)]
-    wrong = [text for text in found if text]
-    lines = [f"{count:14,d}  {name}" for name, count in sorted(tally.items())]
-    lines.append(
-        f"{len(wrong)} of {tally[f'{LEVEL}: products']} differ where they must not, seeds from {arguments.seed}"
-    )
-    error = np.array(misses)
-    lines.append(
-        f"elsewhere the machine is equal in {np.mean(error == 0):.1%}, off by {np.mean(np.abs(error)):.2%} on average, "
-        f"{error.min():+.1%} to {error.max():+.1%}"
-    )
-    text = "\n".join([*lines, *wrong[:20]]) + "\n"
-    sys.stdout.write(f"{text}{time.monotonic() - began:.0f} s\n")
-    if arguments.log:
-        arguments.log.write_text(text)
-    return 1 if wrong else 0
+
+    def summary(wrong: int, first: int, tally: Counter[str]) -> list[str]:
+        error = np.array(misses)
+        return [
+            f"{wrong} of {tally[f'{LEVEL}: products']} differ where they must not, seeds from {first}",
+            f"elsewhere the machine is equal in {np.mean(error == 0):.1%}, off by {np.mean(np.abs(error)):.2%} on "
+            f"average, {error.min():+.1%} to {error.max():+.1%}",
+        ]
+
+    return prove(__doc__, 10_000, lambda seed, tally: judge(seed, tally, misses), summary)
 
 
 if __name__ == "__main__":
