@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import bittrue
 from proof.schedules import has_place, joining
 from simulator.accelerator.spec import Accelerator
+from simulator.accelerator.store_path import Pools
 from simulator.errors import DoesNotFit, InputError, SpecError
 from simulator.graph.ops import Concat
 from simulator.lowering.layer import Engine
 from simulator.lowering.lower import lower
 from simulator.mapping.mapper import map_layers
+from simulator.mapping.pools_on_store import PoolChooser, pool_of, store_pools
 from simulator.mapping.regions import regions
+from simulator.mapping.search import search
+from simulator.mapping.tiles import array_schedule
+from simulator.mapping.work import Device
 from simulator.timing.fast import layer_cycles, run_schedule
 from support.devices import machine
 from support.joined_nets import joined_network
@@ -234,3 +241,29 @@ def test_it_is_refused_where_it_cannot_be():
         accelerator.evolve({"cores": 2, "between_layers": "dram"})
     with pytest.raises(SpecError, match=r"store_path\.pools"):
         accelerator.evolve({"store_path.pools": "mean"})
+
+
+def test_a_pool_that_moves_more_bytes_stays_a_layer_however_fast():
+    """Tiles of a window and a channel load inputs and weights again and again; here no time is counted."""
+    taken = {True: 0, False: 0}
+    for number in range(CASES):
+        layers, outputs, accelerator = case(number, between_layers="dram")
+        plain = list(map_layers(layers, accelerator.evolve({"store_path": {"pools": "none"}}), lambda _: 0).layers)
+        built = Device.of(accelerator)
+        pairs = store_pools(layers, outputs, Pools.MAX_AND_AVERAGE)
+
+        def by_window(work, built=built):
+            best, (rows, cols) = search(replace(work, pool=None), built), work.pool.stride
+            return () if best is None else (replace(best, rows=rows, cols=cols, channels=1),)
+
+        chooser = PoolChooser(built, by_window, lambda _: (0, 0), lambda _: 0)
+        done, after = chooser.apply(layers, plain, pairs)
+        for before, pool in pairs.items():
+            work = replace(plain[before].work, pool=pool_of(layers[pool]))
+            found = [array_schedule(work, mapping, built) for mapping in by_window(work)]
+            if found:
+                fits = moved(found[0]) <= moved(plain[before]) + moved(plain[pool])
+                taken[fits] += 1
+                assert (before in done) == fits
+                assert moved(after[before]) == (moved(found[0]) if fits else moved(plain[before]))
+    assert min(taken.values()) > 3
