@@ -82,28 +82,19 @@ def _requantize_block(
     step = stride if whole else CHANNELS
     start_at, first_at = start.ctypes.data + 4 * channel, first.ctypes.data + 4 * channel
     second_at = second.ctypes.data + 4 * channel
-    low, high, zero = plan[LOW], plan[HIGH], plan[ZERO_POINT]
+    sums = sums_at, sums_stride, rows, width
+    arguments = (*sums, start_at, first_at, second_at, plan[LOW], plan[HIGH], plan[ZERO_POINT], target, step)
     kind = plan[KIND]
     if kind == DOUBLE:
-        clipped = double_tile(
-            sums_at, sums_stride, rows, width, start_at, first_at, second_at, low, high, zero, target, step
-        )
+        clipped = double_tile(*arguments)
     elif kind == DOUBLE_SMALL:
-        clipped = double_small_tile(
-            sums_at, sums_stride, rows, width, start_at, first_at, second_at, low, high, zero, target, step
-        )
+        clipped = double_small_tile(*arguments)
     elif kind == SINGLE:
-        clipped = single_tile(
-            sums_at, sums_stride, rows, width, start_at, first_at, second_at, low, high, zero, target, step
-        )
+        clipped = single_tile(*arguments)
     elif kind == POWER_OF_TWO:
-        clipped = power_of_two_tile(
-            sums_at, sums_stride, rows, width, start_at, first_at, second_at, low, high, zero, target, step
-        )
+        clipped = power_of_two_tile(*arguments)
     else:
-        clipped = float32_tile(
-            sums_at, sums_stride, rows, width, start_at, first_at, second_at, low, high, zero, target, step
-        )
+        clipped = float32_tile(*arguments)
     if not whole:
         for i in range(rows):
             for c in range(width):
