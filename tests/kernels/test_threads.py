@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 
-from simulator.kernels.threads import load_tbb, thread_count
+from simulator.kernels.threads import load_tbb, thread_count, threads_now
 
 TBB = Path(sys.prefix) / "lib" / "libtbb.so.12"
 SUM = """
@@ -38,6 +38,28 @@ def test_the_count_holds_inside_and_is_restored_after_an_error():
     with pytest.raises(ZeroDivisionError):
         stop_at_once()
     assert numba.get_num_threads() == before
+
+
+def test_counts_within_counts_are_those_of_numba_too():
+    most = numba.config.NUMBA_NUM_THREADS
+    with thread_count(1):
+        with thread_count(None) as used:
+            assert used == threads_now() == numba.get_num_threads() == most
+        assert threads_now() == numba.get_num_threads() == 1
+        with thread_count(1):
+            assert threads_now() == 1
+        assert threads_now() == numba.get_num_threads() == 1
+    assert threads_now() == numba.get_num_threads()
+
+
+def test_a_count_set_outside_is_followed():
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        assert threads_now() == 1
+    finally:
+        numba.set_num_threads(before)
+    assert threads_now() == before
 
 
 def test_no_more_threads_than_there_are():
