@@ -53,7 +53,7 @@ def part_ops(work: ArrayWork, part: Part, mapping: LayerMapping, device: Device)
     takes_weight = _load_weights(ops, loops, work, mapping)
     if work.bias_matrix:
         _load_bias_matrix(ops, first_k, work)
-    _store(ops, last_k, work, mapping)
+    _store(ops, last_k, work, mapping, part)
     hold = np.where(takes_input, Hold.TAKE_INPUT, 0) | np.where(takes_weight, Hold.TAKE_WEIGHT, 0)
     hold |= np.where(first_k, Hold.TAKE_ACCUMULATOR, 0)
     hold |= np.where(_next_or_end(takes_input), Hold.GIVE_INPUT, 0)
@@ -192,7 +192,9 @@ def _load_bias_matrix(ops: NDArray[np.void], first_k: NDArray[np.bool_], work: A
     ops["bias_segments"] = np.where(first_k, np.where(whole_pixels, whole_rows, pixels), 0)
 
 
-def _store(ops: NDArray[np.void], last_k: NDArray[np.bool_], work: ArrayWork, mapping: LayerMapping) -> None:
-    size, segments = stored_bytes(ops, work, mapping)
+def _store(
+    ops: NDArray[np.void], last_k: NDArray[np.bool_], work: ArrayWork, mapping: LayerMapping, part: Part
+) -> None:
+    size, segments = stored_bytes(ops, work, mapping, part)
     ops["store_bytes"] = np.where(last_k, size, 0)
     ops["store_segments"] = np.where(last_k, segments, 0)
