@@ -29,6 +29,7 @@ from simulator.mapping.work import ArrayWork, Device
 
 LayerCycles = Callable[[LayerSchedule], int]
 """Exact cycles of one layer's tile operations on the accelerator, from an idle machine."""
+_Mappings = Callable[[ArrayWork], tuple[LayerMapping, ...]]
 
 
 def map_layers(
@@ -118,13 +119,17 @@ class _Chooser:
         mappings = self._mappings(work)
         if not mappings:
             raise does_not_fit(name, work, self.device)
-        if self.accelerator.cores > 1:
-            found = self._splits(self._mappings).array(work)
-            assert found is not None
-            return found
-        if len(mappings) == 1:
+        if self.accelerator.cores == 1 and len(mappings) == 1:
             return self.written.array(work, mappings[0], self.device)
-        return min((array_schedule(work, mapping, self.device) for mapping in mappings), key=self._cost)
+        found = self._best(work, self._mappings)
+        assert found is not None
+        return found
+
+    def _best(self, work: ArrayWork, mappings: _Mappings) -> LayerSchedule | None:
+        if self.accelerator.cores > 1:
+            return self._splits(mappings).array(work)
+        written = (array_schedule(work, mapping, self.device) for mapping in mappings(work))
+        return min(written, key=self._cost, default=None)
 
     def joined(
         self, layers: Sequence[Layer], schedules: list[LayerSchedule], outputs: Collection[str]
@@ -133,7 +138,7 @@ class _Chooser:
         accelerator, cycles = self.accelerator, self.cycles
         assert cycles is not None
         pairs = store_pools(layers, outputs, accelerator.store_path.pools)
-        pools = PoolChooser(self.device, self._pooled_mappings, self._cost, cycles)
+        pools = PoolChooser(lambda work: self._best(work, self._pooled_mappings), cycles)
         done, schedules = pools.apply(layers, schedules, pairs)
         layers = as_stored(layers, done)
         if accelerator.between_layers is BetweenLayers.ON_CHIP:
@@ -181,5 +186,5 @@ class _Chooser:
             self.streams[key] = one, self._splits(self._mappings).stream(layer, one, cores)
         return self.streams[key][1]
 
-    def _splits(self, mappings: Callable[[ArrayWork], tuple[LayerMapping, ...]]) -> SplitChooser:
+    def _splits(self, mappings: _Mappings) -> SplitChooser:
         return SplitChooser(self.device, self.accelerator.cores, mappings, self._cost, self.bounded)

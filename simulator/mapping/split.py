@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +51,7 @@ def splits(work: ArrayWork, device: Device, cores: int) -> Iterator[tuple[Part, 
         most = len(ends) - 1
         for count in sorted({min(n, most) for n in core_counts(cores)} - {1}, reverse=True):
             cuts = [0, *ends[np.cumsum(shares(most, count))].tolist()]
-            yield tuple(
-                replace(whole, **{first_of[axis]: begin, axis: end - begin})
-                for begin, end in zip(cuts, cuts[1:], strict=False)
-            )
+            yield tuple(replace(whole, **{first_of[axis]: begin, axis: end - begin}) for begin, end in pairwise(cuts))
 
 
 def split_text(parts: tuple[Part, ...]) -> str:

@@ -1,6 +1,6 @@
 """Cycles that a split of an array layer takes at the least: what need not be timed to be left out.
 
-An array works at least through its folds, and the bus carries every byte that some core needs, at its bandwidth at most.
+An array works at least through its folds, and the bus carries every byte that some core needs, at its bandwidth.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from simulator.mapping.schedule import LayerMapping, LoopOrder, Residency
 from simulator.mapping.split import largest
 from simulator.mapping.work import ArrayWork, Device, Part
 from simulator.numerics.modes import Dataflow
-
 
 Cost = tuple[int, int]
 """Cycles, then bytes of inputs and weights loaded."""
@@ -66,7 +65,10 @@ class LeastCost:
         return elements * part.groups * part.images * trips * self._work.input_bits
 
     def _at_least(self, compute_cycles: int, loaded_bits: int) -> Cost:
-        """Return the longer of the array's cycles and those to the last byte: before the first, a load of weights and, but for padding alone, inputs is set up."""
+        """Return the longer of the array's cycles and those to the last byte.
+
+        Before the first byte, a load of weights and (but where a tile may read padding alone) inputs is set up.
+        """
         padding, device = self._geometry.padding, self._device
         descriptors = 1 if padding.top > 0 or padding.left > 0 else 2
         lead = descriptors * device.setup_cycles + device.latency_cycles

@@ -61,5 +61,10 @@ def stored_bytes(ops: NDArray[Any], work: ArrayWork, mapping: LayerMapping, part
         whole_pixels &= work.output_place.run > all_channels
         whole_rows &= work.output_place.run > all_channels * box.width
     pixels = box.rows * box.cols
-    segments = np.where(whole_pixels, np.where(whole_rows, 1, box.rows), pixels)
+    segments = np.where(whole_pixels, np.where(whole_rows, 1, box.rows), pixels * channel_runs(ops, work))
     return -(-pixels * channels * work.output_bits // 8), segments
+
+
+def channel_runs(ops: NDArray[Any], work: ArrayWork) -> Ints:
+    """Stretches that the output channels of each tile op are: of several groups one each, where a core has a part."""
+    return np.where(ops["channels"] == work.geometry.filters, 1, ops["groups"].astype(np.int64))

@@ -11,7 +11,7 @@ from simulator.lowering.layer import Engine
 from simulator.mapping.chunks import Chunks, TapBox, chunks
 from simulator.mapping.reach import axes, reach
 from simulator.mapping.schedule import TILE_OP, Hold, LayerMapping, LayerSchedule, LoopOrder, Residency
-from simulator.mapping.stores import stored_bytes
+from simulator.mapping.stores import channel_runs, stored_bytes
 from simulator.mapping.work import ArrayWork, Device, Part
 from simulator.numerics.modes import Dataflow
 
@@ -177,7 +177,8 @@ def _load_weights(ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping
     bias = np.where(loops.k == 0, filters * work.weight_bias_bits, 0)
     size = -(-(filters * ops["k_length"] * work.weight_bits + bias) // 8)
     # Weights lie filter by filter, k fastest: uncut K of adjacent filters is one stretch; biases lie apart.
-    stretches = np.where(ops["k_length"] == work.geometry.k, 1, filters) + (bias > 0)
+    runs = channel_runs(ops, work)
+    stretches = np.where(ops["k_length"] == work.geometry.k, runs, filters) + np.where(bias > 0, runs, 0)
     ops["weight_bytes"] = np.where(loads, size, 0)
     ops["weight_segments"] = np.where(loads, stretches, 0)
     return np.asarray(takes)
@@ -189,7 +190,7 @@ def _load_bias_matrix(ops: NDArray[np.void], first_k: NDArray[np.bool_], work: A
     whole_rows = np.where(ops["cols"] == work.geometry.out_width, 1, ops["rows"])
     whole_pixels = filters == work.geometry.filters * work.geometry.groups
     ops["bias_bytes"] = np.where(first_k, -(-pixels * filters * work.bias_bits // 8), 0)
-    ops["bias_segments"] = np.where(first_k, np.where(whole_pixels, whole_rows, pixels), 0)
+    ops["bias_segments"] = np.where(first_k, np.where(whole_pixels, whole_rows, pixels * channel_runs(ops, work)), 0)
 
 
 def _store(
