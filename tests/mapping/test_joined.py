@@ -237,6 +237,18 @@ def test_built_in_networks_are_never_worse(network, name):
     assert all(layer.total_cycles == layer.dram_bytes == 0 for layer in new.layers if layer.done_by)
 
 
+@pytest.mark.parametrize(("network", "name"), [("unet", "edge_32x32"), ("fcn_vgg16", "tpu_v1")])
+def test_built_in_networks_on_several_cores_are_never_worse(network, name):
+    net, accelerator = bittrue.load_network(network), bittrue.load_accelerator(name).evolve({"cores": 3})
+    old, new = (bittrue.simulate(net, a).record for a in (accelerator, accelerator.evolve(ALL)))
+    assert new.total_cycles < old.total_cycles
+    assert new.dram_bytes < old.dram_bytes
+    assert [layer.macs for layer in new.layers] == [layer.macs for layer in old.layers]
+    done = [layer for layer in new.layers if layer.done_by]
+    assert done
+    assert all(layer.total_cycles == layer.dram_bytes == 0 for layer in done)
+
+
 def test_the_record_says_what_is_done_on_whose_store():
     net, accelerator = bittrue.load_network("fcn_vgg16", size=64), bittrue.load_accelerator("edge_32x32")
     plain, joined = (bittrue.simulate(net, a).record for a in (accelerator, accelerator.evolve(ALL)))
@@ -264,11 +276,13 @@ def test_values_are_the_same():
     net = net.quantize([image])
     accelerator = bittrue.load_accelerator("edge_32x32")
     stored = np.random.default_rng(2).integers(-128, 128, image.shape).astype(np.int8)
-    before, after = (bittrue.simulate(net, a, [stored]) for a in (accelerator, accelerator.evolve(ALL)))
-    assert after.record.total_cycles < before.record.total_cycles
-    assert [layer.overflow for layer in after.layers] == [layer.overflow for layer in before.layers]
-    for name, values in before.outputs.items():
-        assert np.array_equal(values, after.outputs[name])
+    before = bittrue.simulate(net, accelerator, [stored])
+    for change in (ALL, {**ALL, "cores": 3}):
+        after = bittrue.simulate(net, accelerator.evolve(change), [stored])
+        assert after.record.total_cycles < before.record.total_cycles
+        assert [layer.overflow for layer in after.layers] == [layer.overflow for layer in before.layers]
+        for name, values in before.outputs.items():
+            assert np.array_equal(values, after.outputs[name])
 
 
 def test_what_would_be_slower_is_not_done():
