@@ -59,7 +59,8 @@ class LeastCost:
         """Bits of input that a part loads: those that it touches, or with a mapping, in whole bits, all it loads."""
         g = self._geometry
         row_axis, col_axis = along
-        boxes, counts = (TapBox(0, g.kernel[0] - 1, 0, g.kernel[1] - 1, g.channels),), (1,)
+        boxes: tuple[TapBox, ...] = (TapBox(0, g.kernel[0] - 1, 0, g.kernel[1] - 1, g.channels),)
+        counts: tuple[int, ...] = (1,)
         rows, cols, trips = g.out_height, g.out_width, 1
         if mapping is not None and mapping.input_residency is not Residency.LAYER:
             rows, cols = mapping.rows, mapping.cols

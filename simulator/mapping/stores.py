@@ -33,9 +33,10 @@ class StoredBox:
         """Return those of one core's tile ops after another's."""
         if len(boxes) == 1:
             return boxes[0]
-        names = ("row", "rows", "col", "cols")
-        arrays = (np.concatenate([getattr(box, name) for box in boxes]) for name in names)
-        return cls(*arrays, boxes[0].height, boxes[0].width)
+        row, rows, col, cols = (
+            np.concatenate([getattr(box, name) for box in boxes]) for name in ("row", "rows", "col", "cols")
+        )
+        return cls(row, rows, col, cols, boxes[0].height, boxes[0].width)
 
 
 def stored_box(ops: NDArray[Any], work: ArrayWork, mapping: LayerMapping, part: Part) -> StoredBox:
