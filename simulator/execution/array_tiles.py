@@ -26,6 +26,9 @@ from simulator.lowering.layer import ConvGeometry
 from simulator.numerics.formats import IntFormat
 
 _TASKS_PER_THREAD = 8
+_LEAST_PIXELS = 48
+_NEAR_BYTES = 192 << 10
+"""Weights that a cache near any core holds."""
 _ALIGNMENT_BYTES = 64
 _LIMIT_STEP = 8
 _MOST_HEAVY = 0.3
@@ -324,9 +327,7 @@ def tile_plan(
     """Return the plan of a convolution but for its K and its requantizer: shapes, steps through the image, tasks."""
     batch_bytes, row_bytes, column_bytes, _ = image.strides
     panels = -(-geometry.filters // tiles.isa.channels)
-    # Blocks alike, and large: their first tile waits for the weights, where these are more than the cache holds.
-    pixels = -(-geometry.m // max(1, -(-geometry.m // most_pixels)))
-    pixels = max(1, -(-pixels // TILE_ROWS)) * TILE_ROWS
+    pixels = _task_pixels(geometry, most_pixels)
     blocks, all_panels = -(-geometry.m // pixels), panels * geometry.groups
     shares = min(all_panels, -(-_TASKS_PER_THREAD * threads_now() // blocks))
     plan = np.zeros(plan_of.PLAN_LENGTH, np.int64)
@@ -340,3 +341,16 @@ def tile_plan(
     plan[plan_of.TASK_PIXELS] = pixels
     plan[plan_of.TASK_PANELS] = -(-all_panels // shares)
     return plan
+
+
+def _task_pixels(geometry: ConvGeometry, most: int) -> int:
+    """Pixels of a task: blocks alike, in whole tiles.
+
+    Large ones, for a block's first tile waits for weights that no cache near the core holds. Where one does, more of
+    them than threads, so that each thread reads its own part of the image, and not all of it for some of the panels.
+    """
+    threads = threads_now()
+    if threads > 1 and geometry.k * geometry.filters * geometry.groups <= _NEAR_BYTES:
+        most = min(most, max(geometry.m // (_TASKS_PER_THREAD * threads), _LEAST_PIXELS))
+    pixels = -(-geometry.m // max(1, -(-geometry.m // most)))
+    return max(1, -(-pixels // TILE_ROWS)) * TILE_ROWS
