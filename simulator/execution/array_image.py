@@ -22,8 +22,8 @@ from simulator.lowering.layer import ConvGeometry
 _DTYPES: dict[str, type[Any]] = {BYTES: np.uint8, PAIRS: np.int16}
 _BYTES_WORTH_A_THREAD = 1 << 19
 """Less is copied before a thread has woken."""
-_STREAMED_BYTES = 2 << 20
-"""An image that no cache near a core holds is written past it."""
+_STREAMED_BYTES = 8 << 20
+"""An image of more is written past the caches: they would not hold it until it is read."""
 _NO_SPAN = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 _LONGEST_ROUND = 64
 """More than the kernel's loop takes of K at once."""
