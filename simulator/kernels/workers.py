@@ -48,7 +48,7 @@ class _Worker:
                 continue
             try:
                 self._found = work(self._number)
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
+            except BaseException as error:  # it is the caller's
                 self._error = error
             del work
             self._done.release()
@@ -88,7 +88,7 @@ class _Team:
         self._taken = threading.Lock()
 
     def run(self, work: Work, threads: int) -> int:
-        """Call `work` on some threads; on the caller's alone where another caller has the team, and with it the cores."""
+        """Call `work` on some threads; on the caller's alone where another caller has the team, and the cores."""
         if not self._taken.acquire(blocking=False):
             return work(0)
         try:

@@ -138,7 +138,7 @@ def test_shares_of_outputs_by_needed_bits(count):
     record = stepped(run_record(count, overflow=True))
     drawing = figures.needed_bits(record)
     (image,) = drawing.figure.axes[0].get_images()
-    left, right, bottom, top = image.get_extent()
+    left, _, bottom, _ = image.get_extent()
     shown = image.get_array() if count == 8 else image.get_array().T
     low = left if count == 8 else bottom
     known = [layer for layer in record.layers if layer.overflow and layer.overflow.outputs_by_needed_bits]
