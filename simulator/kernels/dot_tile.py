@@ -20,7 +20,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
-from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, load_scalar, offset, opaque
+from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, load_scalar, offset
 
 GROUP_BYTES = 4
 """Bytes of one operand that a lane takes at once."""
@@ -88,10 +88,7 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
             piece_offset = load_scalar(builder, entry, I64)
             builder.store(builder.add(weights, load_scalar(builder, offset(builder, entry, 8), I64)), packed)
             with cgutils.for_range(builder, builder.sdiv(groups, constant64(UNROLLED))) as loop:
-                # Of one place and a register a row come all addresses; a sum each, as LLVM would have it, takes steps
-                # from the units that multiply.
                 at = builder.add(piece_offset, builder.mul(loop.index, constant64(UNROLLED * GROUP_BYTES)))
-                at = opaque(builder, at)
                 b_at = builder.load(packed)
                 for group in range(UNROLLED):
                     b = [

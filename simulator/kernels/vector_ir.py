@@ -45,11 +45,6 @@ def load_scalar(builder: Any, address: Any, type_: Any) -> Any:
     return builder.load(builder.inttoptr(address, type_.as_pointer()), align=1)
 
 
-def opaque(builder: Any, value: Any) -> Any:
-    """Return an int64 as it is, of which LLVM no longer knows how it came about."""
-    return builder.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [value], side_effect=False)
-
-
 def store(builder: Any, value: Any, address: Any) -> None:
     """Store a number or a vector at an address, aligned or not."""
     builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
