@@ -51,7 +51,7 @@ def main() -> None:
         *(("least_cycles", 13), ("choice s", 8), ("least_cycles s", 14)),
     )
     bittrue.simulate(bittrue.load_network("unet"), bittrue.load_accelerator("edge_32x32").evolve({"cores": 2}))
-    print_by_network(__doc__, ("deeplabv3_resnet50", "unet"), ("edge_32x32", "edge_16x16_os", "tpu_v1"), table, rows)
+    print_by_network(__doc__, ("deeplabv3_resnet50", "unet"), ("edge_32x32", "edge_16x16_os"), table, rows)
 
 
 if __name__ == "__main__":
