@@ -25,6 +25,7 @@ from simulator.mapping.store_pool import StorePool, window_rows
 from simulator.mapping.tiles import array_schedule
 from simulator.mapping.work import Device, Part
 from simulator.timing.fast import layer_cycles, run_schedule
+from simulator.timing.layer_records import layer_counts, layer_records
 from support.devices import machine
 from support.joined_nets import joined_network
 from support.stored_twin import PoolTwin, addresses, last_chunks, loaded_box, outputs_of, stretches
@@ -177,7 +178,22 @@ def test_on_several_cores_they_are_never_slower(number):
     cycles = layer_cycles(accelerator)
     before = map_layers(layers, accelerator.evolve(plain), cycles, outputs, bounded=True)
     after = map_layers(layers, accelerator, cycles, outputs, bounded=True)
-    assert run_schedule(after, accelerator).total_cycles <= run_schedule(before, accelerator).total_cycles
+    times = run_schedule(after, accelerator)
+    assert times.total_cycles <= run_schedule(before, accelerator).total_cycles
+    counts = layer_counts(after, layers, accelerator)
+    for layer, record in zip(layers, layer_records(counts, times, layers, accelerator), strict=True):
+        assert record.dram_bytes <= record.total_cycles * accelerator.dram_bytes_per_cycle
+        if layer.engine is Engine.ARRAY:
+            pes = accelerator.array.rows * accelerator.array.cols
+            assert record.macs == layer.geometry.macs
+            assert record.idle_pe_cycles == pes * sum(record.core_compute_cycles) - record.macs
+    # However layers are joined and split, each element of what leaves them is written once.
+    written = sum(schedule.total("store_bytes") for schedule in after.layers)
+    apart = sum(schedule.total("store_bytes") for schedule in before.layers)
+    done = [layer for layer, s in zip(layers, after.layers, strict=True) if layer.moves_data and not len(s.ops)]
+    copies = sum(layer.outputs[0].bytes for layer in done if isinstance(layer.node.op, Concat))
+    full_maps = sum(layer.inputs[0].bytes for layer in done if not isinstance(layer.node.op, Concat))
+    assert written == apart - copies - full_maps
 
 
 @pytest.mark.parametrize("number", range(CASES))
