@@ -13,7 +13,7 @@ from simulator.kernels._jit import kernel
 from simulator.kernels.command_state import Table
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def written_bank(cycle: int, scalars: Table, windows: Table) -> int:
     """Bank of the scratchpad that memory writes in this cycle, or -1."""
     while scalars[of.WINDOWS_CLOSED] < scalars[of.WINDOWS_OPENED]:
@@ -24,13 +24,13 @@ def written_bank(cycle: int, scalars: Table, windows: Table) -> int:
     return -1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def pass_may_begin(cycle: int, constants: Table, scalars: Table, passes: Table) -> bool:
     """Whether few enough passes are on their way through the array."""
     return bool(cycle >= passes[scalars[of.PASSES] % len(passes)] + constants[at.PASS_THROUGH])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def end_pass(cycle: int, scalars: Table, passes: Table) -> None:
     """Note a pass's last row."""
     passes[scalars[of.PASSES] % len(passes)] = cycle
@@ -38,7 +38,13 @@ def end_pass(cycle: int, scalars: Table, passes: Table) -> None:
     scalars[of.STEP] = of.NOTHING
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
+def note_adding(cycle: int, adds_to: int, adding: Table) -> None:
+    """Note which half of the accumulators a row of results is added to in a cycle to come; 0 = none."""
+    adding[cycle % of.RESULT_RING] = 4 * cycle + adds_to
+
+
+@kernel(inline=True, allocates=False)
 def loaded(cycle: int, loop: int, sequencer: int, load: int, loops: Table, constants: Table, done: Table) -> bool:
     """Whether a load of a loop is complete, or its operand was left by a loop before."""
     first = loops[loop, at.FIRST_COMMAND + sequencer]
@@ -47,7 +53,7 @@ def loaded(cycle: int, loop: int, sequencer: int, load: int, loops: Table, const
     return bool(done[first + load] + constants[at.LOAD_DONE] <= cycle)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _preload_is_ready(
     cycle: int, loop: int, row: int, loops: Table, constants: Table, done: Table, executes: Table
 ) -> bool:
@@ -58,12 +64,12 @@ def _preload_is_ready(
     return loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _weight_bank(loop: int, row: int, loops: Table, constants: Table, executes: Table) -> int:
     return int((loops[loop, at.WEIGHT_ORIGIN] + executes[row, at.WEIGHT_PLACE]) // constants[at.BANK_ROWS])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _choose_step(
     cycle: int, loops: Table, constants: Table, scalars: Table, done: Table, executes: Table, passes: Table
 ) -> None:
@@ -103,7 +109,7 @@ def _choose_step(
         scalars[of.STEP_WEIGHT_BANK] = _weight_bank(loop, row, loops, constants, executes)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Table) -> bool:
     """Feed a row of activations, of weights, or of each, neither more than a row ahead; return whether one went in."""
     takes_inputs, takes_weights = scalars[of.STEP] != of.PRELOAD, scalars[of.STEP] != of.COMPUTE
@@ -115,7 +121,7 @@ def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Ta
     fed = False
     if takes_inputs and inputs < rows and not input_blocked and (not takes_weights or inputs <= weights):
         if real:
-            adding[(cycle + constants[at.RESULT]) % of.RESULT_RING] = scalars[of.STEP_ADDS_TO]
+            note_adding(cycle + constants[at.RESULT], scalars[of.STEP_ADDS_TO], adding)
         scalars[of.INPUT_ROWS] += 1
         fed = True
     waits = in_turns and weights == inputs
@@ -126,7 +132,7 @@ def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Ta
     return fed
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def execute(
     cycle: int,
     written: int,
@@ -160,8 +166,10 @@ def execute(
     return fed
 
 
-@kernel(inline=True)
-def retire_pairs(cycle: int, scalars: Table, pair_done: Table) -> None:
-    """Free the entries of blocks whose results are written."""
+@kernel(inline=True, allocates=False)
+def retire_pairs(cycle: int, scalars: Table, pair_done: Table) -> bool:
+    """Free the entries of blocks whose results are written; return whether there were any."""
+    before = scalars[of.PAIRS_RETIRED]
     while scalars[of.PAIRS_RETIRED] < scalars[of.PAIR_NOW] and pair_done[scalars[of.PAIRS_RETIRED]] <= cycle:
         scalars[of.PAIRS_RETIRED] += 1
+    return bool(scalars[of.PAIRS_RETIRED] > before)

@@ -12,18 +12,18 @@ from __future__ import annotations
 from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
-from simulator.kernels.command_array import end_pass, loaded, pass_may_begin
+from simulator.kernels.command_array import end_pass, loaded, note_adding, pass_may_begin
 from simulator.kernels.command_state import Table
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _loop_of(pair: int, loops: Table, scalars: Table) -> int:
     """Loop of the present pair, or of the one after it."""
     loop = scalars[of.EXECUTE_LOOP]
     return int(loop + 1 if pair == loops[loop + 1, at.FIRST_BLOCK] else loop)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _is_ready(
     cycle: int, pair: int, loops: Table, constants: Table, scalars: Table, done: Table, executes: Table, pairs: Table
 ) -> bool:
@@ -38,7 +38,7 @@ def _is_ready(
     return loaded(cycle, loop, at.BIASES, block[at.BIAS_LOAD], loops, constants, done)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _note_results(executes: Table, constants: Table, scalars: Table, pairs: Table) -> None:
     """Let the results that wait leave with the pass that begins."""
     scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = scalars[of.STEP_ADDS_TO] = 0
@@ -50,7 +50,7 @@ def _note_results(executes: Table, constants: Table, scalars: Table, pairs: Tabl
         scalars[of.STEP_ADDS_TO] = block[at.ADDS] * (half + 1)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _choose_step(
     cycle: int,
     loops: Table,
@@ -82,7 +82,7 @@ def _choose_step(
         _note_results(executes, constants, scalars, pairs)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Table) -> bool:
     """Feed a row of the weights of this pair (`INPUT_ROWS`), of the next one's activations (`WEIGHT_ROWS`), or of each.
 
@@ -104,11 +104,11 @@ def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Ta
     if feeds_b:
         scalars[of.INPUT_ROWS] += 1
     if feeds_b or (feeds_a and not computes):
-        adding[(cycle + constants[at.RESULT]) % of.RESULT_RING] = scalars[of.STEP_ADDS_TO]
+        note_adding(cycle + constants[at.RESULT], scalars[of.STEP_ADDS_TO], adding)
     return bool(feeds_a or feeds_b)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _end_step(
     cycle: int,
     loops: Table,
@@ -140,7 +140,7 @@ def _end_step(
     end_pass(cycle, scalars, passes)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def execute_output_stationary(
     cycle: int,
     written: int,

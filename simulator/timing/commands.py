@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from simulator.accelerator.spec import Accelerator
 from simulator.kernels import command_layout as at
-from simulator.kernels.command_loops import EXECUTE_BEGIN, LOAD_BEGIN, STORE_BEGIN, run_commands
+from simulator.kernels.command_loops import run_commands
+from simulator.kernels.command_state import new_state
+from simulator.kernels.command_turns import EXECUTE_BEGIN, LOAD_BEGIN, STORE_BEGIN
 from simulator.mapping.command_lists import CommandLists
 from simulator.numerics.modes import Dataflow
 from simulator.timing.timeline import LayerTime
@@ -68,24 +70,33 @@ def command_constants(
 
 
 def run_command_layer(
-    lists: CommandLists, accelerator: Accelerator, limit: int, setup_commands: int | None = None
+    lists: CommandLists,
+    accelerator: Accelerator,
+    limit: int,
+    setup_commands: int | None = None,
+    every_cycle: bool = False,
 ) -> tuple[LayerTime, dict[str, tuple[Span, ...]]]:
     """Run one layer from an idle device; keep at most `limit` spans an engine.
 
     The array computes in the cycles in which it takes a row. Up to its last one it otherwise waits for operands, banks
     or commands (load_stall_cycles); after it, for its results to be written (store_stall_cycles). `setup_commands` are
-    those ahead of a host's own; None = as many as the controller says.
+    those ahead of a host's own; None = as many as the controller says. `every_cycle` steps through cycles in which nothing
+    happens too: the same, slowly.
     """
     results = np.zeros(at.RESULTS, np.int64)
     intervals = np.full((len(lists.loops) - 1, 6), -1, np.int64)
     constants = command_constants(accelerator, lists, setup_commands)
     run_commands(
+        0,
+        len(lists.loops),
+        every_cycle,
         lists.loops,
         lists.commands,
         lists.executes,
         lists.pattern_start,
         lists.requests,
         constants,
+        new_state(lists.loops, constants),
         results,
         intervals,
     )
