@@ -54,19 +54,41 @@ def loaded(cycle: int, loop: int, sequencer: int, load: int, loops: Table, const
 
 
 @kernel(inline=True, allocates=False)
-def _preload_is_ready(
-    cycle: int, loop: int, row: int, loops: Table, constants: Table, done: Table, executes: Table
-) -> bool:
-    if executes[row, at.NEW_WEIGHTS] == 0:
-        return False
-    if not loaded(cycle, loop, at.WEIGHTS, executes[row, at.WEIGHT_LOAD], loops, constants, done):
-        return False
-    return loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done)
+def free_entries(cycle: int, count: int, scalars: Table) -> None:
+    """Free entries of executes: their completion is seen in the cycle after the one in which it is noted."""
+    if scalars[of.EXECUTES_FREED_AT] <= cycle:
+        scalars[of.EXECUTES_HELD] -= scalars[of.EXECUTES_FREED]
+        scalars[of.EXECUTES_FREED] = 0
+    scalars[of.EXECUTES_FREED] += count
+    scalars[of.EXECUTES_FREED_AT] = cycle + 1
 
 
 @kernel(inline=True, allocates=False)
-def _weight_bank(loop: int, row: int, loops: Table, constants: Table, executes: Table) -> int:
-    return int((loops[loop, at.WEIGHT_ORIGIN] + executes[row, at.WEIGHT_PLACE]) // constants[at.BANK_ROWS])
+def _is_ready(cycle: int, loop: int, row: int, loops: Table, constants: Table, done: Table, executes: Table) -> bool:
+    """Whether the operands of a preload and of its compute are loaded.
+
+    The array takes a preload only when its compute has been issued too (ExecuteController.scala, `cmd.valid(1)` with a
+    single preload, `cmd.valid(2)` with one beside a compute), and that waits for its activations.
+    """
+    block = executes[row]
+    if not loaded(cycle, loop, at.ACTIVATIONS, block[at.INPUT_LOAD], loops, constants, done):
+        return False
+    new = block[at.NEW_WEIGHTS] == 1
+    if new and not loaded(cycle, loop, at.WEIGHTS, block[at.WEIGHT_LOAD], loops, constants, done):
+        return False
+    return loaded(cycle, loop, at.BIASES, block[at.BIAS_LOAD], loops, constants, done)
+
+
+@kernel(inline=True, allocates=False)
+def _take_preload(loop: int, row: int, loops: Table, constants: Table, executes: Table, scalars: Table) -> int:
+    """Note where a preload reads its weights, if it brings any; return the rows of its pass."""
+    block = executes[row]
+    if block[at.NEW_WEIGHTS] == 0:
+        scalars[of.STEP_WEIGHT_BANK] = of.NO_BANK
+        return int(constants[at.MINIMUM_ROWS])
+    scalars[of.STEP_WEIGHT_BANK] = (loops[loop, at.WEIGHT_ORIGIN] + block[at.WEIGHT_PLACE]) // constants[at.BANK_ROWS]
+    scalars[of.STEP_WEIGHT_ROWS] = block[at.WEIGHT_ROWS]
+    return int(constants[at.DIM])
 
 
 @kernel(inline=True, allocates=False)
@@ -81,15 +103,11 @@ def _choose_step(
         return
     loop = scalars[of.EXECUTE_LOOP]
     row = loops[loop, at.SHAPE_COMMAND + at.EXECUTES] + now - loops[loop, at.FIRST_BLOCK]
-    if executes[row, at.NEW_WEIGHTS] == 1 and scalars[of.WEIGHTS_READY] <= now:
-        if _preload_is_ready(cycle, loop, row, loops, constants, done, executes):
-            scalars[of.STEP], scalars[of.STEP_ROWS] = of.PRELOAD, constants[at.DIM]
+    if scalars[of.WEIGHTS_READY] <= now:
+        if _is_ready(cycle, loop, row, loops, constants, done, executes):
             scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = 0
-            scalars[of.STEP_WEIGHT_BANK] = _weight_bank(loop, row, loops, constants, executes)
-        return
-    if not loaded(cycle, loop, at.ACTIVATIONS, executes[row, at.INPUT_LOAD], loops, constants, done):
-        return
-    if not loaded(cycle, loop, at.BIASES, executes[row, at.BIAS_LOAD], loops, constants, done):
+            scalars[of.STEP] = of.PRELOAD
+            scalars[of.STEP_ROWS] = _take_preload(loop, row, loops, constants, executes, scalars)
         return
     scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = 0
     rows = scalars[of.STEP_INPUT_ROWS] = executes[row, at.EXECUTE_ROWS]
@@ -104,9 +122,10 @@ def _choose_step(
         row = loops[loop, at.SHAPE_COMMAND + at.EXECUTES]
     else:
         row += 1
-    if _preload_is_ready(cycle, loop, row, loops, constants, done, executes):
-        scalars[of.STEP], scalars[of.STEP_ROWS] = of.BOTH, constants[at.DIM]
-        scalars[of.STEP_WEIGHT_BANK] = _weight_bank(loop, row, loops, constants, executes)
+    if _is_ready(cycle, loop, row, loops, constants, done, executes):
+        scalars[of.STEP] = of.BOTH
+        taken = _take_preload(loop, row, loops, constants, executes, scalars)
+        scalars[of.STEP_ROWS] = max(scalars[of.STEP_ROWS], taken)
 
 
 @kernel(inline=True, allocates=False)
@@ -126,7 +145,9 @@ def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Ta
         fed = True
     waits = in_turns and weights == inputs
     waits = waits or (takes_inputs and weights > inputs)
-    if takes_weights and weights < rows and written != weight_bank and not waits:
+    # Weights go in from the last row on; rows past the end of the reduction are zeros, from no bank.
+    weights_blocked = written == weight_bank and weights >= constants[at.DIM] - scalars[of.STEP_WEIGHT_ROWS]
+    if takes_weights and weights < rows and not weights_blocked and not waits:
         scalars[of.WEIGHT_ROWS] += 1
         fed = True
     return fed
@@ -162,14 +183,27 @@ def execute(
                 scalars[of.EXECUTE_LOOP] += 1
             if scalars[of.STEP] == of.BOTH:
                 scalars[of.WEIGHTS_READY] = scalars[of.PAIR_NOW] + 1
+            free_entries(cycle, 1, scalars)
         end_pass(cycle, scalars, passes)
     return fed
 
 
 @kernel(inline=True, allocates=False)
-def retire_pairs(cycle: int, scalars: Table, pair_done: Table) -> bool:
-    """Free the entries of blocks whose results are written; return whether there were any."""
-    before = scalars[of.PAIRS_RETIRED]
+def retire_pairs(
+    cycle: int, constants: Table, scalars: Table, executes: Table, pair_done: Table, pairs: Table
+) -> bool:
+    """Free the entries of preloads whose results are written; return whether anything was freed.
+
+    A compute, and a preload without a result, are freed when they are fed.
+    """
+    freed = scalars[of.EXECUTES_FREED] > 0 and scalars[of.EXECUTES_FREED_AT] <= cycle
+    if freed:
+        scalars[of.EXECUTES_HELD] -= scalars[of.EXECUTES_FREED]
+        scalars[of.EXECUTES_FREED] = 0
     while scalars[of.PAIRS_RETIRED] < scalars[of.PAIR_NOW] and pair_done[scalars[of.PAIRS_RETIRED]] <= cycle:
+        pair = scalars[of.PAIRS_RETIRED]
+        stays = constants[at.OUTPUT_STATIONARY] == 1 and executes[pairs[pair, of.PAIR_ROW], at.RESULT_PLACE] < 0
+        scalars[of.EXECUTES_HELD] -= 0 if stays else 1
         scalars[of.PAIRS_RETIRED] += 1
-    return bool(scalars[of.PAIRS_RETIRED] > before)
+        freed = True
+    return bool(freed)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
-from simulator.kernels.command_array import end_pass, loaded, note_adding, pass_may_begin
+from simulator.kernels.command_array import end_pass, free_entries, loaded, note_adding, pass_may_begin
 from simulator.kernels.command_state import Table
 
 
@@ -86,7 +86,8 @@ def _choose_step(
 def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Table) -> bool:
     """Feed a row of the weights of this pair (`INPUT_ROWS`), of the next one's activations (`WEIGHT_ROWS`), or of each.
 
-    Neither goes more than a row ahead; where both come from one bank they take turns, activations first.
+    Neither goes more than a row ahead; where both come from one bank they take turns, activations first, rows of zeros
+    too (ExecuteController.scala, `must_wait_for`).
     """
     step, rows = scalars[of.STEP], scalars[of.STEP_ROWS]
     computes, preloads = step == of.COMPUTE or step == of.BOTH, step == of.PRELOAD or step == of.BOTH
@@ -95,7 +96,7 @@ def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Ta
     a_is_real, b_is_real = a < scalars[of.STEP_WEIGHT_ROWS], b < scalars[of.STEP_INPUT_ROWS]
     feeds_a = preloads and a < rows and not (a_is_real and written == a_bank) and (not computes or a <= b)
     feeds_b = computes and b < rows and not (b_is_real and written == b_bank) and (not preloads or b <= a)
-    if feeds_a and feeds_b and a == b and a_bank == b_bank and a_is_real and b_is_real:
+    if feeds_b and step == of.BOTH and a == b and a < rows and a_bank == b_bank:
         feeds_b = False
     if step == of.FLUSH:
         feeds_b = True
@@ -135,8 +136,12 @@ def _end_step(
         scalars[of.PAIR_NOW] = now
         if now == loops[scalars[of.EXECUTE_LOOP] + 1, at.FIRST_BLOCK]:
             scalars[of.EXECUTE_LOOP] += 1
+        free_entries(cycle, 1, scalars)
     if step == of.PRELOAD or step == of.BOTH:
         scalars[of.WEIGHTS_READY] = now + 1
+        # A preload whose result stays in the array is complete as soon as it is fed.
+        if executes[pairs[now, of.PAIR_ROW], at.RESULT_PLACE] < 0:
+            free_entries(cycle, 1, scalars)
     end_pass(cycle, scalars, passes)
 
 

@@ -46,16 +46,17 @@ def _store_is_ready(cycle: int, loops: Table, commands: Table, sequencers: Table
 def _loads_are_ahead(loops: Table, commands: Table, sequencers: Table, i: int, j: int, k: int) -> bool:
     """Whether the loads of a block are issued, as far as the sequencers' counters tell.
 
-    The weights' test looks at the activations' counter of K, as LoopMatmul.scala does: while activations of another k
-    are next, all weights of k must be issued.
+    The weights' test looks at the activations' counter of K, of whichever loop, as LoopMatmul.scala does (`ld_ka` in
+    `ldb_ahead`): while activations of another k are next, all weights of k must be issued. Idle, it stands at 0.
     """
     loop = sequencers[at.EXECUTES, of.LOOP]
-    loaded_k = -1
-    ahead = sequencers[at.ACTIVATIONS, of.LOOP] > loop
-    if not ahead and sequencers[at.ACTIVATIONS, of.PHASE] == of.ACTIVE:
-        command = loops[loop, at.SHAPE_COMMAND + at.ACTIVATIONS] + sequencers[at.ACTIVATIONS, of.POSITION]
+    loads, loaded_k = sequencers[at.ACTIVATIONS, of.LOOP], 0
+    ahead = loads > loop
+    if sequencers[at.ACTIVATIONS, of.PHASE] == of.ACTIVE:
+        command = loops[loads, at.SHAPE_COMMAND + at.ACTIVATIONS] + sequencers[at.ACTIVATIONS, of.POSITION]
         loaded_k = commands[command, at.COLUMN_BLOCK]
-        ahead = loaded_k > k or (loaded_k == k and commands[command, at.ROW_BLOCK] > i)
+        if loads == loop:
+            ahead = loaded_k > k or (loaded_k == k and commands[command, at.ROW_BLOCK] > i)
     if not ahead or sequencers[at.BIASES, of.LOOP] <= loop:
         return False
     if sequencers[at.WEIGHTS, of.LOOP] > loop:

@@ -50,8 +50,8 @@ COMMAND_COLUMNS = 13
 MOVE, SETUP, ZEROS = range(3)
 
 # Columns of `executes`, in their order: rows, whether its weights are new, rows of the scratchpad where its operands
-# begin, whether it adds to accumulators, loads of its loop that it waits for (-1 = none). Read by an output-stationary
-# array only: rows of weights, row of accumulator memory where results go (-1 = they stay in the array).
+# begin, whether it adds to accumulators, loads of its loop that it waits for (-1 = none), rows of weights. Read by an
+# output-stationary array only: row of accumulator memory where results go (-1 = they stay in the array).
 (
     EXECUTE_ROWS,
     NEW_WEIGHTS,

@@ -48,6 +48,8 @@ def _next_cycle(cycle: int, loops: Table, scalars: Table, pair_done: Table, wake
         best = min(best, wakes[ARRAY])
     if scalars[of.PAIRS_RETIRED] < scalars[of.PAIR_NOW]:
         best = sooner(best, pair_done[scalars[of.PAIRS_RETIRED]], cycle)
+    if scalars[of.EXECUTES_FREED] > 0:
+        best = sooner(best, scalars[of.EXECUTES_FREED_AT], cycle)
     if scalars[of.OLDEST_LOOP] == len(loops) - 1:
         best = sooner(best, scalars[of.LAST_STORE], cycle)
     return int(best)
@@ -165,7 +167,7 @@ def run_commands(
                 results,
                 intervals,
             )
-        if retire_pairs(cycle, scalars, pair_done):
+        if retire_pairs(cycle, constants, scalars, executes, pair_done, pairs):
             wakes[ISSUE], wakes[LOAD] = min(wakes[ISSUE], cycle + 1), min(wakes[LOAD], cycle + 1)
         if wakes[STORE] <= cycle:
             turn_of_store(

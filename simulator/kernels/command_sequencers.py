@@ -110,14 +110,14 @@ def issue_store(
 @kernel(inline=True, allocates=False)
 def execute_may_enter(constants: Table, scalars: Table) -> bool:
     """Whether the queue of executes has room for a command; an execute takes two."""
-    waiting = 2 * (scalars[of.PAIRS_ISSUED] - scalars[of.PAIRS_RETIRED]) + scalars[of.PRELOAD_SENT]
-    return bool(waiting < constants[at.EXECUTE_ENTRIES])
+    return bool(scalars[of.EXECUTES_HELD] < constants[at.EXECUTE_ENTRIES])
 
 
 @kernel(inline=True, allocates=False)
 def issue_execute(cycle: int, loops: Table, scalars: Table, sequencers: Table, loop_times: Table) -> None:
     """Put a preload or, after it, its compute into their queue."""
     scalars[of.CHANGES] += 1
+    scalars[of.EXECUTES_HELD] += 1
     if scalars[of.PRELOAD_SENT] == 0:
         scalars[of.PRELOAD_SENT] = 1
         return

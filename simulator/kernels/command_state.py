@@ -91,12 +91,18 @@ PAIR_ROW, PAIR_AFTER_STORED = range(2)
     ARRAY_FREE,
     LAST_EXIT,
     CHANGES,
-) = range(59)
-SCALARS = 59
+    EXECUTES_HELD,
+    EXECUTES_FREED,
+    EXECUTES_FREED_AT,
+) = range(62)
+SCALARS = 62
 """CHANGES counts what the issue of commands, the load and the store controller do; where it stays, they waited."""
 
 # Values of the scalar STEP: what the array is fed with.
 NOTHING, PRELOAD, COMPUTE, BOTH, FLUSH = range(5)
+
+NO_BANK = -2
+"""STEP_WEIGHT_BANK of a preload that brings no weights."""
 
 RESULT_RING = 256
 """Cycles ahead for which accumulator writes are noted; more than any result_cycles."""

@@ -162,8 +162,8 @@ def turn_of_array(
         extend(intervals, loop, EXECUTE_BEGIN, cycle, cycle + 1)
     wakes[ARRAY] = cycle + 1
     if scalars[of.PASSES] != passed:
-        _wake(wakes, LOAD, cycle + 1)
-        _wake(wakes, STORE, cycle + 1)
+        for part in (ISSUE, LOAD, STORE):
+            _wake(wakes, part, cycle + 1)
     elif scalars[of.STEP] == of.NOTHING:
         wakes[ARRAY] = wake_of_array(cycle, loops, constants, scalars, done, executes, pairs, passes)
 
