@@ -189,9 +189,7 @@ def execute(
 
 
 @kernel(inline=True, allocates=False)
-def retire_pairs(
-    cycle: int, constants: Table, scalars: Table, executes: Table, pair_done: Table, pairs: Table
-) -> bool:
+def retire_pairs(cycle: int, constants: Table, scalars: Table, executes: Table, pair_done: Table, pairs: Table) -> bool:
     """Free the entries of preloads whose results are written; return whether anything was freed.
 
     A compute, and a preload without a result, are freed when they are fed.

@@ -217,6 +217,7 @@ def _begin_store_row(
 
 @kernel(inline=True, allocates=False)
 def _complete_store(cycle: int, scalars: Table, stored: Table, end: int) -> None:
+    """Note when the present store is complete: all its rows are read (Scratchpad.scala, `io.dma.write.resp`)."""
     scalars[of.LAST_DONE] = max(scalars[of.LAST_DONE], end)
     stored[scalars[of.STORE_NOW]] = scalars[of.LAST_DONE]
     scalars[of.STORE_NOW] += 1
@@ -265,6 +266,7 @@ def _can_read(cycle: int, constants: Table, scalars: Table, result_reads: Table)
 
 @kernel(inline=True, allocates=False)
 def _note_result(cycle: int, scalars: Table, result_reads: Table) -> None:
+    scalars[of.ROW_READ_AT] = cycle
     result_reads[scalars[of.RESULTS_READ] % len(result_reads)] = cycle
     scalars[of.RESULTS_READ] += 1
     scalars[of.CHANGES] += 1
@@ -367,7 +369,7 @@ def store(
                 result_reads,
                 adding,
             ):
-                _complete_store(cycle, scalars, stored, cycle + constants[at.STORE_DONE])
+                _complete_store(cycle, scalars, stored, scalars[of.ROW_READ_AT] + constants[at.STORE_COMPLETE])
     while scalars[of.STORES_RETIRED] < scalars[of.STORE_NOW] and stored[scalars[of.STORES_RETIRED]] <= cycle:
         scalars[of.STORES_RETIRED] += 1
         scalars[of.CHANGES] += 1

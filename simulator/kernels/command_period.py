@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-
 from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
 from simulator.kernels.command_state import State, Table
 
-WINDOW = 6
+WINDOW = 4
 """Loops before and after the oldest one with commands to issue, of which the state may speak."""
 
 # Scalars that are times, and scalars that are taken as they are.
@@ -34,6 +33,7 @@ _TIMES = (
     of.ARRAY_FREE,
     of.LAST_EXIT,
     of.EXECUTES_FREED_AT,
+    of.ROW_READ_AT,
 )
 _PLAIN = (
     of.ACTIVATION_STREAK,
@@ -62,7 +62,7 @@ _OF_STORE = (
     of.STORE_REQUEST_END,
     of.ROW_BLOCKS_READ,
 )
-_LATENCIES = (at.CONFIGURE, at.ISSUE, at.LOAD_DONE, at.RESULT_TRANSIT, at.UNROLL, at.PASS_THROUGH)
+_LATENCIES = (at.CONFIGURE, at.ISSUE, at.LOAD_DONE, at.RESULT_TRANSIT, at.UNROLL, at.PASS_THROUGH, at.STORE_COMPLETE)
 
 
 class Live(NamedTuple):
@@ -100,18 +100,25 @@ def _when(time: int, cycle: int, reach: int) -> int:
 
 
 @kernel(allocates=False)
-def signature(
-    cycle: int, loops: Table, constants: Table, state: State, intervals: Table, found: Table
-) -> int:
+def signature(cycle: int, loops: Table, constants: Table, state: State, intervals: Table, found: Table) -> int:
     """Write the state before `cycle` into `found`, int64; return how many numbers, more than fit = none of use."""
-    scalars, sequencers = state.scalars, state.sequencers
-    oldest, last = scalars[of.OLDEST_LOOP], len(loops) - 1
+    oldest = state.scalars[of.OLDEST_LOOP]
     live = _live(loops, constants, state)
     if live.loop < oldest - WINDOW:
         return len(found) + 1
     reach = 1
     for latency in _LATENCIES:
         reach = max(reach, constants[latency] + 1)
+    end = min(len(loops) - 1, oldest + WINDOW)
+    count = _of_scalars(cycle, reach, state.scalars, found)
+    count = _of_counts(count, loops, state.scalars, found)
+    count = _of_loops(cycle, reach, count, end, state, intervals, found)
+    count = _of_loads(cycle, reach, count, live.loop, end, loops, state, found)
+    return _of_results(cycle, reach, count, live, state, found)
+
+
+@kernel(allocates=False)
+def _of_scalars(cycle: int, reach: int, scalars: Table, found: Table) -> int:
     count = 0
     for name in _TIMES:
         count = _put(found, count, _when(scalars[name], cycle, reach))
@@ -126,34 +133,46 @@ def signature(
     if scalars[of.STORE_STARTED] == 1:
         for name in _OF_STORE:
             count = _put(found, count, scalars[name])
-    for name in (of.CONFIGURED_LOOPS, of.EXECUTE_LOOP):
-        count = _put(found, count, scalars[name] - oldest)
-    now = scalars[of.PAIR_NOW]
-    for name in (of.PAIRS_ISSUED, of.PAIRS_RETIRED, of.WEIGHTS_READY):
-        count = _put(found, count, max(scalars[name] - now, -reach if name == of.WEIGHTS_READY else -of.NEVER))
+    return count
+
+
+@kernel(allocates=False)
+def _of_counts(start: int, loops: Table, scalars: Table, found: Table) -> int:
+    count, now, oldest = start, scalars[of.PAIR_NOW], scalars[of.OLDEST_LOOP]
+    # A host configures no loops.
+    count = _put(found, count, max(0, scalars[of.CONFIGURED_LOOPS] - oldest))
+    count = _put(found, count, scalars[of.EXECUTE_LOOP] - oldest)
     count = _put(found, count, now - loops[scalars[of.EXECUTE_LOOP], at.FIRST_BLOCK])
+    count = _put(found, count, scalars[of.PAIRS_ISSUED] - now)
+    count = _put(found, count, scalars[of.PAIRS_RETIRED] - now)
+    count = _put(found, count, max(0, scalars[of.WEIGHTS_READY] - now))
     for name in (of.STEP_RESULTS, of.RESULTS_WAITING):
         count = _put(found, count, scalars[name] - now if scalars[name] > 0 else -of.NEVER)
     for name in (of.LOADS_RETIRED, of.LOAD_NOW):
         count = _put(found, count, scalars[of.LOADS_ISSUED] - scalars[name])
     for name in (of.STORES_RETIRED, of.STORE_NOW):
         count = _put(found, count, scalars[of.STORES_ISSUED] - scalars[name])
+    return count
+
+
+@kernel(allocates=False)
+def _of_loops(cycle: int, reach: int, start: int, end: int, state: State, intervals: Table, found: Table) -> int:
+    count, oldest = start, state.scalars[of.OLDEST_LOOP]
     for sequencer in range(at.SEQUENCERS):
-        phase = sequencers[sequencer, of.PHASE]
-        count = _put(found, count, sequencers[sequencer, of.LOOP] - oldest)
+        phase = state.sequencers[sequencer, of.PHASE]
+        count = _put(found, count, state.sequencers[sequencer, of.LOOP] - oldest)
         count = _put(found, count, phase)
-        count = _put(found, count, sequencers[sequencer, of.POSITION] if phase == of.ACTIVE else 0)
-        count = _put(found, count, _when(sequencers[sequencer, of.READY], cycle, reach))
-    end = min(last, oldest + WINDOW)
+        count = _put(found, count, state.sequencers[sequencer, of.POSITION] if phase == of.ACTIVE else 0)
+        count = _put(found, count, _when(state.sequencers[sequencer, of.READY], cycle, reach))
     for loop in range(max(0, oldest - 2), end):
         for column in range(4):
             count = _put(found, count, _when(state.loop_times[loop, column], cycle, reach))
+    # What loops at work have done already belongs to their intervals.
     for loop in range(max(0, oldest - WINDOW), end):
         for column in range(6):
             time = intervals[loop, column]
             count = _put(found, count, time - cycle if time >= 0 else 1)
-    count = _of_loads(cycle, reach, count, live.loop, end, loops, state, found)
-    return _of_results(cycle, reach, count, live, loops, state, found)
+    return count
 
 
 @kernel(allocates=False)
@@ -193,9 +212,7 @@ def _of_loads(
 
 
 @kernel(allocates=False)
-def _of_results(
-    cycle: int, reach: int, start: int, live: Live, loops: Table, state: State, found: Table
-) -> int:
+def _of_results(cycle: int, reach: int, start: int, live: Live, state: State, found: Table) -> int:
     scalars, count, oldest = state.scalars, start, state.scalars[of.OLDEST_LOOP]
     for index in range(scalars[of.WRITES_BACK], scalars[of.WRITES_SENT]):
         count = _put(found, count, _when(state.writes[index % len(state.writes)], cycle, reach))
@@ -239,18 +256,31 @@ def _move_times(times: Table, first: int, end: int, by: int, cycles: int) -> Non
 @kernel()
 def jump(ahead_loops: int, cycles: int, begin: int, loops: Table, constants: Table, state: State) -> None:
     """Put the machine that is about to run cycle `begin` where it is `ahead_loops` and `cycles` later."""
-    scalars, last = state.scalars, len(loops) - 1
-    oldest = scalars[of.OLDEST_LOOP]
+    oldest = state.scalars[of.OLDEST_LOOP]
     live = _live(loops, constants, state)
-    end = min(last - ahead_loops, oldest + WINDOW)
+    end = min(len(loops) - 1 - ahead_loops, oldest + WINDOW)
     by = loops[oldest + ahead_loops] - loops[oldest]
-    pairs, stores = by[at.FIRST_BLOCK], by[at.FIRST_COMMAND + at.STORES]
-    loads = by[at.FIRST_COMMAND] + by[at.FIRST_COMMAND + at.WEIGHTS] + by[at.FIRST_COMMAND + at.BIASES]
     for column in range(4):
         _move_times(state.loop_times[:, column], max(0, oldest - 2), end, ahead_loops, cycles)
     for sequencer in (at.ACTIVATIONS, at.WEIGHTS, at.BIASES):
         column = at.FIRST_COMMAND + sequencer
         _move_times(state.done, loops[live.loop, column], loops[end, column], by[column], cycles)
+    _move_loads(ahead_loops, cycles, by, state)
+    _move_results(ahead_loops, cycles, by, live, state)
+    _move_rings(cycles, begin, state)
+    state.sequencers[:, of.LOOP] += ahead_loops
+    state.sequencers[:, of.READY] += cycles
+    _move_scalars(ahead_loops, cycles, by, state.scalars)
+
+
+@kernel(inline=True, allocates=False)
+def _loads_of(by: Table) -> int:
+    return int(by[at.FIRST_COMMAND] + by[at.FIRST_COMMAND + at.WEIGHTS] + by[at.FIRST_COMMAND + at.BIASES])
+
+
+@kernel()
+def _move_loads(ahead_loops: int, cycles: int, by: Table, state: State) -> None:
+    scalars, loads = state.scalars, _loads_of(by)
     for index in range(scalars[of.LOADS_ISSUED] - 1, scalars[of.LOADS_RETIRED] - 1, -1):
         load = state.loads[index + loads]
         load[:] = state.loads[index]
@@ -259,18 +289,26 @@ def jump(ahead_loops: int, cycles: int, begin: int, loops: Table, constants: Tab
         load[of.ISSUED_AT] += cycles
         for column in (of.AFTER_FED, of.AFTER_WRITTEN, of.AFTER_STORED):
             if 0 < load[column] < of.NEVER:
-                load[column] += stores if column == of.AFTER_STORED else pairs
+                load[column] += by[at.FIRST_COMMAND + at.STORES if column == of.AFTER_STORED else at.FIRST_BLOCK]
+
+
+@kernel()
+def _move_results(ahead_loops: int, cycles: int, by: Table, live: Live, state: State) -> None:
+    scalars, pairs, stores = state.scalars, by[at.FIRST_BLOCK], by[at.FIRST_COMMAND + at.STORES]
     _move_times(state.pair_done, live.pair, scalars[of.PAIRS_ISSUED], pairs, cycles)
-    if len(state.pairs) > 1:
-        for pair in range(min(scalars[of.PAIRS_ISSUED], len(state.pairs) - 1 - pairs), live.pair - 1, -1):
-            state.pairs[pair + pairs] = state.pairs[pair]
-            if state.pairs[pair, of.PAIR_AFTER_STORED] > 0:
-                state.pairs[pair + pairs, of.PAIR_AFTER_STORED] += stores
+    # A host's preload has its row before it is counted.
+    last = min(scalars[of.PAIRS_ISSUED], len(state.pairs) - 1 - pairs) if len(state.pairs) > 1 else -1
+    for pair in range(last, live.pair - 1, -1):
+        state.pairs[pair + pairs] = state.pairs[pair]
+        if state.pairs[pair, of.PAIR_AFTER_STORED] > 0:
+            state.pairs[pair + pairs, of.PAIR_AFTER_STORED] += stores
     _move_times(state.stored, live.store, scalars[of.STORES_ISSUED], stores, cycles)
     for store in range(scalars[of.STORES_ISSUED] - 1, live.store - 1, -1):
         state.store_loops[store + stores] = state.store_loops[store] + ahead_loops
-    state.sequencers[:, of.LOOP] += ahead_loops
-    state.sequencers[:, of.READY] += cycles
+
+
+@kernel()
+def _move_rings(cycles: int, begin: int, state: State) -> None:
     for times in (state.entries, state.trackers, state.reads, state.writes, state.result_reads, state.passes):
         _move_times(times, 0, len(times), 0, cycles)
     state.windows[:, :2] += cycles
@@ -279,15 +317,20 @@ def jump(ahead_loops: int, cycles: int, begin: int, loops: Table, constants: Tab
         time = begin + ahead
         note = notes[time % of.RESULT_RING] - 4 * time
         state.adding[(time + cycles) % of.RESULT_RING] = 4 * (time + cycles) + note if 0 < note < 4 else 0
+
+
+@kernel(allocates=False)
+def _move_scalars(ahead_loops: int, cycles: int, by: Table, scalars: Table) -> None:
+    pairs = by[at.FIRST_BLOCK]
     for name in _TIMES:
         scalars[name] += cycles
     for name in (of.CONFIGURED_LOOPS, of.OLDEST_LOOP, of.EXECUTE_LOOP):
         scalars[name] += ahead_loops
     for name in (of.LOADS_ISSUED, of.LOADS_RETIRED, of.LOAD_NOW):
-        scalars[name] += loads
+        scalars[name] += _loads_of(by)
     for name in (of.PAIRS_ISSUED, of.PAIR_NOW, of.PAIRS_RETIRED, of.WEIGHTS_READY):
         scalars[name] += pairs
     for name in (of.STEP_RESULTS, of.RESULTS_WAITING):
         scalars[name] += pairs if scalars[name] > 0 else 0
     for name in (of.STORES_ISSUED, of.STORES_RETIRED, of.STORE_NOW):
-        scalars[name] += stores
+        scalars[name] += by[at.FIRST_COMMAND + at.STORES]

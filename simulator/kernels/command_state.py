@@ -94,8 +94,9 @@ PAIR_ROW, PAIR_AFTER_STORED = range(2)
     EXECUTES_HELD,
     EXECUTES_FREED,
     EXECUTES_FREED_AT,
-) = range(62)
-SCALARS = 62
+    ROW_READ_AT,
+) = range(63)
+SCALARS = 63
 """CHANGES counts what the issue of commands, the load and the store controller do; where it stays, they waited."""
 
 # Values of the scalar STEP: what the array is fed with.
@@ -135,7 +136,7 @@ class State(NamedTuple):
     result_reads: Table
     """Ring: cycle in which each row of accumulators was read for a store."""
     adding: Table
-    """Ring by cycle: 4 times the cycle, and the half of the accumulators that a row of results is added to then, from 1."""
+    """Ring by cycle: 4 times the cycle, and from 1 the half of accumulators that a row of results is added to then."""
     passes: Table
     """Ring: cycle of the last row of each pass of the array."""
     pairs: Table

@@ -60,7 +60,7 @@ def run_machine(lists: CommandLists, constants: Table, every_cycle: bool) -> tup
 
 
 def _alike(loops: Table) -> Table:
-    """Number loops so that those that unroll alike, and lie alike in bursts and banks, have one number."""
+    """Give loops that unroll alike, and lie alike in bursts and banks, the same number."""
     rows = loops[:-1].copy()
     firsts = slice(at.FIRST_BLOCK, at.SHAPE_COMMAND)
     rows[:, firsts] = np.diff(loops[:, firsts], axis=0)

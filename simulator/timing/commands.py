@@ -63,6 +63,7 @@ def command_constants(
             controller.passes_in_flight,
             controller.pass_cycles,
             controller.flush_cycles,
+            controller.store_complete_cycles,
         ],
         np.int64,
     )
@@ -79,8 +80,8 @@ def run_command_layer(
 
     The array computes in the cycles in which it takes a row. Up to its last one it otherwise waits for operands, banks
     or commands (load_stall_cycles); after it, for its results to be written (store_stall_cycles). `setup_commands` are
-    those ahead of a host's own; None = as many as the controller says. `every_cycle` steps through cycles in which nothing
-    happens too, and through every period: the same, slowly.
+    those ahead of a host's own; None = as many as the controller says. `every_cycle` steps through every cycle
+    and every period: the same, slowly.
 
     Raises
     ------

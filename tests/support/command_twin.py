@@ -188,7 +188,7 @@ class CommandTwin(Unrolled):
         self.all_pairs.append(pair)
 
     def _executes_held(self, t: int) -> int:
-        """Count entries: of computes until two cycles after their last row, of preloads until their result is written."""
+        """Count entries: computes until two cycles after their last row, preloads until their result is written."""
         return self.preload_sent + len(self.pair_entries) + sum(t < pair.fed_at + 2 for pair in self.all_pairs)
 
     def _turn(self, t: int) -> str | None:
@@ -380,6 +380,7 @@ class CommandTwin(Unrolled):
             move.todo.pop(0)
             self.blocks_read = 0
         if not move.todo:
-            self.all_stored = move.done = t + self.c.store_done_cycles
+            end = self.result_reads[-1] + self.c.store_complete_cycles
+            self.all_stored = move.done = max(self.all_stored, end)
             self.store_now = None
             self.next_store = t + 1
