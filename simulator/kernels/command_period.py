@@ -54,7 +54,7 @@ _OF_STEP = (
     of.STEP_ADDS_TO,
     of.STEP_WEIGHT_ROWS,
 )
-_OF_LOAD = (of.LOAD_ROW, of.LOAD_REQUEST, of.LOAD_REQUEST_END, of.LOAD_TRACKER)
+_OF_LOAD = (of.LOAD_ROW, of.LOAD_REQUEST, of.LOAD_REQUEST_END)
 _OF_STORE = (
     of.STORE_ROW,
     of.STORE_REQUEST,
@@ -97,6 +97,19 @@ def _put(found: Table, count: int, value: int) -> int:
 @kernel(inline=True, allocates=False)
 def _when(time: int, cycle: int, reach: int) -> int:
     return int(of.NEVER if time >= of.NEVER else max(time - cycle, -reach))
+
+
+@kernel(inline=True, allocates=False)
+def _put_sorted(found: Table, start: int, times: Table, cycle: int, reach: int) -> int:
+    if start + len(times) > len(found):
+        return start + len(times)
+    for index in range(len(times)):
+        time, place = _when(times[index], cycle, reach), start + index
+        while place > start and found[place - 1] > time:
+            found[place] = found[place - 1]
+            place -= 1
+        found[place] = time
+    return int(start + len(times))
 
 
 @kernel(allocates=False)
@@ -187,15 +200,14 @@ def _of_loads(
         count = _put(found, count, load[of.OF_LOOP] - oldest)
         count = _put(found, count, load[of.OF_SEQUENCER])
         count = _put(found, count, _when(load[of.ISSUED_AT], cycle, reach))
-        count = _put(found, count, load[of.ENTRY])
+        count = _put(found, count, _when(state.entries[load[of.ENTRY]], cycle, reach))
         for column in (of.AFTER_FED, of.AFTER_WRITTEN, of.AFTER_STORED):
             base = scalars[of.STORES_ISSUED] if column == of.AFTER_STORED else scalars[of.PAIR_NOW]
             after = load[column]
             count = _put(found, count, after - base if 0 < after < of.NEVER else -of.NEVER)
-    for entry in range(len(state.entries)):
-        count = _put(found, count, _when(state.entries[entry], cycle, reach))
-    for tracker in range(len(state.trackers)):
-        count = _put(found, count, _when(state.trackers[tracker], cycle, reach))
+    # Which entry or tracker a load has makes no difference, so they come sorted.
+    count = _put_sorted(found, count, state.entries, cycle, reach)
+    count = _put_sorted(found, count, state.trackers, cycle, reach)
     for sequencer in range(at.BIASES + 1):
         column = at.FIRST_COMMAND + sequencer
         for command in range(loops[first_loop, column], loops[end, column]):
