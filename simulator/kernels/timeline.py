@@ -1,7 +1,8 @@
 """The machine of `simulator/timing/machine.py` as a compiled event loop: one layer, every cycle the same.
 
 Three engines (load DMA, worker, store DMA) take the tile ops in order; memories have two halves each; the DMAs share a
-path to memory. Tile ops of one kind take and move the same, so all that is known of them stands once in a table, a row a kind.
+path to memory. Tile ops of one kind take and move the same, so all that is known of them stands once in a table, a row
+a kind.
 
 Time goes from the end of one piece of work to the next. In each such cycle everything that may happen happens, until
 nothing more does. Then the path is granted, by (cycle of the request, engine id), as far ahead as is certain: an engine

@@ -68,7 +68,7 @@ def _alike_issue(n: int, data: int, one: int, latency: int, outstanding: int) ->
 
 @kernel(inline=True)
 def _last_data(groups: Ints, used: int, wanted: int, burst: int, denominator: int) -> int:
-    """Data time of the last `wanted` requests."""
+    """Return the data time of the last `wanted` requests."""
     size = 0
     for back in range(used):
         i = used - 1 - back

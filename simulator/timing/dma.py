@@ -59,7 +59,7 @@ class MemoryPath:
 
 @dataclass(frozen=True)
 class Transfer:
-    """One transfer of the DMA. Cycles from its first request, and from when the bus is free of earlier data, if later."""
+    """One transfer of the DMA: cycles from its first request, or from when the bus is free of earlier data."""
 
     setup_cycles: int
     """Of its descriptors, before the first request."""
@@ -101,7 +101,7 @@ class Transfer:
 
 
 def stretches(size_bytes: int, segments: int) -> list[tuple[int, int]]:
-    """Number and bytes of a descriptor's stretches: where they cannot be equal the first ones are a byte longer."""
+    """Return number and bytes of a descriptor's stretches; where they cannot be equal the first are a byte longer."""
     count = min(max(segments, 1), size_bytes)
     if count == 0:
         return []
@@ -110,7 +110,7 @@ def stretches(size_bytes: int, segments: int) -> list[tuple[int, int]]:
 
 
 def request_sizes(moved: Moved, burst_bytes: int) -> list[tuple[int, int]]:
-    """Requests of a transfer in order, as runs: how many of how many bytes. None crosses the end of a stretch."""
+    """Return requests in order, as runs: how many of how many bytes. None crosses the end of a stretch."""
     runs = []
     for size_bytes, segments in moved:
         for count, stretch in stretches(size_bytes, segments):
@@ -135,26 +135,26 @@ class _Pace:
         return -(-parts // self.cycle)
 
     def alike_end(self, n: int, size: int) -> int:
-        """A(n)."""
+        """Return A(n)."""
         data = size * self.byte
         pace, trip = max(self.cycle, data), self.latency + data
         rounds, rest = divmod(n - 1, self.outstanding)
         return trip + rest * pace + rounds * max(trip, self.outstanding * pace)
 
     def alike_issue(self, n: int, size: int) -> int:
-        """C(n)."""
+        """Return C(n)."""
         waits = n > self.outstanding
         return max((n - 1) * self.cycle, self.alike_end(n - self.outstanding, size) if waits else 0)
 
     def alike_behind(self, n: int, size: int) -> tuple[int | None, int]:
-        """D(n) and B(n)."""
+        """Return D(n) and B(n)."""
         data, rest = size * self.byte, n - self.outstanding
         if rest < 1:
             return None, n * data
         return max(data + self.alike_issue(rest, size), rest * data), max(n * data, data + self.alike_end(rest, size))
 
     def walk(self, sizes: Iterator[int], issue: int | None, end: int) -> tuple[int | None, int]:
-        """Issue and end of the last request; `issue` of the first but for those in flight, None: long ago."""
+        """Return issue and end of the last request; `issue`: of the first, None long ago; `end`: of earlier data."""
         ends: deque[int] = deque(maxlen=self.outstanding)
         for j, size in enumerate(sizes):
             if j and issue is not None:

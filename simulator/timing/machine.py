@@ -4,10 +4,11 @@ This is the text that says what the machine does. Runs use `simulator.timing.fas
 
 Load DMA, worker (array, vector unit or host) and store DMA each take the tile ops in order. Each memory has two
 halves; a tile op waits until a half is free. Load and store DMA share the path to memory: it belongs to one transfer
-until its last request is out, and data come in the order of the requests. Behind the path, banks of the DRAM
-serve one transfer after another and lend the bus while its tail of requests waits; so do the cores over which a layer
-is split. Each of them has these three engines and memories of its own, and all share the bus and the banks. Layers follow one another: the next begins when the last write of the one before is done, on whichever core, so each is run from cycle
-0 and then put in its place.
+until its last request is out, and data come in the order of the requests. Where a layer is split over cores, each has
+these three engines and memories of its own, and all of them share the bus and the DRAM's banks; there, and wherever the
+DRAM has banks, a transfer has the bus for as long as its data take, and not while it waits for more. Layers follow one
+another: the next begins when the last write of the one before is done, on whichever core, so each is run from cycle 0
+and then put in its place.
 Layers that the mapping gave as command loops run on the command machine (`simulator.timing.commands`) instead.
 """
 

