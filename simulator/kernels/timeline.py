@@ -24,6 +24,8 @@ from simulator.kernels.transfers import (
     ALONE,
     BEHIND,
     BUS,
+    DESCRIPTORS,
+    GROUPS,
     ISSUED,
     ISSUED_BEHIND,
     LATENCY,
@@ -61,15 +63,15 @@ NEVER = np.iinfo(np.int64).max
 
 
 @kernel(inline=True)
-def _tell(row: Ints, lead: int, behind: int, descriptors: int, path: Ints, parts: Ints) -> None:
+def _tell(table: Ints, i: int, lead: int, behind: int, path: Ints, parts: Ints) -> None:
     """Write the cycles of a transfer to its columns; those of its issue are a latency later, as is who asks."""
-    if descriptors == 0:
+    if parts[DESCRIPTORS] == 0:
         return
-    row[lead] = descriptors * path[SETUP] + path[LATENCY]
-    row[lead + 1], row[lead + 2] = parts[BUS], parts[ALONE] - path[LATENCY] - parts[BUS]
-    row[behind], row[behind + 1], row[behind + 2] = parts[BEHIND], parts[ISSUED], parts[ISSUED_BEHIND]
+    table[i, lead] = parts[DESCRIPTORS] * path[SETUP] + path[LATENCY]
+    table[i, lead + 1], table[i, lead + 2] = parts[BUS], parts[ALONE] - path[LATENCY] - parts[BUS]
+    table[i, behind], table[i, behind + 1], table[i, behind + 2] = parts[BEHIND], parts[ISSUED], parts[ISSUED_BEHIND]
     if parts[ISSUED_BEHIND] != NOT_BOUND:
-        row[behind + 2] += path[LATENCY]
+        table[i, behind + 2] += path[LATENCY]
 
 
 @kernel()
@@ -86,7 +88,7 @@ def tabulate(kinds: NDArray[Any], work_cycles: Ints, path: Ints, table: Ints) ->
         [6] burst bytes, requests in flight, setup and latency cycles, numerator and denominator of bytes per cycle.
 
     """
-    moved, parts = np.zeros((3, 2), np.int64), np.zeros(PARTS, np.int64)
+    moved, groups, parts = np.zeros((3, 2), np.int64), np.zeros((GROUPS, 3), np.int64), np.zeros(PARTS, np.int64)
     for i in range(len(kinds)):
         op = kinds[i]
         table[i, :] = 0
@@ -98,14 +100,14 @@ def tabulate(kinds: NDArray[Any], work_cycles: Ints, path: Ints, table: Ints) ->
         moved[0, 0], moved[0, 1] = op["input_bytes"], op["input_segments"]
         moved[1, 0], moved[1, 1] = op["weight_bytes"], op["weight_segments"]
         moved[2, 0], moved[2, 1] = op["bias_bytes"], op["bias_segments"]
-        if not transfer_cycles(moved, path, parts):
+        if not transfer_cycles(moved, path, groups, parts):
             return OVERFLOW
-        _tell(table[i], LOAD_LEAD, LOAD_BEHIND, np.sum(moved[:, 0] > 0), path, parts)
+        _tell(table, i, LOAD_LEAD, LOAD_BEHIND, path, parts)
         moved[0, 0], moved[0, 1] = op["store_bytes"], op["store_segments"]
-        moved[1:, 0] = 0
-        if not transfer_cycles(moved, path, parts):
+        moved[1, 0] = moved[2, 0] = 0
+        if not transfer_cycles(moved, path, groups, parts):
             return OVERFLOW
-        _tell(table[i], STORE_LEAD, STORE_BEHIND, np.sum(moved[:, 0] > 0), path, parts)
+        _tell(table, i, STORE_LEAD, STORE_BEHIND, path, parts)
     return DONE
 
 

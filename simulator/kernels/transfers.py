@@ -15,9 +15,9 @@ Ints = NDArray[np.int64]
 BURST, OUTSTANDING, SETUP, LATENCY, NUMERATOR, DENOMINATOR = range(6)
 """Entries of `path`: bytes, requests, cycles, cycles, and bytes per cycle as a fraction."""
 
-BUS, ALONE, ISSUED, BEHIND, ISSUED_BEHIND = range(5)
-"""Entries of the result, cycles: see `transfer_cycles`."""
-PARTS = 5
+BUS, ALONE, ISSUED, BEHIND, ISSUED_BEHIND, DESCRIPTORS = range(6)
+"""Entries of the result: see `transfer_cycles`."""
+PARTS = 6
 
 NOT_BOUND = -(1 << 62)
 """Of ISSUED_BEHIND, where all requests may go out before the first data are there."""
@@ -26,7 +26,7 @@ LIMIT = 4.0e18
 _MOST_IN_A_RING = 1 << 24
 
 _COUNT, _FULL, _LAST = range(3)
-_GROUPS = 6
+GROUPS = 6
 """Alike stretches, two groups for each descriptor: their number, whole bursts in each, bytes of its last request."""
 
 
@@ -154,7 +154,7 @@ def _walk(groups: Ints, used: int, path: Ints, ring: Ints, issue: int, end: int)
 
 
 @kernel(inline=True)
-def transfer_cycles(moved: Ints, path: Ints, parts: Ints) -> bool:
+def transfer_cycles(moved: Ints, path: Ints, groups: Ints, parts: Ints) -> bool:
     """Fill in the cycles of one transfer; False where int64 does not hold them.
 
     Parameters
@@ -163,18 +163,21 @@ def transfer_cycles(moved: Ints, path: Ints, parts: Ints) -> bool:
         int64 [D <= 3, 2] bytes and stretches of each descriptor, in order; 0 bytes where there is none.
     path
         int64 [6].
+    groups
+        int64 [GROUPS, 3], overwritten.
     parts
-        int64 [PARTS], written: its data time; last byte and cycle after the last request, counted from the first
-        request; the same counted from when the bus is free of earlier data, as far as that decides. All 0 without
-        bytes.
+        int64 [PARTS], written. Cycles: of its data; to the last byte and to the cycle after the last request, counted
+        from the first request; the same, counted from when the bus is free of earlier data, as far as that decides.
+        Descriptors that move anything. All 0 without bytes.
 
     """
     parts[:] = 0
     burst, outstanding, one, denominator = path[BURST], path[OUTSTANDING], path[NUMERATOR], path[DENOMINATOR]
-    groups = np.empty((_GROUPS, 3), np.int64)
     used = _group(moved, burst, groups)
     if used == 0:
         return True
+    for i in range(moved.shape[0]):
+        parts[DESCRIPTORS] += moved[i, 0] > 0
     requests, size, shortest, longest = 0, 0, groups[0, _LAST], groups[0, _LAST]
     wanted, moved_bytes = 0.0, 0.0
     for i in range(used):

@@ -30,13 +30,14 @@ def descriptors():
 
 def compiled(moved: tuple[tuple[int, int], ...], path: MemoryPath) -> Transfer | None:
     """The kernel's answer; None where it refuses."""
-    rate, parts = path.bytes_per_cycle, np.zeros(kernel.PARTS, np.int64)
+    rate = path.bytes_per_cycle
+    groups, parts = np.zeros((kernel.GROUPS, 3), np.int64), np.zeros(kernel.PARTS, np.int64)
     numbers = (path.burst_bytes, path.max_outstanding, path.setup_cycles, path.latency_cycles)
     columns = np.array([*numbers, rate.numerator, rate.denominator], np.int64)
-    if not kernel.transfer_cycles(np.array(moved, np.int64), columns, parts):
+    if not kernel.transfer_cycles(np.array(moved, np.int64), columns, groups, parts):
         return None
-    bus, alone, issued, behind, late = parts.tolist()
-    setup = path.setup_cycles * sum(size > 0 for size, _ in moved)
+    bus, alone, issued, behind, late, used = parts.tolist()
+    setup = path.setup_cycles * used
     return Transfer(setup, path.latency_cycles, bus, alone, issued, behind, None if late == kernel.NOT_BOUND else late)
 
 
