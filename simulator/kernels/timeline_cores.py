@@ -20,7 +20,6 @@ from simulator.kernels.timeline import (
     END,
     FLAGS,
     HALVES,
-    LIMIT,
     LOAD,
     LOAD_BUS,
     LOAD_LEAD,
@@ -37,6 +36,7 @@ from simulator.kernels.timeline import (
     TWO_TAKERS,
     WORK,
 )
+from simulator.kernels.transfers import LIMIT
 
 Ints = NDArray[np.int64]
 
