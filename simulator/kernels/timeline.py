@@ -1,12 +1,14 @@
 """The machine of `simulator/timing/machine.py` as a compiled event loop: one layer, every cycle the same.
 
 Three engines (load DMA, worker, store DMA) take the tile ops in order; memories have two halves each; the DMAs share a
-bus. Tile ops of one kind take and move the same, so all that is known of them stands once in a table, a row a kind.
+path to memory. Tile ops of one kind take and move the same, so all that is known of them stands once in a table, a row
+a kind.
 
 Time goes from the end of one piece of work to the next. In each such cycle everything that may happen happens, until
-nothing more does. Then the bus is granted, by (cycle of the request, engine id), as far ahead as is certain: an engine
+nothing more does. Then the path is granted, by (cycle of the request, engine id), as far ahead as is certain: an engine
 that does not ask yet cannot do so before the next event and the shortest lead of a transfer, so whoever asks no later
-than that is next.
+than that is next. Who asks and gets the path is noted a latency later than it happens, when the first data could pass:
+then banks of the DRAM, behind which the path is the bus, have their turn in the same loop.
 """
 
 from __future__ import annotations
@@ -18,6 +20,21 @@ from numpy.typing import NDArray
 
 from simulator.kernels._jit import kernel
 from simulator.kernels.dram_banks import BIAS, INPUT, OUTPUT, new_state, serve
+from simulator.kernels.transfers import (
+    ALONE,
+    BEHIND,
+    BUS,
+    DESCRIPTORS,
+    GROUPS,
+    ISSUED,
+    ISSUED_BEHIND,
+    LATENCY,
+    LIMIT,
+    NOT_BOUND,
+    PARTS,
+    SETUP,
+    transfer_cycles,
+)
 
 Ints = NDArray[np.int64]
 
@@ -31,8 +48,11 @@ DONE, OVERFLOW, DEADLOCK, TWO_TAKERS = 0, 1, 2, 3
 of accumulator memory, and which comes first in a cycle is not defined."""
 
 FLAGS, LOAD_LEAD, LOAD_BUS, LOAD_TAIL, WORK, STORE_LEAD, STORE_BUS, STORE_TAIL = range(8)
+LOAD_BEHIND, LOAD_ISSUED, LOAD_ISSUED_BEHIND, STORE_BEHIND, STORE_ISSUED, STORE_ISSUED_BEHIND = range(8, 14)
 """Columns of the table: flags, and cycles. A transfer that does not happen has 0 cycles on the bus."""
-COLUMNS = 8
+COLUMNS = 14
+ADDING = 8
+"""Columns before this one add up to no less than the time of a tile op."""
 
 END, COMPUTE, LOAD, STORE, LOAD_STALL = range(5)
 """Entries of `times`: end of the layer, busy cycles of worker, load DMA, store DMA, wait for operands."""
@@ -40,40 +60,18 @@ TIMES = 5
 
 HALVES = 2
 NEVER = np.iinfo(np.int64).max
-LIMIT = 4.0e18
-"""Products and times stay below it, checked in float64; int64 ends at 9.2e18."""
 
 
 @kernel(inline=True)
-def _bus_and_tail(size: int, requests: int, path: Ints) -> tuple[int, int]:
-    """Cycles on the bus and after it of one transfer; (-1, 0) where int64 does not hold the products.
-
-    The closed form of `simulator/timing/dma.py` without fractions. With data cycles of a request d = A / D, there are
-    four cases: d over or under one cycle, and a round trip longer or shorter than a round of requests.
-    """
-    outstanding, latency = min(path[1], requests), path[3]
-    a, d = size * path[5], requests * path[4]
-    rounds, rest = (requests - 1) // outstanding, (requests - 1) % outstanding
-    largest = max(float(size) * path[5], float(requests) * path[4])
-    if largest * max(float(latency) + 1.0, float(outstanding), float(rounds) + rest + 1.0) > LIMIT:
-        return -1, 0
-    bus = -(-a // path[4])
-    if a <= d:
-        if latency * d + a <= outstanding * d:
-            total = latency + requests
-        else:
-            total = (1 + rounds) * latency + rest - (-(1 + rounds) * a // d)
-    elif latency * d + a <= outstanding * a:
-        total = latency + bus
-    else:
-        total = (1 + rounds) * latency - (-(1 + rounds + rest) * a // d)
-    return bus, total - latency - bus
-
-
-@kernel(inline=True)
-def _requests(size: int, segments: int, burst: int) -> int:
-    stretches = max(segments, 1)
-    return stretches * -(-size // (stretches * burst)) if size > 0 else 0
+def _tell(table: Ints, i: int, lead: int, behind: int, path: Ints, parts: Ints) -> None:
+    """Write the cycles of a transfer to its columns; those of its issue are a latency later, as is who asks."""
+    if parts[DESCRIPTORS] == 0:
+        return
+    table[i, lead] = parts[DESCRIPTORS] * path[SETUP] + path[LATENCY]
+    table[i, lead + 1], table[i, lead + 2] = parts[BUS], parts[ALONE] - path[LATENCY] - parts[BUS]
+    table[i, behind], table[i, behind + 1], table[i, behind + 2] = parts[BEHIND], parts[ISSUED], parts[ISSUED_BEHIND]
+    if parts[ISSUED_BEHIND] != NOT_BOUND:
+        table[i, behind + 2] += path[LATENCY]
 
 
 @kernel()
@@ -90,32 +88,26 @@ def tabulate(kinds: NDArray[Any], work_cycles: Ints, path: Ints, table: Ints) ->
         [6] burst bytes, requests in flight, setup and latency cycles, numerator and denominator of bytes per cycle.
 
     """
-    burst, setup, latency = path[0], path[2], path[3]
+    moved, groups, parts = np.zeros((3, 2), np.int64), np.zeros((GROUPS, 3), np.int64), np.zeros(PARTS, np.int64)
     for i in range(len(kinds)):
         op = kinds[i]
-        inputs, weights, bias, stored = op["input_bytes"], op["weight_bytes"], op["bias_bytes"], op["store_bytes"]
-        widest = max(op["input_segments"], op["weight_segments"], op["bias_segments"], op["store_segments"], 1)
-        if float(widest) * burst > LIMIT:
-            return OVERFLOW
         table[i, :] = 0
         table[i, FLAGS], table[i, WORK] = op["hold"], work_cycles[i]
-        if bias > 0:
+        if op["bias_bytes"] > 0:
             table[i, FLAGS] |= TAKE_BIAS
         elif op["hold"] & TAKE_ACCUMULATOR:
             table[i, FLAGS] |= TAKE_RESULT
-        descriptors = np.int64(inputs > 0) + np.int64(weights > 0) + np.int64(bias > 0)
-        if descriptors:
-            requests = _requests(inputs, op["input_segments"], burst)
-            requests += _requests(weights, op["weight_segments"], burst)
-            requests += _requests(bias, op["bias_segments"], burst)
-            table[i, LOAD_LEAD] = descriptors * setup + latency
-            table[i, LOAD_BUS], table[i, LOAD_TAIL] = _bus_and_tail(inputs + weights + bias, requests, path)
-        if stored > 0:
-            requests = _requests(stored, op["store_segments"], burst)
-            table[i, STORE_LEAD] = setup + latency
-            table[i, STORE_BUS], table[i, STORE_TAIL] = _bus_and_tail(stored, requests, path)
-        if table[i, LOAD_BUS] < 0 or table[i, STORE_BUS] < 0:
+        moved[0, 0], moved[0, 1] = op["input_bytes"], op["input_segments"]
+        moved[1, 0], moved[1, 1] = op["weight_bytes"], op["weight_segments"]
+        moved[2, 0], moved[2, 1] = op["bias_bytes"], op["bias_segments"]
+        if not transfer_cycles(moved, path, groups, parts):
             return OVERFLOW
+        _tell(table, i, LOAD_LEAD, LOAD_BEHIND, path, parts)
+        moved[0, 0], moved[0, 1] = op["store_bytes"], op["store_segments"]
+        moved[1, 0] = moved[2, 0] = 0
+        if not transfer_cycles(moved, path, groups, parts):
+            return OVERFLOW
+        _tell(table, i, STORE_LEAD, STORE_BEHIND, path, parts)
     return DONE
 
 
@@ -126,7 +118,7 @@ def _refusal(counts: Ints, table: Ints) -> int:
     for i in range(len(counts)):
         by_load |= (table[i, FLAGS] & TAKE_BIAS) != 0
         by_work |= (table[i, FLAGS] & TAKE_RESULT) != 0
-        for column in range(1, COLUMNS):
+        for column in range(1, ADDING):
             total += float(counts[i]) * table[i, column]
     # Some engine is at work or a transfer on its way at all times, so no cycle lies beyond the sum of all of them.
     if total > LIMIT:
@@ -179,7 +171,7 @@ def run_layer(
         return status
     count, noting = len(kind_of), len(intervals) > 0
     inputs = weights = accumulators = HALVES
-    l_op = w_op = s_op = now = bus_free = stall = l_busy = w_busy = s_busy = l_begin = w_begin = s_begin = 0
+    l_op = w_op = s_op = now = path_free = bus_free = stall = l_busy = w_busy = s_busy = l_begin = w_begin = s_begin = 0
     l_ask = s_ask = l_done = w_done = s_done = NEVER
     has_operands = False
     banked = len(banks) > 0
@@ -239,21 +231,25 @@ def run_layer(
             bound = soonest + lead if soonest != NEVER else NEVER
             if l_ask != NEVER and l_ask <= min(s_ask, bound):
                 kind = kind_of[l_op]
-                begin = max(l_ask, bus_free)
-                bus_free = begin + table[kind, LOAD_BUS]
-                l_done = bus_free + table[kind, LOAD_TAIL]
-                if banked:
-                    bus_free = serve(banks, state, sizes[kind], regions[l_op], INPUT, BIAS, l_ask, begin)
-                    l_done = max(l_done, bus_free)
+                begin = max(l_ask, path_free)
+                l_done = begin + table[kind, LOAD_BUS] + table[kind, LOAD_TAIL]
+                if not banked:
+                    path_free = max(begin + table[kind, LOAD_ISSUED], bus_free + table[kind, LOAD_ISSUED_BEHIND])
+                    bus_free = l_done = max(l_done, bus_free + table[kind, LOAD_BEHIND])
+                else:
+                    path_free = serve(banks, state, sizes[kind], regions[l_op], INPUT, BIAS, l_ask, begin)
+                    l_done = max(l_done, path_free)
                 l_ask = NEVER
             elif s_ask != NEVER and s_ask < min(l_ask, bound):
                 kind = kind_of[s_op]
-                begin = max(s_ask, bus_free)
-                bus_free = begin + table[kind, STORE_BUS]
-                s_done = bus_free + table[kind, STORE_TAIL]
-                if banked:
-                    bus_free = serve(banks, state, sizes[kind], regions[s_op], OUTPUT, OUTPUT, s_ask, begin)
-                    s_done = max(s_done, bus_free)
+                begin = max(s_ask, path_free)
+                s_done = begin + table[kind, STORE_BUS] + table[kind, STORE_TAIL]
+                if not banked:
+                    path_free = max(begin + table[kind, STORE_ISSUED], bus_free + table[kind, STORE_ISSUED_BEHIND])
+                    bus_free = s_done = max(s_done, bus_free + table[kind, STORE_BEHIND])
+                else:
+                    path_free = serve(banks, state, sizes[kind], regions[s_op], OUTPUT, OUTPUT, s_ask, begin)
+                    s_done = max(s_done, path_free)
                 s_ask = NEVER
             else:
                 break

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from simulator.kernels._jit import kernel
 from simulator.kernels.dram_banks import BIAS, INPUT, OUTPUT, new_state, serve
 from simulator.kernels.timeline import (
-    COLUMNS,
+    ADDING,
     COMPUTE,
     DEADLOCK,
     DONE,
     END,
     FLAGS,
     HALVES,
-    LIMIT,
     LOAD,
     LOAD_BUS,
     LOAD_LEAD,
@@ -37,6 +36,7 @@ from simulator.kernels.timeline import (
     TWO_TAKERS,
     WORK,
 )
+from simulator.kernels.transfers import LIMIT
 
 Ints = NDArray[np.int64]
 
@@ -52,7 +52,7 @@ def _refusal(kind_of: NDArray[np.int32], counts: Ints, table: Ints, starts: Ints
     """Return why a layer cannot be run, or DONE."""
     total = 0.0
     for i in range(len(counts)):
-        for column in range(1, COLUMNS):
+        for column in range(1, ADDING):
             total += float(counts[i]) * table[i, column]
     if total > LIMIT:
         return OVERFLOW

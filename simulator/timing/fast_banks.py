@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from simulator.accelerator.spec import Accelerator
 from simulator.kernels import dram_banks as kernel
+from simulator.kernels.timeline import ADDING
 from simulator.mapping.regions import regions
 from simulator.mapping.schedule import LayerSchedule
 from simulator.timing.dma import MemoryPath
@@ -58,6 +59,6 @@ def transfers_fit(banks: Banks, counts: Ints, table: Ints) -> bool:
         return False
     wait = float(spec[[kernel.RCD, kernel.RP, kernel.RAS, kernel.PACE, kernel.WR]].sum())
     cycles = moved * spec[kernel.DENOMINATOR] / spec[kernel.NUMERATOR] + pieces * (wait + 1)
-    total = float((counts * (cycles.sum(axis=1) + table[:, 1:].sum(axis=1, dtype=np.float64))).sum())
+    total = float((counts * (cycles.sum(axis=1) + table[:, 1:ADDING].sum(axis=1, dtype=np.float64))).sum())
     refreshed = float(spec[kernel.REFI]) / float(spec[kernel.REFI] - spec[kernel.RP] - spec[kernel.RFC])
     return (total + wait) * 2 * refreshed < _LIMIT

@@ -3,10 +3,12 @@
 This is the text that says what the machine does. Runs use `simulator.timing.fast`, which is held to it, cycle by cycle.
 
 Load DMA, worker (array, vector unit or host) and store DMA each take the tile ops in order. Each memory has two
-halves; a tile op waits until a half is free. Load and store DMA share the DRAM bus. Where a layer is split over cores,
-each has these three engines and memories of its own, and all of them share the bus and the DRAM's banks. Layers follow
-one another: the next begins when the last write of the one before is done, on whichever core, so each is run from cycle
-0 and then put in its place.
+halves; a tile op waits until a half is free. Load and store DMA share the path to memory: it belongs to one transfer
+until its last request is out, and data come in the order of the requests. Where a layer is split over cores, each has
+these three engines and memories of its own, and all of them share the bus and the DRAM's banks; there, and wherever the
+DRAM has banks, a transfer has the bus for as long as its data take, and not while it waits for more. Layers follow one
+another: the next begins when the last write of the one before is done, on whichever core, so each is run from cycle 0
+and then put in its place.
 Layers that the mapping gave as command loops run on the command machine (`simulator.timing.commands`) instead.
 """
 
@@ -26,7 +28,7 @@ from simulator.mapping.regions import regions
 from simulator.mapping.schedule import Hold, LayerSchedule, Schedule
 from simulator.records.run import TraceEvent
 from simulator.timing.commands import run_command_layer
-from simulator.timing.dma import MemoryPath, requests_of, transfer
+from simulator.timing.dma import MemoryPath, Moved, Transfer, transfer
 from simulator.timing.dram import DramBus
 from simulator.timing.dram_banks import DramBanks, Region
 from simulator.timing.refusals import WAITS_FOR_EVER
@@ -88,7 +90,7 @@ def _run_layer(name: str, layer: LayerSchedule, accelerator: Accelerator, limit:
     if layer.commands is not None:
         time, spans = run_command_layer(layer.commands, accelerator, limit)
         return time, (spans,)
-    memory = _Memory(accelerator)
+    memory = _Memory(accelerator, len(layer.core_slices))
     places = regions(layer) if memory.banks else np.zeros((len(layer.ops), 4, 2), np.int64)
     where = enumerate(layer.core_slices)
     cores = [_Core(core, layer.engine, layer.ops[part], places[part], accelerator, memory) for core, part in where]
@@ -103,12 +105,15 @@ def _run_layer(name: str, layer: LayerSchedule, accelerator: Accelerator, limit:
 class _Memory:
     """What all cores share."""
 
-    def __init__(self, accelerator: Accelerator) -> None:
+    def __init__(self, accelerator: Accelerator, cores: int) -> None:
         self.env = simpy.Environment()
         self.path = MemoryPath.of(accelerator)
         self.bus = DramBus(self.env)
         banks = accelerator.dram_banks
         self.banks = DramBanks(banks, self.path.bytes_per_cycle, self.path.max_outstanding) if banks else None
+        self.lends_bus = cores > 1 or banks is not None
+        self.last_byte = 0
+        """Cycle after the last byte of all transfers whose requests have begun; where the bus is not lent."""
 
 
 class _Core:
@@ -150,22 +155,17 @@ class _Core:
 
     def _load(self) -> Steps:
         ops = self._ops
-        kinds = ("input", "weight", "bias")
-        size = sum(ops[f"{kind}_bytes"] for kind in kinds)
-        requests = sum(
-            requests_of(ops[f"{kind}_bytes"], ops[f"{kind}_segments"], self._path.burst_bytes) for kind in kinds
-        )
-        descriptors = sum((ops[f"{kind}_bytes"] > 0).astype(np.int64) for kind in kinds)
-        columns = (ops["hold"], ops["bias_bytes"], size, requests, descriptors)
-        for index, (hold, bias, *parts) in enumerate(_rows(*columns)):
+        moved = (ops[f"{tensor}_{what}"] for tensor in _TENSORS[:3] for what in ("bytes", "segments"))
+        for index, (hold, *sizes) in enumerate(_rows(ops["hold"], *moved)):
             if hold & Hold.TAKE_INPUT:
                 yield self._inputs.get(1)
             if hold & Hold.TAKE_WEIGHT:
                 yield self._weights.get(1)
-            if bias:
+            if sizes[4]:
                 yield self._accumulators.get(1)
-            if parts[0]:
-                yield from self._transfer(self._load_id, index, (parts[0], parts[1], parts[2]))
+            loads = tuple(part for part in zip(sizes[::2], sizes[1::2], strict=True) if part[0])
+            if loads:
+                yield from self._transfer(self._load_id, index, loads)
             self._loaded.put(1)
 
     def _work(self) -> Steps:
@@ -194,21 +194,38 @@ class _Core:
         held = (ops["hold"] & Hold.GIVE_INPUT_WHEN_STORED) != 0
         chosen = np.flatnonzero((ops["store_bytes"] > 0) | held)
         ops = ops[chosen]
-        requests = requests_of(ops["store_bytes"], ops["store_segments"], self._path.burst_bytes)
-        for index, hold, size, count in _rows(chosen, ops["hold"], ops["store_bytes"], requests):
+        for index, hold, size, segments in _rows(chosen, *(ops[f] for f in ("hold", "store_bytes", "store_segments"))):
             yield self._finished.get(1)
             if size:
-                yield from self._transfer(self._store_id, index, (size, count, 1))
+                yield from self._transfer(self._store_id, index, ((size, segments),))
             if hold & Hold.GIVE_INPUT_WHEN_STORED:
                 self._inputs.put(1)
             else:
                 self._accumulators.put(1)
 
-    def _transfer(self, engine: int, index: int, amount: tuple[int, int, int]) -> Steps:
-        """Move bytes in requests of descriptors, three numbers, for tile op `index` of the core."""
-        bus, banks, write = self._memory.bus, self._memory.banks, engine == self._store_id
-        parts = transfer(*amount, self._path)
+    def _transfer(self, engine: int, index: int, moved: Moved) -> Steps:
+        """Move what tile op `index` of the core loads or stores."""
+        parts = transfer(moved, self._path)
         begin = int(self._env.now)
+        if self._memory.lends_bus:
+            yield from self._on_a_lent_bus(engine, index, parts)
+        else:
+            yield from self._on_its_own_path(engine, parts)
+        self._intervals["store dma" if engine == self._store_id else "load dma"].add(begin, int(self._env.now))
+
+    def _on_its_own_path(self, engine: int, parts: Transfer) -> Steps:
+        memory, env = self._memory, self._env
+        yield env.timeout(parts.setup_cycles)
+        yield memory.bus.request(engine)
+        first = int(env.now)
+        issued, end = (cycle(first, memory.last_byte) for cycle in (parts.issued, parts.end))
+        memory.last_byte = end
+        yield env.timeout(issued - first)
+        memory.bus.release()
+        yield env.timeout(end - issued)
+
+    def _on_a_lent_bus(self, engine: int, index: int, parts: Transfer) -> Steps:
+        bus, banks, write = self._memory.bus, self._memory.banks, engine == self._store_id
         if parts.lead_cycles:
             yield self._env.timeout(parts.lead_cycles)
         asked = int(self._env.now)
@@ -222,7 +239,6 @@ class _Core:
         tail = parts.bus_cycles + parts.tail_cycles - occupied
         if tail > 0:
             yield self._env.timeout(tail)
-        self._intervals["store dma" if write else "load dma"].add(begin, int(self._env.now))
 
     def _regions(self, index: int, *, write: bool) -> list[Region]:
         op, places = self._ops[index], self._places[index].tolist()

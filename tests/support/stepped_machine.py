@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.accelerator.spec import Accelerator
 from simulator.mapping.schedule import Hold, LayerSchedule
-from simulator.timing.dma import MemoryPath, transfer
+from simulator.timing.dma import MemoryPath, Transfer, transfer
 from simulator.timing.work_cycles import WorkRates, work_cycles
 
 
@@ -18,6 +18,7 @@ class _Mover:
 
     phase: str = "idle"
     left: int = 0
+    rest: int = 0
     asked: int = 0
     index: int = 0
     jobs: list = field(default_factory=list)
@@ -32,7 +33,8 @@ class SteppedMachine:
         starts = [0, *ends[:-1]]
         self.cores = [_Core(self, layer.ops[a:b], cycles[a:b], accelerator) for a, b in zip(starts, ends, strict=True)]
         self.bus: _Mover | None = None
-        self.time = 0
+        self.lends = len(starts) > 1
+        self.last_byte = self.time = 0
 
     def run(self) -> int:
         while any(not core.done for core in self.cores):
@@ -45,11 +47,19 @@ class SteppedMachine:
             waiting = [m for m in movers if m.phase == "ask"]
             if self.bus is None and waiting:
                 self.bus = min(waiting, key=lambda m: m.asked)
-                self.bus.phase, self.bus.left = "bus", self.bus.jobs[self.bus.index].bus_cycles
+                self.bus.phase, self.bus.left, self.bus.rest = "bus", *self._cycles(self.bus.jobs[self.bus.index])
             self.time += 1
             for mover in movers:
                 mover.left -= mover.phase in ("lead", "bus", "tail")
         return self.time
+
+    def _cycles(self, job: Transfer) -> tuple[int, int]:
+        """How long a transfer has what all share, and how long it goes on."""
+        if self.lends:
+            return job.bus_cycles, job.tail_cycles
+        issued, end = job.issued(self.time, self.last_byte), job.end(self.time, self.last_byte)
+        self.last_byte = end
+        return issued - self.time, end - issued
 
 
 class _Core:
@@ -60,9 +70,8 @@ class _Core:
 
         def parts(op, kinds):
             sizes = [(int(op[f"{kind}_bytes"]), int(op[f"{kind}_segments"])) for kind in kinds]
-            requests = sum(s * -(-b // (s * path.burst_bytes)) for b, s in sizes if b)
-            used = sum(b > 0 for b, _ in sizes)
-            return transfer(sum(b for b, _ in sizes), requests, used, path) if used else None
+            moved = tuple(part for part in sizes if part[0])
+            return transfer(moved, path) if moved else None
 
         self.machine = machine
         self.ops = [(int(op["hold"]), int(op["bias_bytes"]), int(op["store_bytes"])) for op in ops]
@@ -88,11 +97,13 @@ class _Core:
         if mover.phase == "idle":
             if not (self._may_load(mover.index) if which == 0 else mover.index < self.done_work):
                 return False
-            mover.phase, mover.left = ("lead", job.lead_cycles) if job else ("end", 0)
+            mover.phase, mover.left = (
+                ("lead", job.lead_cycles if self.machine.lends else job.setup_cycles) if job else ("end", 0)
+            )
         elif mover.phase == "lead" and mover.left == 0:
             mover.phase, mover.asked = "ask", self.machine.time
         elif mover.phase == "bus" and mover.left == 0:
-            self.machine.bus, mover.phase, mover.left = None, "tail", job.tail_cycles
+            self.machine.bus, mover.phase, mover.left = None, "tail", mover.rest
         elif mover.phase == "tail" and mover.left == 0:
             mover.phase = "end"
         elif mover.phase == "end":

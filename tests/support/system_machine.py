@@ -1,11 +1,14 @@
-"""A program of the clocked system on the compiled tile machine, and where the two are meant to be the same."""
+"""A program of the clocked system on the compiled tile machine."""
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 import numpy as np
 
 from simulator.kernels import timeline
 from simulator.kernels.clocked_system import TILE_OP
+from simulator.kernels.transfers import NOT_BOUND
 from simulator.timing.clocked_dma import ClockedDma, Descriptor
 from simulator.timing.clocked_program import ClockedSystem, Program
 from simulator.timing.dma import transfer
@@ -40,11 +43,19 @@ def machine_intervals(system: ClockedSystem, program: Program, work_cycles: np.n
             | timeline.TAKE_RESULT * row["takes_result"]
         )
         table[i, timeline.WORK] = work_cycles[i]
-        for moved, lead in zip(_transfers(row), (timeline.LOAD_LEAD, timeline.STORE_LEAD), strict=True):
+        for moved, lead, behind in zip(
+            _transfers(row),
+            (timeline.LOAD_LEAD, timeline.STORE_LEAD),
+            (timeline.LOAD_BEHIND, timeline.STORE_BEHIND),
+            strict=True,
+        ):
             if moved:
-                requests = [size for one in moved for _, size in one.requests(path.burst_bytes)]
-                parts = transfer(sum(requests), len(requests), len(moved), path)
+                descriptors = tuple((one.segments * one.segment_bytes, one.segments) for one in moved)
+                parts = transfer(descriptors, path)
                 table[i, lead : lead + 3] = parts.lead_cycles, parts.bus_cycles, parts.tail_cycles
+                late = parts.issued_behind_cycles
+                late = NOT_BOUND if late is None else late + parts.latency_cycles
+                table[i, behind : behind + 3] = parts.behind_cycles, parts.issued_cycles, late
     times, intervals = np.zeros(timeline.TIMES, np.int64), np.zeros((len(rows), 6), np.int64)
     nothing = np.zeros(0, np.int64), np.zeros((0, 4, 2), np.int64), np.zeros((0, 4, 2), np.int64)
     status = timeline.run_layer(
@@ -60,15 +71,23 @@ def machine_intervals(system: ClockedSystem, program: Program, work_cycles: np.n
     return int(times[timeline.END]), intervals
 
 
-def bus_is_never_idle(dma: ClockedDma, program: Program) -> bool:
-    """Whether the machine's picture holds: alike requests, and enough of them in flight to cover a round trip.
+class Kind(StrEnum):
+    """What the requests of a program are like, the hardest of its transfers deciding."""
 
-    Then a transfer, once its first data are on the bus, leaves no gap in which the other half's could be.
-    """
+    LEVEL = "products with alike requests in each transfer, the bus never idle within one"
+    FEW = "products with alike requests, too few in flight to cover a round trip"
+    MIXED = "products with requests of several lengths in a transfer"
+
+
+def kind_of(dma: ClockedDma, program: Program) -> Kind:
+    """Say what a program's requests are like."""
+    kind = Kind.LEVEL
     for row in rows_of(program):
         for moved in filter(None, _transfers(row)):
             sizes = {size for one in moved for _, size in one.requests(dma.burst_bytes)}
             data = max(sizes) // dma.bus_bytes * dma.interval_cycles
-            if len(sizes) > 1 or dma.max_outstanding * data < dma.latency_cycles + data:
-                return False
-    return True
+            if len(sizes) > 1:
+                return Kind.MIXED
+            if dma.max_outstanding * data < dma.latency_cycles + data:
+                kind = Kind.FEW
+    return kind

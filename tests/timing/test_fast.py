@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import TILE_OP, Hold, LayerSchedule, Schedule, TileOpKinds
 from simulator.records.lazy_events import LazyEvents
 from simulator.timing import dram_banks, fast, machine
-from simulator.timing.dma import MemoryPath, requests_of, transfer
 from support import devices
 from support.layers import deeplabv3_resnet50
 
@@ -96,33 +94,9 @@ def test_flags_are_those_of_the_schedule():
     assert {flag.name: flag.value for flag in Hold} == {flag.name: getattr(kernel, flag.name) for flag in Hold}
 
 
-def test_transfers_are_exact_or_refused():
-    rng = np.random.default_rng(1)
-    refused = 0
-    for _ in range(2000):
-        bits = rng.integers(1, 45)
-        ops = np.zeros(1, TILE_OP)
-        ops["input_bytes"], ops["input_segments"] = rng.integers(1, 1 << bits), rng.integers(1, 50)
-        rate = Fraction(int(rng.integers(1, 1 << rng.integers(1, 25))), int(rng.integers(1, 10**6)))
-        path = MemoryPath(
-            int(rng.integers(1, 300)), int(rng.integers(1, 40)), int(rng.integers(9)), int(rng.integers(900)), rate
-        )
-        numbers = (path.burst_bytes, path.max_outstanding, path.setup_cycles, path.latency_cycles)
-        table = np.zeros((1, kernel.COLUMNS), np.int64)
-        columns = np.array([*numbers, rate.numerator, rate.denominator], np.int64)
-        if kernel.tabulate(ops, np.zeros(1, np.int64), columns, table) == kernel.OVERFLOW:
-            refused += 1
-            continue
-        requests = int(requests_of(ops["input_bytes"], ops["input_segments"], path.burst_bytes)[0])
-        expected = transfer(int(ops["input_bytes"][0]), requests, 1, path)
-        parts = (expected.lead_cycles, expected.bus_cycles, expected.tail_cycles)
-        assert tuple(table[0, [kernel.LOAD_LEAD, kernel.LOAD_BUS, kernel.LOAD_TAIL]]) == parts
-    assert 20 < refused < 1000
-
-
 def test_times_beyond_64_bits_are_refused():
     ops = np.zeros(3, TILE_OP)
-    ops["input_bytes"] = 1 << 50
+    ops["input_bytes"] = 1 << 60
     with pytest.raises(ScheduleError, match="layer big: its times do not fit 64 bits"):
         fast.run_schedule(Schedule(("big",), (LayerSchedule(Engine.DMA, ops),)), devices.machine(bytes_per_cycle=0.3))
     with pytest.raises(ScheduleError, match=r"machine: dma.burst_bytes is 1099511627777; the machine counts up to"):
