@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from simulator.execution.array_operands import Operands
 from simulator.kernels.dot_tile import BYTES, PAIRS
 from simulator.kernels.packing import fill_image
+from simulator.kernels.turned import fill_turned
 from simulator.kernels.threads import threads_now
 from simulator.kernels.workers import run_on_threads
 
@@ -58,6 +59,9 @@ def _fill(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
     flat = np.empty(geometry.batch * height * width * channels + slack, _DTYPES[kind])
     flat[-slack:] = 0
     image = flat[:-slack].reshape(geometry.batch, height, width, channels)
+    if kind == BYTES and operands.source is not None:
+        _fill_turned(operands, operands.source, less, border, image)
+        return image, border
     x = operands.x.reshape(geometry.batch, geometry.in_height, geometry.in_width, channels)
     top, left = geometry.padding.top, geometry.padding.left
     spans = np.tile([np.iinfo(np.int64).max, np.iinfo(np.int64).min], (threads_now(), 1))
@@ -68,3 +72,11 @@ def _fill(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
     if x.size and min(top, left) >= 0 and down <= height and across <= width:
         operands.hold_range(int(spans[:, 0].min()), int(spans[:, 1].max()))
     return image, border
+
+
+def _fill_turned(
+    operands: Operands, source: NDArray[Any], less: int, border: int, image: NDArray[np.uint8]
+) -> None:
+    """Fill an image in from activations that lie [channels, height, width, batch]."""
+    padding = operands.geometry.padding
+    fill_turned(source.view(np.uint8), padding.top, padding.left, less, border, image)
