@@ -76,10 +76,11 @@ _FILTERS_APART = 48
 def _by_phases(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums:
     """Run a transposed convolution as the convolutions of its phases, and lay their outputs out."""
     whole = operands.geometry
-    tiles = choose_tiles(operands) if narrow and fused is None else None
+    is_apart = whole.filters >= _FILTERS_APART
+    tiles = choose_tiles(operands) if narrow and fused is None and is_apart else None
     if tiles is not None and takes_phases(operands, tiles):
         return WideSums(run_phase_tiles(operands, tiles), None)
-    plan = plan_phases(whole, apart=whole.filters >= _FILTERS_APART)
+    plan = plan_phases(whole, apart=is_apart)
     values: NDArray[Any] = np.empty(0)
     saturations: int | None = 0
     for group in plan:

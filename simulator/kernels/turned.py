@@ -14,6 +14,7 @@ import numpy as np
 from simulator.kernels._jit import kernel
 from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.turn_block import ROW_BYTES, ROWS, turn_bytes_less, weave_bytes
+from simulator.kernels.words import copy_long_word
 
 _CHUNK_BYTES = 1 << 16
 _COLUMNS = 64
@@ -22,8 +23,40 @@ _BLOCK = 64
 """Groups of a task."""
 _FOLDS = 16
 """Folds of a task."""
-_SHORT = 4096
-"""Weights that int32 sums."""
+_SHORT = 128
+"""Bytes whose sum int16 holds."""
+
+
+@kernel(inline=True)
+def _turn_line(x: Any, less: Any, y: Any, begin: Any, end: Any, whole: Any, image: Any, place: Any) -> None:
+    """Copy columns begin to end of line y of x where a column has fewer numbers than a block: a block goes across some.
+
+    Channels up to `whole`, a multiple of ROWS; `place` is where in the first image of the target the line begins.
+    """
+    channels, in_height, in_width, batch = x.shape
+    image_bytes = image.shape[1] * image.shape[2] * channels
+    plane_bytes = in_height * in_width * batch
+    block = np.empty(ROWS * ROW_BYTES, np.uint8)
+    line = x.ctypes.data + (y * in_width + begin) * batch
+    count = (end - begin) * batch
+    for first in range(0, count - ROW_BYTES + 1, ROW_BYTES):
+        for a in range(0, whole, ROWS):
+            turn_bytes_less(line + a * plane_bytes + first, plane_bytes, block.ctypes.data, ROWS, less)
+            column = first // batch
+            b = first - column * batch
+            for i in range(ROW_BYTES):
+                target = image.ctypes.data + b * image_bytes + place + column * channels + a
+                copy_long_word(block.ctypes.data + i * ROWS, target)
+                b += 1
+                if b == batch:
+                    b, column = 0, column + 1
+    flat = image.reshape(-1)
+    for number in range(count - count % ROW_BYTES, count):
+        column = number // batch
+        b = number - column * batch
+        for a in range(whole):
+            target = b * image_bytes + place + column * channels + a
+            flat[target] = (np.int64(x[a, y, begin + column, b]) - less) & 255
 
 
 @kernel(inline=True)
@@ -73,9 +106,12 @@ def fill_turned(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any)
         begin = task % shares * _COLUMNS
         end = min(begin + _COLUMNS, batch)
         turned = end - (end - begin) % ROW_BYTES
+        if batch < ROW_BYTES:
+            _turn_line(x, less, y, first_column, end_column, whole, image, ((y + top) * width + first_column + left) * channels)
+            turned = end
         for column in range(first_column, end_column):
             place = ((y + top) * width + column + left) * channels
-            for b in range(begin, turned, ROW_BYTES):
+            for b in range(begin, turned if batch >= ROW_BYTES else begin, ROW_BYTES):
                 source = x.ctypes.data + (y * in_width + column) * batch + b
                 target = image.ctypes.data + b * image_bytes + place
                 for a in range(0, whole, ROWS):
@@ -130,9 +166,37 @@ def pack_turned(weights: Any, source: Any, out: Any) -> None:
 @kernel(inline=True)
 def _add_row(row: Any, up: Any, total: Any) -> None:
     for j in range(row.size):
-        w = np.int32(row[j])
-        total[j] = np.int32(total[j] + w)
-        up[j] = np.int32(up[j] + max(w, np.int32(0)))
+        w = np.int16(row[j])
+        total[j] = np.int16(total[j] + w)
+        up[j] = np.int16(up[j] + max(w, np.int16(0)))
+
+
+@kernel(inline=True)
+def _add_rows(a: Any, b: Any, c: Any, d: Any, up: Any, total: Any) -> None:
+    """Add four rows: sums are read and written once."""
+    zero = np.int16(0)
+    for j in range(a.size):
+        w, x, y, z = np.int16(a[j]), np.int16(b[j]), np.int16(c[j]), np.int16(d[j])
+        total[j] = np.int16(total[j] + np.int16(np.int16(w + x) + np.int16(y + z)))
+        ups = np.int16(np.int16(max(w, zero) + max(x, zero)) + np.int16(max(y, zero) + max(z, zero)))
+        up[j] = np.int16(up[j] + ups)
+
+
+@kernel(inline=True)
+def _add_run(weights: Any, begin: Any, end: Any, up: Any, total: Any) -> None:
+    """Add the weights of k from begin to end."""
+    channels = weights.shape[0]
+    tap = begin // channels
+    channel = begin - tap * channels
+    k = begin
+    while k < end:
+        taken = min(channels - channel, end - k)
+        for c in range(channel, channel + taken - taken % 4, 4):
+            rows = weights[c, tap], weights[c + 1, tap], weights[c + 2, tap], weights[c + 3, tap]
+            _add_rows(rows[0], rows[1], rows[2], rows[3], up, total)
+        for c in range(channel + taken - taken % 4, channel + taken):
+            _add_row(weights[c, tap], up, total)
+        k, tap, channel = k + taken, tap + 1, np.int64(0)
 
 
 @kernel(parallel=True)
@@ -153,7 +217,7 @@ def fold_sums_turned(weights: Any, fold: Any, positive: Any, negative: Any) -> N
     length, folds = channels * taps, positive.shape[1]
     for index in numba.prange(-(-folds // _FOLDS)):
         task = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
-        up, total = np.zeros(filters, np.int32), np.zeros(filters, np.int32)
+        up, total = np.zeros(filters, np.int16), np.zeros(filters, np.int16)
         for f in range(task * _FOLDS, min((task + 1) * _FOLDS, folds)):
             for j in range(filters):
                 positive[j, f] = negative[j, f] = 0
@@ -161,9 +225,7 @@ def fold_sums_turned(weights: Any, fold: Any, positive: Any, negative: Any) -> N
             for begin in range(f * fold, end, _SHORT):
                 up[:] = 0
                 total[:] = 0
-                for k in range(begin, min(begin + _SHORT, end)):
-                    tap = k // channels
-                    _add_row(weights[k - tap * channels, tap], up, total)
+                _add_run(weights, begin, min(begin + _SHORT, end), up, total)
                 for j in range(filters):
                     positive[j, f] += np.int64(up[j])
                     negative[j, f] += np.int64(total[j]) - np.int64(up[j])
