@@ -17,7 +17,7 @@ from simulator.kernels.turn_block import ROW_BYTES, ROWS, turn_bytes_less, weave
 from simulator.kernels.words import copy_long_word
 
 _CHUNK_BYTES = 1 << 16
-_COLUMNS = 64
+_COLUMNS = 32
 """Images of the target that are written side by side: their lines stay in the cache."""
 _BLOCK = 64
 """Groups of a task."""
