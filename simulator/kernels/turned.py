@@ -96,7 +96,7 @@ def fill_turned(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any)
                 filled[i] = border
     first_row, first_column = max(-top, 0), max(-left, 0)
     rows = max(min(in_height, height - top) - first_row, 0)
-    end_column = min(in_width, width - left)
+    end_column = max(min(in_width, width - left), first_column)
     shares = -(-batch // _COLUMNS)
     whole = channels - channels % ROWS
     image_bytes, plane_bytes = height * width * channels, in_height * in_width * batch
