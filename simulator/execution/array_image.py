@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from simulator.execution.array_operands import Operands
 from simulator.kernels.dot_tile import BYTES, PAIRS
 from simulator.kernels.packing import fill_image
-from simulator.kernels.turned import fill_turned
 from simulator.kernels.threads import threads_now
+from simulator.kernels.turned import fill_turned
 from simulator.kernels.workers import run_on_threads
 
 _DTYPES: dict[str, type[Any]] = {BYTES: np.uint8, PAIRS: np.int16}
@@ -74,9 +74,7 @@ def _fill(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
     return image, border
 
 
-def _fill_turned(
-    operands: Operands, source: NDArray[Any], less: int, border: int, image: NDArray[np.uint8]
-) -> None:
+def _fill_turned(operands: Operands, source: NDArray[Any], less: int, border: int, image: NDArray[np.uint8]) -> None:
     """Fill an image in from activations that lie [channels, height, width, batch]."""
     padding = operands.geometry.padding
     fill_turned(source.view(np.uint8), padding.top, padding.left, less, border, image)

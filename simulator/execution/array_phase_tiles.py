@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_tiles import (
-    Tiles,
     WEIGHT_DTYPES,
+    Tiles,
     aligned_zeros,
     by_panel,
     chunk_pieces,
@@ -31,7 +31,7 @@ from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
 
 _Step = tuple[int, int]
-"""A tap, and the input row (or column) that it reads for the first output of its phase."""
+"""A tap, and the input row, column or number that it reads for the first output of its phase."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,48 +100,84 @@ def _starts(operands: Operands, plan: _Plan, border: int) -> Iterator[NDArray[np
 @lru_cache(maxsize=256)
 def _plan(geometry: ConvGeometry, tiles: Tiles, threads: int) -> _Plan:
     """Return the plan of a geometry; tasks depend on the number of threads."""
-    rows = _axis(geometry, 0)
-    columns = _axis(geometry, 1)
+    rows, columns = _axis(geometry, 0), _axis(geometry, 1)
     top, height = _extent(rows, geometry.out_height, geometry.insertion[0])
     left, width = _extent(columns, geometry.out_width, geometry.insertion[1])
-    whole = replace(
-        geometry, kernel=(1, 1), dilation=(1, 1), stride=(1, 1), insertion=(1, 1), transposed=False, filters=1
+    image = replace(
+        geometry,
+        out_height=height,
+        out_width=width,
+        kernel=(1, 1),
+        dilation=(1, 1),
+        padding=Padding(top=-top, left=-left),
+        insertion=(1, 1),
+        transposed=False,
     )
-    image = replace(whole, out_height=height, out_width=width, padding=Padding(top=-top, left=-left))
-    cuts, piece = cut_run(geometry.channels, tiles)
-    size = geometry.kernel[0] * geometry.kernel[1]
-    source = np.full((size, cuts * piece), -1, np.int64)
-    source[:, : geometry.channels] = np.arange(geometry.k).reshape(size, -1)
-    itemsize = np.dtype(WEIGHT_DTYPES[tiles.operands]).itemsize
-    layout = np.empty((geometry.batch, height, width, geometry.channels), WEIGHT_DTYPES[tiles.operands])
-    bytes_of_piece = piece // tiles.taken * GROUP_BYTES * tiles.isa.channels
-    pieces, phases, plans, taps, tasks = [], [], [], [], 0
+    taps: list[tuple[int, ...]] = []
+    pieces: list[tuple[int, int]] = []
+    phases: list[tuple[int, ...]] = []
+    plans: list[NDArray[np.int64]] = []
+    tasks = 0
     for (row, high), (column, wide) in product(enumerate(rows), enumerate(columns)):
-        down, across = geometry.insertion
-        shape = replace(
-            image,
-            filters=geometry.filters,
-            out_height=-(-(geometry.out_height - row) // down),
-            out_width=-(-(geometry.out_width - column) // across),
-        )
-        plan = tile_plan(shape, layout, tiles)
-        plan[plan_of.PIECE_GROUPS] = piece // tiles.taken
-        plan[plan_of.CHUNK_PIECES] = chunk_pieces(piece, tiles)
-        first = len(pieces)
-        taps.append(tuple(i * geometry.kernel[1] + j for (i, _), (j, _) in product(high, wide)))
-        for ((i, y), (j, x)), cut in product(product(high, wide), range(cuts)):
-            place = ((y - top) * width + x - left) * geometry.channels + cut * piece
-            number = (i * geometry.kernel[1] + j) * cuts + cut
-            pieces.append((place * itemsize, number * bytes_of_piece))
-        begin = (row * geometry.out_width + column) * geometry.filters
-        line = geometry.out_width * geometry.filters
-        steps = geometry.out_height * line, down * line, across * geometry.filters
-        phases.append((tasks, first, len(pieces) - first, begin, *steps))
-        plans.append(plan)
-        blocks = -(-shape.m // int(plan[plan_of.TASK_PIXELS]))
-        tasks += blocks * -(-int(plan[plan_of.PANELS]) // int(plan[plan_of.TASK_PANELS]))
+        reads = [
+            (i * geometry.kernel[1] + j, ((y - top) * width + x - left) * geometry.channels)
+            for (i, y), (j, x) in product(high, wide)
+        ]
+        own = list(_pieces(reads, geometry, tiles))
+        plans.append(_phase_plan(row, column, geometry, image, tiles))
+        phases.append((tasks, len(pieces), len(own), *_places(row, column, geometry)))
+        taps.append(tuple(tap for tap, _ in reads))
+        pieces += own
+        tasks += _tasks(plans[-1])
     table = np.array(pieces, np.int64).reshape(-1, 2)
-    return _Plan(image, tuple(taps), source.reshape(-1), table, np.array(phases), np.stack(plans), tasks)
+    return _Plan(image, tuple(taps), _source(geometry, tiles), table, np.array(phases), np.stack(plans), tasks)
+
+
+def _source(geometry: ConvGeometry, tiles: Tiles) -> NDArray[np.int64]:
+    """Return the k at each position of the packed K: taps by themselves, each filled up to whole pieces."""
+    cuts, piece = cut_run(geometry.channels, tiles)
+    taps = geometry.kernel[0] * geometry.kernel[1]
+    source = np.full((taps, cuts * piece), -1, np.int64)
+    source[:, : geometry.channels] = np.arange(geometry.k).reshape(taps, -1)
+    return source.reshape(-1)
+
+
+def _pieces(reads: list[_Step], geometry: ConvGeometry, tiles: Tiles) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of the pieces of some taps, in bytes: into the image, and into a panel of packed weights."""
+    cuts, piece = cut_run(geometry.channels, tiles)
+    panel_bytes = piece // tiles.taken * GROUP_BYTES * tiles.isa.channels
+    for (tap, place), cut in product(reads, range(cuts)):
+        yield (place + cut * piece) * _itemsize(tiles), (tap * cuts + cut) * panel_bytes
+
+
+def _phase_plan(row: int, column: int, geometry: ConvGeometry, image: ConvGeometry, tiles: Tiles) -> NDArray[np.int64]:
+    """Return the plan of the outputs of a phase, as of a convolution by itself."""
+    down, across = geometry.insertion
+    high, wide = -(-(geometry.out_height - row) // down), -(-(geometry.out_width - column) // across)
+    # Only its strides are looked at.
+    layout = np.empty((geometry.batch, image.out_height, image.out_width, geometry.channels), f"u{_itemsize(tiles)}")
+    plan = tile_plan(replace(image, out_height=high, out_width=wide), layout, tiles)
+    _, piece = cut_run(geometry.channels, tiles)
+    plan[plan_of.PIECE_GROUPS] = piece // tiles.taken
+    plan[plan_of.CHUNK_PIECES] = chunk_pieces(piece, tiles)
+    return plan
+
+
+def _places(row: int, column: int, geometry: ConvGeometry) -> tuple[int, int, int, int]:
+    """Return where the first output of a phase lies in the result, and how far the next image, row and column are."""
+    down, across = geometry.insertion
+    line = geometry.out_width * geometry.filters
+    first = row * line + column * geometry.filters
+    return first, geometry.out_height * line, down * line, across * geometry.filters
+
+
+def _tasks(plan: NDArray[np.int64]) -> int:
+    pixels, panels = int(plan[plan_of.PIXEL_COUNT]), int(plan[plan_of.PANELS])
+    return -(-pixels // int(plan[plan_of.TASK_PIXELS])) * -(-panels // int(plan[plan_of.TASK_PANELS]))
+
+
+def _itemsize(tiles: Tiles) -> int:
+    return np.dtype(WEIGHT_DTYPES[tiles.operands]).itemsize
 
 
 def _axis(geometry: ConvGeometry, axis: int) -> list[list[_Step]]:

@@ -232,7 +232,7 @@ def _extras(
 
 
 def cut_run(length: int, tiles: Tiles) -> tuple[int, int]:
-    """Return number and length of the pieces of a run: short enough for the cache, in whole rounds of the loop."""
+    """Return number and length of the pieces of a run of K: short enough for the cache, in whole rounds of the loop."""
     per_round = tiles.taken * UNROLLED
     longest = tiles.isa.weight_bytes // (GROUP_BYTES * tiles.isa.channels) * tiles.taken
     longest = min(longest, tiles.chunk_k or longest)
@@ -280,6 +280,7 @@ def chunk_begins(geometry: ConvGeometry, tiles: Tiles) -> NDArray[np.int64]:
 
 
 def chunk_pieces(piece: int, tiles: Tiles) -> int:
+    """Return how many pieces of weights stay in the cache."""
     longest = tiles.isa.weight_bytes // (GROUP_BYTES * tiles.isa.channels) * tiles.taken
     return max(1, (tiles.chunk_k or longest) // piece)
 

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.execution.turned import in_order, source_of
-from simulator.kernels.extremes import extremes
 from simulator.kernels.dot_tile import GROUP_BYTES
+from simulator.kernels.extremes import extremes
 from simulator.kernels.norms import filter_squares
 from simulator.kernels.packing import pack
 from simulator.kernels.turned import fold_sums_turned, pack_turned
 from simulator.kernels.wide import fold_sums
-
 
 _Sums = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -51,7 +50,7 @@ class Weights:
     @property
     def length(self) -> int:
         """K."""
-        return self._given[0].size
+        return int(self._given[0].size)
 
     @property
     def stored(self) -> NDArray[Any]:
@@ -126,7 +125,7 @@ class TurnedWeights(Weights):
         self._are_bytes = source.dtype == np.int8
 
     @cached_property
-    def stored(self) -> NDArray[Any]:  # type: ignore[override]
+    def stored(self) -> NDArray[Any]:
         """[filters, K]."""
         return in_order(self._given).reshape(len(self._given), -1)
 

@@ -1,8 +1,8 @@
 """Transposition of a small block in vector registers: ROWS or WOVEN_ROWS rows, of each 16 bytes, become columns.
 
-Rows are interleaved in pairs half the block apart, until one is left: of a0 a1 .. and b0 b1 .. comes a0 b0 a1 b1 .., so that in
-the end the first elements of all rows stand side by side, then the second ones. It is plain LLVM IR: any CPU with
-vectors of 16 bytes has an instruction for such a shuffle.
+Rows are interleaved in pairs half the block apart, until one is left: of a0 a1 .. and b0 b1 .. comes a0 b0
+a1 b1 .., so that in the end the first elements of all rows stand side by side, then the second ones. It is plain LLVM
+IR: any CPU with vectors of 16 bytes has an instruction for such a shuffle.
 """
 
 from __future__ import annotations
@@ -82,16 +82,15 @@ def _turn_block(context: Any, x: Any, source: Any, row_bytes: Any, target: Any, 
 turn_block: Any = intrinsic(_turn_block)
 
 
-def _turn_bytes_less(
-    context: Any, source: Any, row_bytes: Any, target: Any, column_bytes: Any, less: Any
-) -> Any:
+def _turn_bytes_less(context: Any, source: Any, row_bytes: Any, target: Any, column_bytes: Any, less: Any) -> Any:
     """Transpose a block of bytes less a number: ``turn_bytes_less(source, row_bytes, target, column_bytes, less)``.
 
     All are int64, the first four as those of `turn_block`; `less` is taken off every byte, modulo 256.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _emit(builder, 1, *args[:4], less=builder.trunc(args[4], ir.IntType(8)))
+        source, row_bytes, target, column_bytes, less = args
+        _emit(builder, 1, source, row_bytes, target, column_bytes, builder.trunc(less, ir.IntType(8)))
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), codegen
@@ -101,7 +100,7 @@ turn_bytes_less: Any = intrinsic(_turn_bytes_less)
 
 
 def _weave_bytes(context: Any, source: Any, row_bytes: Any, target: Any) -> Any:
-    """Transpose WOVEN_ROWS rows of 16 bytes into 16 columns, one behind another: ``weave_bytes(source, row_bytes, target)``.
+    """Transpose WOVEN_ROWS rows of 16 bytes: ``weave_bytes(source, row_bytes, target)``; columns lie end to end.
 
     All are int64: address of the first row, bytes from one row to the next, address of the columns.
     """

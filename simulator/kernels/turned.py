@@ -1,4 +1,4 @@
-"""Operands of the register tiles from arrays whose first and last axis are exchanged, in one pass, with no copy between.
+"""Operands of the register tiles from arrays whose first and last axis are exchanged, with no copy between.
 
 The gradient of a filter is a convolution of the transposed activations by the transposed errors. What the tiles want of
 either is another order again: so both are brought there from the arrays as they lie in memory.
@@ -107,7 +107,9 @@ def fill_turned(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any)
         end = min(begin + _COLUMNS, batch)
         turned = end - (end - begin) % ROW_BYTES
         if batch < ROW_BYTES:
-            _turn_line(x, less, y, first_column, end_column, whole, image, ((y + top) * width + first_column + left) * channels)
+            _turn_line(
+                x, less, y, first_column, end_column, whole, image, ((y + top) * width + first_column + left) * channels
+            )
             turned = end
         for column in range(first_column, end_column):
             place = ((y + top) * width + column + left) * channels
