@@ -78,7 +78,7 @@ def run_phase_tiles(operands: Operands, tiles: Tiles) -> NDArray[np.int32]:
         weights.kept[key] = packed
     start = np.stack([by_panel(low_words(row), geometry, panels, tiles) for row in _starts(operands, plan, border)])
     out = np.empty((geometry.m, geometry.filters), np.int32)
-    run, counter = phase_of.make_convolve_phases(tiles.isa.name, tiles.operands), np.zeros(1, np.int64)
+    run, counter = phase_of.make_convolve_phases(tiles.isa, tiles.operands), np.zeros(1, np.int64)
     tables = plan.pieces, plan.phases, plan.plans, plan.tasks
     arguments = (image.reshape(-1), weights.kept[key], *tables, start, out.reshape(-1), counter)
     run_on_threads(lambda _: run(*arguments) or 0)

@@ -55,7 +55,7 @@ def run_wide(operands: Operands, bounds: Bounds, fused: Fused | None = None) -> 
 def _convolve(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums:
     tiles = choose_tiles(operands) if narrow else None
     if tiles is not None:
-        values, saturations = run_tiles(operands, tiles, fused)
+        values, saturations = run_tiles(operands, tiles.fitted(operands.geometry.filters), fused)
         return WideSums(values, saturations if fused else None)
     by_bytes = sums_by_bytes(operands)
     if by_bytes is not None:
@@ -79,7 +79,7 @@ def _by_phases(operands: Operands, narrow: bool, fused: Fused | None) -> WideSum
     is_apart = whole.filters >= _FILTERS_APART
     tiles = choose_tiles(operands) if narrow and fused is None and is_apart else None
     if tiles is not None and takes_phases(operands, tiles):
-        return WideSums(run_phase_tiles(operands, tiles), None)
+        return WideSums(run_phase_tiles(operands, tiles.fitted(whole.filters)), None)
     plan = plan_phases(whole, apart=is_apart)
     values: NDArray[Any] = np.empty(0)
     saturations: int | None = 0

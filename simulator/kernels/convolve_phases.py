@@ -16,7 +16,7 @@ from simulator.kernels import convolve as plan_of
 from simulator.kernels._jit import kernel, specialized
 from simulator.kernels.convolve import PIXELS, add_start, lay_out_tiles
 from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
-from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS
+from simulator.kernels.isa import TILE_ROWS, InstructionSet
 from simulator.kernels.tickets import take_ticket
 
 # Columns of the phases' table.
@@ -122,9 +122,8 @@ def _convolve_phases(
 
 
 @cache
-def make_convolve_phases(name: str, operands: str) -> Any:
+def make_convolve_phases(isa: InstructionSet, operands: str) -> Any:
     """Return `_convolve_phases` for an instruction set, operands BYTES or PAIRS; several threads may run it at once."""
-    isa = INSTRUCTION_SETS[name]
     tasks = specialized(
         _convolve_phases,
         f"convolve_phases_{isa.identifier}_{operands}",
