@@ -19,6 +19,7 @@ from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
 from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.stream_sums import STREAMED
 from simulator.kernels.threads import threads_now
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
@@ -29,6 +30,8 @@ _LEAST_PIXELS = 48
 _NEAR_BYTES = 192 << 10
 """Weights that a cache near any core holds."""
 _ALIGNMENT_BYTES = 64
+STREAMED_BYTES = 16 << 20
+"""Raw sums of so many bytes are written past the caches; fewer are sooner read again from these."""
 _LIMIT_STEP = 8
 _MOST_HEAVY = 0.3
 """Share of vectors with an extra above which pairs of int16 are faster."""
@@ -140,7 +143,8 @@ def run_tiles(
     image, border = filled_image(operands, tiles.operands)
     key = ("constants", tiles, geometry, border, threads_now())
     constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image, border))
-    out = np.empty((geometry.m, operands.filters), fused.format.dtype if fused else np.int32)
+    shape = geometry.m, operands.filters
+    out = np.empty(shape, fused.format.dtype) if fused else aligned(shape, np.int32)
     raw = out.reshape(-1).view(np.uint8)
     run, counter = plan_of.make_convolve(tiles.isa, tiles.operands), np.zeros(1, np.int64)
     if extremes is None:
@@ -166,6 +170,7 @@ def _constants(operands: Operands, tiles: Tiles, fused: Fused | None, image: NDA
         inside = top, left, top + geometry.in_height, left + geometry.in_width
         plan[plan_of.ALL_COUNTS] = inside == (0, 0, *image.shape[1:3])
         plan[plan_of.INSIDE : plan_of.INSIDE + 4] = inside
+    plan[plan_of.STREAMS] = not fused and _streams(geometry)
     if fused:
         plan[:PLAN_LENGTH] = fused.plan
     return (*packed.arrays, plan, *per_channel)
@@ -294,13 +299,28 @@ def chunk_pieces(piece: int, tiles: Tiles) -> int:
     return max(1, (tiles.chunk_k or longest) // piece)
 
 
+def _streams(geometry: ConvGeometry) -> bool:
+    """Whether raw sums are worth writing past the caches, and their rows allow it."""
+    filters = geometry.filters * geometry.groups
+    return geometry.filters % STREAMED == 0 and 4 * geometry.m * filters >= STREAMED_BYTES
+
+
+def aligned(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
+    """Return an array of any numbers that starts on a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + _ALIGNMENT_BYTES, np.uint8)
+    begin = -raw.ctypes.data % _ALIGNMENT_BYTES
+    found: NDArray[Any] = raw[begin : begin + size].view(dtype).reshape(shape)
+    return found
+
+
 def aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
     """Return zeros that start on a cache line, so that no vector of weights straddles two."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + _ALIGNMENT_BYTES, np.uint8)
     begin = -raw.ctypes.data % _ALIGNMENT_BYTES
-    zeros: NDArray[Any] = raw[begin : begin + size].view(dtype).reshape(shape)
-    return zeros
+    found: NDArray[Any] = raw[begin : begin + size].view(dtype).reshape(shape)
+    return found
 
 
 # ---------------------------------------------------------------- the plan
