@@ -102,8 +102,9 @@ def fill_turned(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any)
     image_bytes, plane_bytes = height * width * channels, in_height * in_width * batch
     for index in numba.prange(rows * shares):
         task = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
-        y = first_row + task // shares
-        begin = task % shares * _COLUMNS
+        # Row after row of the same images: what is written, and the lines that it needs, go on where they ended.
+        y = first_row + task % rows
+        begin = task // rows * _COLUMNS
         end = min(begin + _COLUMNS, batch)
         turned = end - (end - begin) % ROW_BYTES
         if batch < ROW_BYTES:
