@@ -7,6 +7,7 @@ Batches of 8; activations and weights have 8 bits, errors 8 or 16. Every contend
 values only, raw sums: the convolution; the gradient of its input and that of its filters as `workloads.training` emits
 them, transposes and packing included. `/ forward` is the rate over that of the forward sums, which takes 8 bits in both
 rows. Sums are checked against each other: dgrad and wgrad both give sum(e * y) with the operands that they turn around.
+A layer that reads images has no dgrad: images have no gradient, and a training step computes none.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from workloads.training.array_gradients import filter_gradient, input_gradient, 
 ACCELERATOR = "paper_device"
 BATCH = 8
 CONTENDERS = ("forward", "dgrad", "wgrad")
+NOT_ASKED = "no gradient"
+"""What stands for the gradient of an image."""
 Arrays = Mapping[str, NDArray[Any]]
 TABLE = PlainTable(
     ("shape", 27),
@@ -55,6 +58,13 @@ class Shape:
     kernel: int = 1
     stride: int = 1
     dilation: int = 1
+    reads_images: bool = False
+    """Whether its input is an image, which has no gradient: training never asks for one."""
+
+    @property
+    def contenders(self) -> tuple[str, ...]:
+        """Which of CONTENDERS a training step has."""
+        return tuple(name for name in CONTENDERS if name != "dgrad" or not self.reads_images)
 
     @property
     def op(self) -> Conv2D:
@@ -75,7 +85,7 @@ class Shape:
 
 
 SHAPES = (
-    Shape("7x7s2 3>32 @180x240", 180, 240, 3, 32, 7, stride=2),
+    Shape("7x7s2 3>32 @180x240", 180, 240, 3, 32, 7, stride=2, reads_images=True),
     Shape("1x1 128>32 @45x60", 45, 60, 128, 32),
     Shape("3x3 32>32 @45x60", 45, 60, 32, 32, 3),
     Shape("3x3s2 64>64 @45x60", 45, 60, 64, 64, 3, stride=2),
@@ -110,7 +120,8 @@ def graph_arrays(shape: Shape, error_bits: int) -> tuple[dict[str, bittrue.Graph
         "wgrad": ("xwe", lambda builder: filter_gradient(builder, node, "x", "e")),
     }
     graphs = {}
-    for name, (inputs, emit) in emitters.items():
+    for name in shape.contenders:
+        inputs, emit = emitters[name]
         builder = GraphBuilder(name)
         for source in inputs:
             builder.input(source, arrays[source].shape, formats[source])
@@ -135,7 +146,7 @@ def contenders(shape: Shape, error_bits: int, threads: int) -> dict[str, Callabl
 def check_sums(runs: Mapping[str, Callable[[], NDArray[Any]]], arrays: Arrays) -> None:
     """Raise unless sum(e * y) = sum(x * dgrad) = sum(w * wgrad), exactly (on Python ints)."""
     pairs = {"forward": "e", "dgrad": "x", "wgrad": "w"}
-    found = {name: _product(arrays[operand], runs[name]()) for name, operand in pairs.items()}
+    found = {name: _product(arrays[pairs[name]], run()) for name, run in runs.items()}
     if len(set(found.values())) != 1:
         raise ArithmeticError(f"gradients contradict each other: {found}")
 
@@ -152,13 +163,15 @@ def _product(a: NDArray[Any], b: NDArray[Any]) -> int:
 
 def row(shape: Shape, error_bits: int, seconds: Mapping[str, float]) -> list[str]:
     """Return a row of the table."""
-    rates = {name: shape.macs / seconds[name] / 1e9 for name in CONTENDERS}
+    rates = {name: shape.macs / seconds[name] / 1e9 for name in shape.contenders}
+    times = {name: f"{seconds[name] * 1e3:.2f} ({rate:.0f})" for name, rate in rates.items()}
+    ratios = {name: f"{rate / rates['forward']:.2f}x" for name, rate in rates.items()}
     return [
         shape.name,
         str(error_bits),
         f"{shape.macs / 1e9:.2f}",
-        *(f"{seconds[name] * 1e3:.2f} ({rates[name]:.0f})" for name in CONTENDERS),
-        *(f"{rates[name] / rates['forward']:.2f}x" for name in ("dgrad", "wgrad")),
+        *(times.get(name, NOT_ASKED) for name in CONTENDERS),
+        *(ratios.get(name, NOT_ASKED) for name in ("dgrad", "wgrad")),
     ]
 
 
@@ -180,7 +193,7 @@ def main() -> None:
                 runs = contenders(shape, bits, threads)
                 seconds = interleave(runs, options.repeats, threads, options.statistic)
                 print(TABLE.row(row(shape, bits, seconds)), flush=True)
-                for name in ("dgrad", "wgrad"):
+                for name in shape.contenders[1:]:
                     ratios.setdefault((bits, name), []).append(seconds["forward"] / seconds[name])
         for (bits, name), values in ratios.items():
             below = sum(value < 0.6 for value in values)

@@ -14,7 +14,7 @@ from accel_models.load import load_accelerator
 from bittrue.training.plan import Request, make_plan
 from workloads.training.config import preset
 
-_SIZE, _CLASSES, _BATCH = (64, 64), 4, 2
+_SIZE, _CLASSES, _BATCH = (64, 64), 4, 4
 _RUNS = (
     ("deeplabv3_resnet50", "paper", {"width": 0.125}),
     ("deeplabv3_resnet50", "e2_8", {"width": 0.125}),

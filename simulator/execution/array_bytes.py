@@ -61,15 +61,16 @@ def _parts(operands: Operands) -> Iterator[tuple[Operands, int]]:
     for x, format, zero, x_shift in _activations(operands):
         for weights, w_shift in _weights(operands.weights):
             start = np.zeros((1, operands.filters), np.int64)
-            part = replace(operands, x=x, x_format=format, x_zero_point=zero, weights=weights, start=start)
+            part = replace(operands, given=x, x_format=format, x_zero_point=zero, weights=weights, start=start)
             yield part, x_shift + w_shift
 
 
 def _activations(operands: Operands) -> Iterator[tuple[NDArray[np.integer], IntFormat, int, int]]:
-    x, format, zero = operands.x, operands.x_format, operands.x_zero_point
+    format, zero = operands.x_format, operands.x_zero_point
     if format.bits <= _BYTE_BITS:
-        yield x, format, zero, 0
+        yield operands.given, format, zero, 0
         return
+    x = operands.x
     high, low = np.empty(x.shape, np.int8), np.empty(x.shape, np.uint8)
     split_bytes(x.reshape(-1), zero, False, high.reshape(-1), low.reshape(-1))
     yield high, INT8, 0, _BYTE_BITS

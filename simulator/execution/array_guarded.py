@@ -187,7 +187,7 @@ def _woven(operands: Operands) -> Operands:
     x = np.full((whole.batch, height, width, channels), operands.x_zero_point, operands.x.dtype)
     x[:, ::down, ::across] = operands.x.reshape(whole.batch, whole.in_height, whole.in_width, channels)
     geometry = replace(whole, in_height=height, in_width=width, insertion=(1, 1), transposed=False)
-    return replace(operands, x=x.reshape(-1, channels), geometry=geometry)
+    return replace(operands, given=x.reshape(-1, channels), geometry=geometry)
 
 
 def _loaded(start: NDArray[np.int64], register: RegisterSpec) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -16,6 +16,7 @@ from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.isa import INSTRUCTION_SETS
 from simulator.kernels.packing import fill_image
 from simulator.kernels.threads import threads_now
+from simulator.kernels.turned import fill_turned
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
 
@@ -110,13 +111,17 @@ def _fill(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
     plan = _plan(operands.geometry)
     less = operands.x_format.min if kind == BYTES else operands.x_zero_point
     border = operands.x_zero_point - less
-    if kind == BYTES and less == 0 and _is_its_own_image(operands, plan):
+    source = operands.source if kind == BYTES else None
+    if kind == BYTES and less == 0 and source is None and _is_its_own_image(operands, plan):
         return operands.x.reshape(plan.shape), border
     streams = kind == BYTES and plan.channels % VECTOR_BYTES == 0 and plan.size >= _STREAMED_BYTES
     flat = np.empty(plan.size + plan.slack + VECTOR_BYTES, _DTYPES[kind])
     flat = flat[-flat.ctypes.data % VECTOR_BYTES if streams else 0 :]
     flat[plan.size : plan.size + plan.slack] = 0
     image = flat[: plan.size].reshape(plan.shape)
+    if source is not None:
+        fill_turned(source.view(np.uint8), plan.top, plan.left, less, border, image)
+        return image, border
     x = operands.x.reshape(plan.x_shape)
     most = 1 + image.nbytes // _BYTES_WORTH_A_THREAD
     spans = np.empty((min(threads_now(), most), 2), np.int64)

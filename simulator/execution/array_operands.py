@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.execution.array_weights import Weights
+from simulator.execution.array_weights import TurnedWeights, Weights
+from simulator.execution.turned import in_order, source_of
 from simulator.kernels import geometry as geo
 from simulator.kernels.extremes import extremes
 from simulator.lowering.array import ArrayConstants
@@ -22,8 +23,8 @@ from simulator.numerics.formats import IntFormat
 class Operands:
     """What a layer multiplies and adds."""
 
-    x: NDArray[Any]
-    """[batch * height * width, channels of all groups], as stored."""
+    given: NDArray[Any]
+    """`x`, or a view of images whose channels are the first axis in memory (see `turned`)."""
     x_format: IntFormat
     x_zero_point: int
     weights: Weights
@@ -32,6 +33,16 @@ class Operands:
     geometry: ConvGeometry
     images: dict[str, tuple[NDArray[Any], int]] = field(default_factory=dict, init=False, repr=False)
     """What `array_image` made of `x`, by kind of operands."""
+
+    @cached_property
+    def x(self) -> NDArray[Any]:
+        """[batch * height * width, channels of all groups], as stored."""
+        return in_order(self.given).reshape(-1, self.geometry.channels * self.geometry.groups)
+
+    @cached_property
+    def source(self) -> NDArray[Any] | None:
+        """[channels, height, width, batch] as stored, where `given` is a view of that."""
+        return source_of(self.given) if self.geometry.groups == 1 else None
 
     @property
     def filters(self) -> int:
@@ -46,9 +57,10 @@ class Operands:
     @cached_property
     def x_range(self) -> tuple[int, int]:
         """Least and greatest activation, zero point subtracted, 0 included (padding contributes 0)."""
-        if not self.x.size:
+        numbers = self.x if self.source is None else self.source
+        if not numbers.size:
             return 0, 0
-        return self._centred(*extremes(self.x.reshape(-1)))
+        return self._centred(*extremes(numbers.reshape(-1)))
 
     def hold_range(self, low: int, high: int) -> None:
         """Take the least and the greatest number of x as stored from whoever went through all of it: see `x_range`."""
@@ -72,7 +84,7 @@ def array_operands(layer: Layer, x: NDArray[Any], weights: Weights, bias: NDArra
     filters = geometry.filters * geometry.groups
     channels = geometry.channels * geometry.groups
     return Operands(
-        x=np.ascontiguousarray(x).reshape(-1, channels),
+        given=x if source_of(x) is not None else np.ascontiguousarray(x).reshape(-1, channels),
         x_format=x_format.format,
         x_zero_point=constants.input_zero_point,
         weights=weights,
@@ -107,6 +119,8 @@ def layer_weights(layer: Layer, weights: NDArray[Any], kept: dict[Hashable, Weig
     key = (id(weights), geometry.transposed, zero_points.tobytes())
     if key in kept:
         return kept[key]
+    if source_of(weights) is not None and not geometry.transposed and not zero_points.any():
+        return TurnedWeights(weights, zero_points.astype(np.int64))
     flipped = weights[:, ::-1, ::-1, :] if geometry.transposed else weights
     matrix = flipped.reshape(geometry.filters * geometry.groups, geometry.k)
     found = Weights(np.ascontiguousarray(matrix), zero_points.astype(np.int64), weights)

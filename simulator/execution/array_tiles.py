@@ -18,8 +18,8 @@ from simulator.kernels import isa as instruction_sets
 from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
-from simulator.kernels.packing import pack
 from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.stream_sums import STREAMED
 from simulator.kernels.threads import threads_now
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
@@ -30,12 +30,14 @@ _LEAST_PIXELS = 48
 _NEAR_BYTES = 192 << 10
 """Weights that a cache near any core holds."""
 _ALIGNMENT_BYTES = 64
+STREAMED_BYTES = 16 << 20
+"""Raw sums of so many bytes are written past the caches; fewer are sooner read again from these."""
 _LIMIT_STEP = 8
 _MOST_HEAVY = 0.3
 """Share of vectors with an extra above which pairs of int16 are faster."""
 _TAKEN = {BYTES: 4, PAIRS: 2}
 """Numbers of K that a lane takes at once."""
-_WEIGHT_DTYPES: dict[str, type[Any]] = {BYTES: np.int8, PAIRS: np.int16}
+WEIGHT_DTYPES: dict[str, type[Any]] = {BYTES: np.int8, PAIRS: np.int16}
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ def run_tiles(
     image, border = filled_image(operands, tiles.operands)
     key = ("constants", tiles, geometry, border, threads_now())
     constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image, border))
-    out = np.empty((geometry.m, operands.filters), fused.format.dtype if fused else np.int32)
+    shape = geometry.m, operands.filters
+    out = np.empty(shape, fused.format.dtype) if fused else aligned(shape, np.int32)
     raw = out.reshape(-1).view(np.uint8)
     run, counter = plan_of.make_convolve(tiles.isa, tiles.operands), np.zeros(1, np.int64)
     if extremes is None:
@@ -167,6 +170,7 @@ def _constants(operands: Operands, tiles: Tiles, fused: Fused | None, image: NDA
         inside = top, left, top + geometry.in_height, left + geometry.in_width
         plan[plan_of.ALL_COUNTS] = inside == (0, 0, *image.shape[1:3])
         plan[plan_of.INSIDE : plan_of.INSIDE + 4] = inside
+    plan[plan_of.STREAMS] = not fused and _streams(geometry)
     if fused:
         plan[:PLAN_LENGTH] = fused.plan
     return (*packed.arrays, plan, *per_channel)
@@ -210,7 +214,7 @@ def _packed(geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles
 def _pack(geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: Tiles) -> _Packed:
     runs, source = runs_of_k(geometry, image, joined=True)
     length = source.shape[1]
-    cuts, piece = _cut(length, tiles)
+    cuts, piece = cut_run(length, tiles)
     padded = np.full((len(runs), cuts * piece), -1, np.int64)
     padded[:, :length] = source
     places = np.zeros((len(runs), cuts, plan_of.PIECE_LENGTH), np.int64)
@@ -219,10 +223,8 @@ def _pack(geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: 
     pieces = places.reshape(-1, plan_of.PIECE_LENGTH)
     panels = -(-geometry.filters // tiles.isa.channels)
     shape = (geometry.groups * panels, padded.size // tiles.taken, tiles.isa.channels, tiles.taken)
-    packed = aligned_zeros(shape, _WEIGHT_DTYPES[tiles.operands])
-    stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
-    zeros = weights.zero_points.reshape(geometry.groups, geometry.filters)
-    pack(stored, zeros, padded.reshape(-1), panels, packed)
+    packed = aligned_zeros(shape, WEIGHT_DTYPES[tiles.operands])
+    weights.pack(geometry.groups, padded.reshape(-1), panels, packed)
     if not tiles.pair_limit:
         return _Packed(packed, pieces, np.empty((0, 0), np.int64), np.empty(0, np.int64), np.empty((0, 0, 0), np.int8))
     groups = pieces[:, plan_of.PIECE_OFFSET, None] + np.arange(0, piece * image.itemsize, GROUP_BYTES)
@@ -243,8 +245,8 @@ def _extras(
     return begins, offsets, extras
 
 
-def _cut(length: int, tiles: Tiles) -> tuple[int, int]:
-    """Return number and length of the pieces of a run: short enough for the cache, in whole rounds of the loop."""
+def cut_run(length: int, tiles: Tiles) -> tuple[int, int]:
+    """Return number and length of the pieces of a run of K: short enough for the cache, in whole rounds of the loop."""
     per_round = tiles.taken * UNROLLED
     longest = tiles.isa.weight_bytes // (GROUP_BYTES * tiles.isa.channels) * tiles.taken
     longest = min(longest, tiles.chunk_k or longest)
@@ -286,14 +288,30 @@ def _rows_join(geometry: ConvGeometry) -> bool:
 def chunk_begins(geometry: ConvGeometry, tiles: Tiles) -> NDArray[np.int64]:
     """Return the first k of each chunk of `run_tiles`."""
     length = geometry.channels * (geometry.kernel[1] if _rows_join(geometry) else 1)
-    cuts, piece = _cut(length, tiles)
+    cuts, piece = cut_run(length, tiles)
     begins = (np.arange(0, geometry.k, length)[:, None] + np.arange(cuts) * piece).reshape(-1)
-    return begins[:: _chunk_pieces(piece, tiles)]
+    return begins[:: chunk_pieces(piece, tiles)]
 
 
-def _chunk_pieces(piece: int, tiles: Tiles) -> int:
+def chunk_pieces(piece: int, tiles: Tiles) -> int:
+    """Return how many pieces of weights stay in the cache."""
     longest = tiles.isa.weight_bytes // (GROUP_BYTES * tiles.isa.channels) * tiles.taken
     return max(1, (tiles.chunk_k or longest) // piece)
+
+
+def _streams(geometry: ConvGeometry) -> bool:
+    """Whether raw sums are worth writing past the caches, and their rows allow it."""
+    filters = geometry.filters * geometry.groups
+    return geometry.filters % STREAMED == 0 and 4 * geometry.m * filters >= STREAMED_BYTES
+
+
+def aligned(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
+    """Return an array of any numbers that starts on a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + _ALIGNMENT_BYTES, np.uint8)
+    begin = -raw.ctypes.data % _ALIGNMENT_BYTES
+    found: NDArray[Any] = raw[begin : begin + size].view(dtype).reshape(shape)
+    return found
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
@@ -301,8 +319,8 @@ def aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + _ALIGNMENT_BYTES, np.uint8)
     begin = -raw.ctypes.data % _ALIGNMENT_BYTES
-    zeros: NDArray[Any] = raw[begin : begin + size].view(dtype).reshape(shape)
-    return zeros
+    found: NDArray[Any] = raw[begin : begin + size].view(dtype).reshape(shape)
+    return found
 
 
 # ---------------------------------------------------------------- the plan
@@ -313,7 +331,7 @@ def _plan(geometry: ConvGeometry, image: NDArray[Any], packed: _Packed, tiles: T
     pieces = packed.pieces
     groups_of_bytes = packed.weights.shape[1] // len(pieces)
     plan[[plan_of.PIECES, plan_of.PIECE_GROUPS]] = len(pieces), groups_of_bytes
-    plan[plan_of.CHUNK_PIECES] = _chunk_pieces(groups_of_bytes * tiles.taken, tiles)
+    plan[plan_of.CHUNK_PIECES] = chunk_pieces(groups_of_bytes * tiles.taken, tiles)
     # Everything counts until the caller knows that the border does not.
     plan[plan_of.INSIDE : plan_of.INSIDE + 4] = 0, 0, image.shape[1], image.shape[2]
     plan[plan_of.ALL_COUNTS] = 1

@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.turned import in_order, source_of
+from simulator.kernels.dot_tile import GROUP_BYTES
+from simulator.kernels.extremes import extremes
 from simulator.kernels.norms import filter_squares
+from simulator.kernels.packing import pack
+from simulator.kernels.turned import fold_sums_turned, pack_turned
 from simulator.kernels.wide import fold_sums
+
+_Sums = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 class Weights:
@@ -33,11 +40,22 @@ class Weights:
     def __init__(
         self, stored: NDArray[Any], zero_points: NDArray[np.int64], source: NDArray[Any] | None = None
     ) -> None:
-        self.stored = stored
+        self._given = stored
         self.source = source
         self.zero_points = zero_points
+        self._fold_sums: dict[int, _Sums] = {}
         self.kept: dict[Hashable, Any] = {}
         """Packed forms by what they were packed for."""
+
+    @property
+    def length(self) -> int:
+        """K."""
+        return int(self._given[0].size)
+
+    @property
+    def stored(self) -> NDArray[Any]:
+        """[filters of all groups, K]."""
+        return self._given
 
     @cached_property
     def centred(self) -> NDArray[np.int32]:
@@ -58,8 +76,9 @@ class Weights:
     @cached_property
     def sums(self) -> NDArray[np.int64]:
         """[filters]: sum over K, zero points subtracted."""
-        positive, negative = self.fold_sums(self.stored.shape[1])
-        return np.asarray((positive + negative)[:, 0])
+        # Those of any folds will do, and the bounds have mostly asked for some.
+        positive, negative = next(iter(self._fold_sums.values()), None) or self.fold_sums(self.length)
+        return np.asarray((positive + negative).sum(axis=1))
 
     @cached_property
     def greatest_square(self) -> int:
@@ -70,11 +89,61 @@ class Weights:
 
     def fold_sums(self, fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the sums of positive and of negative weights of each fold of `fold` k, [filters, folds]."""
-        key = ("fold sums", fold)
-        if key not in self.kept:
-            shape = (len(self.stored), -(-self.stored.shape[1] // fold))
-            positive, negative = np.empty(shape, np.int64), np.empty(shape, np.int64)
-            fold_sums(self.stored, self.zero_points, fold, positive, negative)
-            self.kept[key] = positive, negative
-        found: tuple[NDArray[np.int64], NDArray[np.int64]] = self.kept[key]
-        return found
+        if fold not in self._fold_sums:
+            shape = (len(self.zero_points), -(-self.length // fold))
+            sums = np.empty(shape, np.int64), np.empty(shape, np.int64)
+            self._sum_folds(fold, *sums)
+            self._fold_sums[fold] = sums
+        return self._fold_sums[fold]
+
+    def _sum_folds(self, fold: int, positive: NDArray[np.int64], negative: NDArray[np.int64]) -> None:
+        fold_sums(self.stored, self.zero_points, fold, positive, negative)
+
+    def pack(self, groups: int, source: NDArray[np.int64], panels: int, out: NDArray[Any]) -> None:
+        """Bring the weights into the order of a register tile: see `kernels.packing.pack_weights`."""
+        stored = self.stored.reshape(groups, -1, self.length)
+        pack(stored, self.zero_points.reshape(groups, -1), source, panels, out)
+
+
+class TurnedWeights(Weights):
+    """Filters without zero points that lie in memory with channels first and filters last.
+
+    Parameters
+    ----------
+    view
+        [filters, kernel height, kernel width, channels]: a view of such an array (see `turned`).
+    zero_points
+        int64 [filters], zeros.
+
+    """
+
+    def __init__(self, view: NDArray[Any], zero_points: NDArray[np.int64]) -> None:
+        super().__init__(view, zero_points, view)
+        source = source_of(view)
+        assert source is not None
+        self._channels_first = source.reshape(len(source), -1, source.shape[-1])
+        self._are_bytes = source.dtype == np.int8
+
+    @cached_property
+    def stored(self) -> NDArray[Any]:
+        """[filters, K]."""
+        return in_order(self._given).reshape(len(self._given), -1)
+
+    @cached_property
+    def range(self) -> tuple[int, int]:
+        """Least and greatest."""
+        least, greatest = extremes(self._channels_first.reshape(-1))
+        return int(least), int(greatest)
+
+    def _sum_folds(self, fold: int, positive: NDArray[np.int64], negative: NDArray[np.int64]) -> None:
+        if self._are_bytes:
+            fold_sums_turned(self._channels_first, fold, positive, negative)
+        else:
+            super()._sum_folds(fold, positive, negative)
+
+    def pack(self, groups: int, source: NDArray[np.int64], panels: int, out: NDArray[Any]) -> None:
+        """Bring the weights into the order of a register tile."""
+        if self._are_bytes and out.dtype == np.int8 and len(self._channels_first) % GROUP_BYTES == 0:
+            pack_turned(self._channels_first, source, out)
+        else:
+            super().pack(groups, source, panels, out)

@@ -12,6 +12,7 @@ from simulator.execution.array_bytes import sums_by_bytes
 from simulator.execution.array_depthwise import run_depthwise
 from simulator.execution.array_operands import Operands, geometry_vector
 from simulator.execution.array_parts import plan_parts, sum_parts
+from simulator.execution.array_phase_tiles import run_phase_tiles, takes_phases
 from simulator.execution.array_phases import phase_operands, place_phases, plan_phases
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import choose_tiles, run_tiles
@@ -75,7 +76,11 @@ _FILTERS_APART = 48
 def _by_phases(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums:
     """Run a transposed convolution as the convolutions of its phases, and lay their outputs out."""
     whole = operands.geometry
-    plan = plan_phases(whole, apart=whole.filters >= _FILTERS_APART)
+    is_apart = whole.filters >= _FILTERS_APART
+    tiles = choose_tiles(operands) if narrow and fused is None and is_apart else None
+    if tiles is not None and takes_phases(operands, tiles):
+        return WideSums(run_phase_tiles(operands, tiles.fitted(whole.filters)), None)
+    plan = plan_phases(whole, apart=is_apart)
     values: NDArray[Any] = np.empty(0)
     saturations: int | None = 0
     for group in plan:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.errors import InputError, NetworkError
 from simulator.execution import array, host, movement, vector
 from simulator.execution.context import ExecutionContext, Executor, LayerResult
+from simulator.execution.turned import left_turned, views
 from simulator.graph.graph import Graph, Tensor
 from simulator.graph.ops import Op
 from simulator.kernels.extremes import extremes
@@ -111,13 +112,16 @@ def execute(
     """
     values: dict[str, NDArray[Any]] = check_inputs(graph, inputs)
     readers = count_readers(graph, layers)
+    turned = frozenset() if keep_tensors else views(graph, layers)
     ledger: list[OverflowRecord] = []
     channels: list[ChannelLedger | None] = []
     activity: list[ActivityRecord | None] = []
     for index, layer in enumerate(layers):
         if on_progress:
             on_progress(index, len(layers), layer.name)
-        result = run_layer(layer, layer_inputs(layer, values), context)
+        arrays = layer_inputs(layer, values)
+        stays = layer.node.outputs[0] in turned
+        result = LayerResult((left_turned(arrays[0]),)) if stays else run_layer(layer, arrays, context)
         ledger.append(result.overflow)
         channels.append(result.channels)
         activity.append(result.activity)

@@ -6,21 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba import config
 from numpy.typing import NDArray
 
 from simulator.errors import InputError
 from simulator.execution.context import ExecutionContext, Executor, ExecutorTable, LayerResult
+from simulator.execution.turned import swapped, swaps_ends
 from simulator.graph import ops
 from simulator.graph.graph import Tensor
 from simulator.graph.ops import Op
-from simulator.kernels.swap_ends import swap_ends
 from simulator.lowering.layer import Layer
 
 Array = NDArray[Any]
 _Move = Callable[[Any, list[Array], Layer], Sequence[Array]]
-_WORTH_A_KERNEL = 1 << 12
-"""Elements from which a transposition of the ends is worth the call of a kernel."""
 
 
 def _pad(op: ops.Pad, arrays: list[Array], layer: Layer) -> Sequence[Array]:
@@ -51,14 +48,7 @@ def _tile(op: ops.Tile, arrays: list[Array], layer: Layer) -> Sequence[Array]:
 
 def _transpose(op: ops.Transpose, arrays: list[Array], layer: Layer) -> Sequence[Array]:
     x, order = arrays[0], op.permutation
-    swaps_ends = x.ndim >= 3 and order == (x.ndim - 1, *range(1, x.ndim - 1), 0)
-    if not swaps_ends or x.size < _WORTH_A_KERNEL or config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return [x.transpose(order)]
-    out = np.empty(layer.outputs[0].shape, x.dtype)
-    words = f"u{x.itemsize}"  # one kernel for all types of a size
-    source, target = np.ascontiguousarray(x).view(words), out.view(words)
-    swap_ends(source.reshape(len(x), -1, x.shape[-1]), target.reshape(len(out), -1, out.shape[-1]))
-    return [out]
+    return [swapped(x) if swaps_ends(order) else x.transpose(order)]
 
 
 def _pack(op: ops.Pack, arrays: list[Array], layer: Layer) -> Sequence[Array]:

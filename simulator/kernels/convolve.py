@@ -20,6 +20,7 @@ from simulator.kernels._jit import kernel, specialized
 from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
 from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
+from simulator.kernels.stream_sums import end_stream, stream_sums
 from simulator.kernels.tickets import take_ticket
 
 PIXELS = 384
@@ -56,7 +57,9 @@ STRIDES = requantize_panels.PLAN_LENGTH + 19
 """Two entries: down and across."""
 ALL_COUNTS = requantize_panels.PLAN_LENGTH + 21
 """Whether INSIDE is all of the filled-in image, so that each tile takes every piece: 1 or 0."""
-PLAN_LENGTH = requantize_panels.PLAN_LENGTH + 22
+STREAMS = requantize_panels.PLAN_LENGTH + 22
+"""Whether raw sums are written past the caches: where `out` and each row begin on 64 bytes; 1 or 0."""
+PLAN_LENGTH = requantize_panels.PLAN_LENGTH + 23
 
 PIECE_OFFSET = 0
 """Columns of the pieces' table: byte offset into the image."""
@@ -241,7 +244,11 @@ def _convolve(
             width = min(CHANNELS, filters - number * CHANNELS)
             channel = group * filters + number * CHANNELS
             at = panel * CHANNELS
-            if plan[KIND] == RAW:
+            if plan[KIND] == RAW and plan[STREAMS] != 0:
+                for i in range(count):
+                    place = out.ctypes.data + 4 * ((begin + i) * row_filters + channel)
+                    stream_sums(sums[i].ctypes.data, start[at:].ctypes.data, place, width)
+            elif plan[KIND] == RAW:
                 for i in range(count):
                     place = (begin + i) * row_filters + channel
                     add_start(sums[i], start[at:], sums_out[place : place + width])
@@ -262,6 +269,8 @@ def _convolve(
                     spare,
                 )
         task = take_ticket(counter.ctypes.data)
+    if plan[STREAMS] != 0:
+        end_stream()
     return clipped
 
 
