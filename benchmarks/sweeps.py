@@ -66,19 +66,22 @@ def rate_of(engine: Engine, points: Sequence[DesignPoint]) -> Rate:
     """Evaluate all points and return the rate of the second half."""
     with tempfile.TemporaryDirectory() as folder, SweepStore(Path(folder)) as store:
         store.begin("benchmark", points)
-        half = len(points) // 2
         begin = driver = worker = 0.0
-        for index, outcome in enumerate(engine.outcomes(points, clocked)):
-            if outcome.error:
-                raise SystemExit(f"{outcome.key}: {outcome.error}")
-            store.record(outcome)
-            worker += outcome.figures["cpu_s"]
-            if index == half - 1:
-                begin, driver, worker = time.perf_counter(), time.process_time(), 0.0
-        count = len(points) - half
+        seen = counted = 0
+        for outcomes in engine.outcomes(points, clocked):
+            failed = next((outcome for outcome in outcomes if outcome.error), None)
+            if failed:
+                raise SystemExit(f"{failed.key}: {failed.error}")
+            store.record(outcomes, lost_counts=True)
+            seen += len(outcomes)
+            if begin:
+                counted += len(outcomes)
+                worker += sum(outcome.figures["cpu_s"] for outcome in outcomes)
+            elif seen >= len(points) // 2:
+                begin, driver = time.perf_counter(), time.process_time()
         own = time.process_time() - driver
         own -= worker if isinstance(engine, InProcess) else 0.0
-        return Rate(count / (time.perf_counter() - begin), 1000 * worker / count, 1000 * own / count)
+        return Rate(counted / (time.perf_counter() - begin), 1000 * worker / counted, 1000 * own / counted)
 
 
 def engines() -> Iterator[tuple[str, Engine]]:

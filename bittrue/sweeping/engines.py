@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
+from bittrue.sweeping.batches import MOST_POINTS, Done, evaluate_batch
 from bittrue.sweeping.evaluate import IN_FLIGHT_PER_WORKER, LOST, Evaluate, Outcome
 from bittrue.sweeping.points import DesignPoint
 from bittrue.sweeping.ray_engine import Ray
@@ -21,13 +23,15 @@ ENGINES = "in-process, processes, processes:N, dask:ADDRESS, ray:auto and ray:AD
 class Engine(Protocol):
     """Evaluates points, in any order, and gives outcomes as they come."""
 
-    def outcomes(self, points: Iterable[DesignPoint], evaluate: Evaluate, *, alone: bool = False) -> Iterator[Outcome]:
-        """Evaluate `points`; exactly one outcome each.
+    def outcomes(
+        self, points: Sequence[DesignPoint], evaluate: Evaluate, *, alone: bool = False
+    ) -> Iterator[Sequence[Outcome]]:
+        """Evaluate `points`; exactly one outcome each, those together that came together.
 
         Parameters
         ----------
         points
-            Taken one by one, as there is room.
+            In the order in which they are begun, more or less.
         evaluate
             What evaluates one.
         alone
@@ -41,11 +45,21 @@ class Engine(Protocol):
 class InProcess:
     """The calling process, one point after another. A point that crashes it ends the sweep."""
 
-    def outcomes(self, points: Iterable[DesignPoint], evaluate: Evaluate, *, alone: bool = False) -> Iterator[Outcome]:
+    def outcomes(
+        self, points: Sequence[DesignPoint], evaluate: Evaluate, *, alone: bool = False
+    ) -> Iterator[Sequence[Outcome]]:
         """Evaluate points in order."""
-        del alone
-        for point in points:
-            yield evaluate(point)
+        done = 0
+        while done < len(points):
+            found: list[Outcome] = []
+            try:
+                evaluate_batch(evaluate, points[done : done + (1 if alone else MOST_POINTS)], found)
+            except BaseException:
+                if found:
+                    yield found
+                raise
+            done += len(found)
+            yield found
 
 
 @dataclass(frozen=True)
@@ -54,67 +68,72 @@ class Processes:
 
     workers: int
 
-    def outcomes(self, points: Iterable[DesignPoint], evaluate: Evaluate, *, alone: bool = False) -> Iterator[Outcome]:
+    def outcomes(
+        self, points: Sequence[DesignPoint], evaluate: Evaluate, *, alone: bool = False
+    ) -> Iterator[Sequence[Outcome]]:
         """Evaluate points; InputError where loky is not installed."""
         try:
             from loky import ProcessPoolExecutor
         except ImportError:
             raise InputError("engine processes needs loky: pip install 'bittrue[processes]'") from None
         workers = 1 if alone else self.workers
-        room = 1 if alone else workers * IN_FLIGHT_PER_WORKER
-        waiting = iter(points)
-        unsent: list[DesignPoint] = []
-        while True:
+        flow = _Flow(evaluate, deque(points), workers, 1 if alone else workers * IN_FLIGHT_PER_WORKER)
+        while flow.waiting:
             pool = ProcessPoolExecutor(workers, env={"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
-            flying: dict[Future[Outcome], DesignPoint] = {}
-            whole = True
             try:
-                while whole:
-                    whole = _fill(pool, flying, unsent, waiting, room, evaluate)
-                    if not flying:
-                        if whole:
-                            return
-                        break
-                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                        outcome = _result(future, flying.pop(future))
-                        whole = whole and not outcome.lost
-                        yield outcome
-                # The pool is broken: what else was under way is lost with it.
-                for future, point in flying.items():
-                    yield _result(future, point)
+                yield from flow.through(pool)
             finally:
                 pool.shutdown(wait=True, kill_workers=True)
 
 
-def _fill(
-    pool: Any,
-    flying: dict[Future[Outcome], DesignPoint],
-    unsent: list[DesignPoint],
-    waiting: Iterator[DesignPoint],
-    room: int,
-    evaluate: Evaluate,
-) -> bool:
-    """Send points until `room` are under way; False where the pool is broken: the one not taken is kept in `unsent`."""
-    while len(flying) < room:
-        if not unsent:
-            unsent += islice(waiting, 1)
-        if not unsent:
-            return True
+@dataclass
+class _Flow:
+    """Points on their way through a pool of processes, and through the next where that one breaks."""
+
+    evaluate: Evaluate
+    waiting: deque[DesignPoint]
+    workers: int
+    room: int
+    """Batches under way at most."""
+    size: int = 1
+    """Points of the next batch, from how long the last one took."""
+    flying: dict[Future[Done], tuple[DesignPoint, ...]] = field(default_factory=dict)
+
+    def through(self, pool: Any) -> Iterator[tuple[Outcome, ...]]:
+        """Yield outcomes until all points are evaluated or the pool is broken: what is under way then is lost."""
+        while self._fill(pool) and self.flying:
+            for future in wait(self.flying, return_when=FIRST_COMPLETED).done:
+                yield self._taken(future)
+        while self.flying:
+            yield self._taken(next(iter(self.flying)))
+
+    def _fill(self, pool: Any) -> bool:
+        """Send batches until `room` are under way; False where the pool is broken."""
+        while self.waiting and len(self.flying) < self.room:
+            # Ever smaller ones at the end, so that no worker is left alone with many.
+            count = min(self.size, -(-len(self.waiting) // (self.workers * IN_FLIGHT_PER_WORKER)))
+            batch = tuple(islice(self.waiting, count))
+            try:
+                self.flying[pool.submit(evaluate_batch, self.evaluate, batch)] = batch
+            except BrokenProcessPool:
+                return False
+            for _ in batch:
+                self.waiting.popleft()
+        return True
+
+    def _taken(self, future: Future[Done]) -> tuple[Outcome, ...]:
+        """Return what came of a batch; points that it did not begin wait again, before the others."""
+        batch = self.flying.pop(future)
         try:
-            flying[pool.submit(evaluate, unsent[0])] = unsent[0]
+            done = future.result()
         except BrokenProcessPool:
-            return False
-        unsent.clear()
-    return True
-
-
-def _result(future: Future[Outcome], point: DesignPoint) -> Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return Outcome(point.key, error=LOST, lost=True)
-    except Exception as error:
-        return Outcome(point.key, error=f"{type(error).__name__}: {error}")
+            return tuple(Outcome(point.key, error=LOST, lost=True) for point in batch)
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            return tuple(Outcome(point.key, error=told, lost=len(batch) > 1) for point in batch)
+        self.size = done.size
+        self.waiting.extendleft(reversed(batch[len(done.outcomes) :]))
+        return done.outcomes
 
 
 @dataclass(frozen=True)
@@ -126,7 +145,9 @@ class Dask:
     timeout_s: float = 20
     """How long to wait for it, seconds."""
 
-    def outcomes(self, points: Iterable[DesignPoint], evaluate: Evaluate, *, alone: bool = False) -> Iterator[Outcome]:
+    def outcomes(
+        self, points: Sequence[DesignPoint], evaluate: Evaluate, *, alone: bool = False
+    ) -> Iterator[Sequence[Outcome]]:
         """Evaluate points; InputError where Dask is not installed or no scheduler answers."""
         try:
             from distributed import Client, KilledWorker, as_completed
@@ -157,7 +178,7 @@ class Dask:
                     outcome = Outcome(key, error=f"{type(error).__name__}: {error}")
                 future.release()
                 under_way.update(send(1))
-                yield outcome
+                yield (outcome,)
 
 
 def engine_named(text: str) -> Engine:

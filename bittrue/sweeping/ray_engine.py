@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -26,7 +26,9 @@ class Ray:
     timeout_s: float = 20
     """How long to wait for HOST:PORT to answer, seconds."""
 
-    def outcomes(self, points: Iterable[DesignPoint], evaluate: Evaluate, *, alone: bool = False) -> Iterator[Outcome]:
+    def outcomes(
+        self, points: Sequence[DesignPoint], evaluate: Evaluate, *, alone: bool = False
+    ) -> Iterator[Sequence[Outcome]]:
         """Evaluate points; InputError where Ray is not installed or no cluster answers."""
         try:
             import ray
@@ -44,7 +46,7 @@ class Ray:
                     if not flying:
                         return
                     for reference in ray.wait(list(flying), num_returns=1)[0]:
-                        yield _result(ray, reference, flying.pop(reference))
+                        yield (_result(ray, reference, flying.pop(reference)),)
             finally:
                 for reference in flying:
                     ray.cancel(reference, force=True)

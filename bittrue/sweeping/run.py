@@ -188,11 +188,11 @@ class _Sweep:
     def _evaluate(self, points: Sequence[DesignPoint], *, alone: bool) -> None:
         labels = {point.key: point.label for point in points}
         self._show("")
-        for outcome in self.engine.outcomes(points, self.evaluate, alone=alone):
+        for outcomes in self.engine.outcomes(points, self.evaluate, alone=alone):
             # Beside others a death may be a neighbour's fault: it counts only for a point that was alone.
-            self.store.record(outcome, counts=alone or not outcome.lost)
-            self._done += not outcome.error
-            self._show(labels[outcome.key])
+            self.store.record(outcomes, lost_counts=alone)
+            self._done += sum(not outcome.error for outcome in outcomes)
+            self._show(labels[outcomes[-1].key])
 
     def _show(self, label: str) -> None:
         if self.on_progress:

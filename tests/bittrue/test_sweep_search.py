@@ -70,8 +70,8 @@ def test_points_are_different_points_of_the_space_and_always_the_same(tmp_path, 
     assert set(keys) <= {p.key for p in design_points(grid_of(space())).points}
 
 
-class _Stopped(Exception):
-    """Stands for a kill."""
+class _Stopped(BaseException):
+    """Stands for Ctrl-C."""
 
 
 def test_a_stopped_search_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
