@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.mapping.candidates import candidates
+from simulator.mapping.candidates import Candidates, candidates
 from simulator.mapping.schedule import LayerMapping, LoopOrder, Residency
 from simulator.mapping.store_pool import StorePool, pooled_cols, pooled_rows, waiting_windows
 from simulator.mapping.traffic import InputTable, PixelTable, Table, compute_cycles, input_table, pixel_table
@@ -88,11 +88,10 @@ class _Space:
 
     def __init__(self, work: ArrayWork, device: Device) -> None:
         # With a pool on the store path, tiles begin where windows do.
-        cand = candidates(work.geometry, device, work.pool.stride if work.pool else (1, 1))
+        cand, self.inputs = _tables(work, device.rows, device.cols, work.pool.stride if work.pool else (1, 1))
         self.work = work
         self.device = device
         self.cand = cand
-        self.inputs: InputTable = input_table(work, cand)
         self.pixels: PixelTable = pixel_table(work, cand, device)
         g = work.geometry
         self.k_size = np.array(cand.k_sizes, np.int64)[cand.k_index]
@@ -221,3 +220,10 @@ class _Space:
             weight_residency=plan.weights,
             extent=(g.groups, g.batch, g.out_height, g.out_width, g.filters, g.k),
         )
+
+
+@lru_cache(maxsize=128)
+def _tables(work: ArrayWork, rows: int, cols: int, units: tuple[int, int]) -> tuple[Candidates, InputTable]:
+    """Tabulate what no memory's size or bandwidth is part of: in a sweep many points share it."""
+    cand = candidates(work.geometry, rows, cols, units)
+    return cand, input_table(work, cand)
