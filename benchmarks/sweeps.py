@@ -64,11 +64,11 @@ def clocked(point: DesignPoint) -> Outcome:
 
 def rate_of(engine: Engine, points: Sequence[DesignPoint]) -> Rate:
     """Evaluate all points and return the rate of the second half."""
-    with tempfile.TemporaryDirectory() as folder, SweepStore(Path(folder)) as store:
+    with tempfile.TemporaryDirectory() as folder, SweepStore(Path(folder)) as store, engine.session() as session:
         store.begin("benchmark", points)
         begin = driver = worker = 0.0
         seen = counted = 0
-        for outcomes in engine.outcomes(points, clocked):
+        for outcomes in session.outcomes(points, clocked):
             failed = next((outcome for outcome in outcomes if outcome.error), None)
             if failed:
                 raise SystemExit(f"{failed.key}: {failed.error}")

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
 
-from bittrue.sweeping.batches import MOST_POINTS, Done, evaluate_batch
-from bittrue.sweeping.evaluate import IN_FLIGHT_PER_WORKER, LOST, Evaluate, Outcome
+from bittrue.sweeping.batches import MOST_POINTS, evaluate_batch
+from bittrue.sweeping.dask_engine import Dask
+from bittrue.sweeping.evaluate import Evaluate, Outcome
 from bittrue.sweeping.points import DesignPoint
+from bittrue.sweeping.processes_engine import Processes
 from bittrue.sweeping.ray_engine import Ray
 from simulator.errors import InputError
 
 ENGINES = "in-process, processes, processes:N, dask:ADDRESS, ray:auto and ray:ADDRESS"
 
 
-class Engine(Protocol):
+class Session(Protocol):
     """Evaluates points, in any order, and gives outcomes as they come."""
 
     def outcomes(
@@ -41,9 +40,28 @@ class Engine(Protocol):
         ...
 
 
+class Engine(Protocol):
+    """Who evaluates the points of a sweep."""
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Return what evaluates for one sweep, round after round: connected once, with processes that stay warm.
+
+        Raises
+        ------
+        InputError
+            When entered: what the engine needs is not installed, or its cluster does not answer.
+
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class InProcess:
     """The calling process, one point after another. A point that crashes it ends the sweep."""
+
+    def session(self) -> AbstractContextManager[InProcess]:
+        """Return itself: there is nothing to start."""
+        return nullcontext(self)
 
     def outcomes(
         self, points: Sequence[DesignPoint], evaluate: Evaluate, *, alone: bool = False
@@ -60,125 +78,6 @@ class InProcess:
                 raise
             done += len(found)
             yield found
-
-
-@dataclass(frozen=True)
-class Processes:
-    """Local processes, one Numba thread each; one that dies is replaced."""
-
-    workers: int
-
-    def outcomes(
-        self, points: Sequence[DesignPoint], evaluate: Evaluate, *, alone: bool = False
-    ) -> Iterator[Sequence[Outcome]]:
-        """Evaluate points; InputError where loky is not installed."""
-        try:
-            from loky import ProcessPoolExecutor
-        except ImportError:
-            raise InputError("engine processes needs loky: pip install 'bittrue[processes]'") from None
-        workers = 1 if alone else self.workers
-        flow = _Flow(evaluate, deque(points), workers, 1 if alone else workers * IN_FLIGHT_PER_WORKER)
-        while flow.waiting:
-            pool = ProcessPoolExecutor(workers, env={"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
-            try:
-                yield from flow.through(pool)
-            finally:
-                pool.shutdown(wait=True, kill_workers=True)
-
-
-@dataclass
-class _Flow:
-    """Points on their way through a pool of processes, and through the next where that one breaks."""
-
-    evaluate: Evaluate
-    waiting: deque[DesignPoint]
-    workers: int
-    room: int
-    """Batches under way at most."""
-    size: int = 1
-    """Points of the next batch, from how long the last one took."""
-    flying: dict[Future[Done], tuple[DesignPoint, ...]] = field(default_factory=dict)
-
-    def through(self, pool: Any) -> Iterator[tuple[Outcome, ...]]:
-        """Yield outcomes until all points are evaluated or the pool is broken: what is under way then is lost."""
-        while self._fill(pool) and self.flying:
-            for future in wait(self.flying, return_when=FIRST_COMPLETED).done:
-                yield self._taken(future)
-        while self.flying:
-            yield self._taken(next(iter(self.flying)))
-
-    def _fill(self, pool: Any) -> bool:
-        """Send batches until `room` are under way; False where the pool is broken."""
-        while self.waiting and len(self.flying) < self.room:
-            # Ever smaller ones at the end, so that no worker is left alone with many.
-            count = min(self.size, -(-len(self.waiting) // (self.workers * IN_FLIGHT_PER_WORKER)))
-            batch = tuple(islice(self.waiting, count))
-            try:
-                self.flying[pool.submit(evaluate_batch, self.evaluate, batch)] = batch
-            except BrokenProcessPool:
-                return False
-            for _ in batch:
-                self.waiting.popleft()
-        return True
-
-    def _taken(self, future: Future[Done]) -> tuple[Outcome, ...]:
-        """Return what came of a batch; points that it did not begin wait again, before the others."""
-        batch = self.flying.pop(future)
-        try:
-            done = future.result()
-        except BrokenProcessPool:
-            return tuple(Outcome(point.key, error=LOST, lost=True) for point in batch)
-        except Exception as error:
-            told = f"{type(error).__name__}: {error}"
-            return tuple(Outcome(point.key, error=told, lost=len(batch) > 1) for point in batch)
-        self.size = done.size
-        self.waiting.extendleft(reversed(batch[len(done.outcomes) :]))
-        return done.outcomes
-
-
-@dataclass(frozen=True)
-class Dask:
-    """A Dask cluster; its workers need bittrue installed."""
-
-    address: str
-    """Of the scheduler, e.g. tcp://host:8786."""
-    timeout_s: float = 20
-    """How long to wait for it, seconds."""
-
-    def outcomes(
-        self, points: Sequence[DesignPoint], evaluate: Evaluate, *, alone: bool = False
-    ) -> Iterator[Sequence[Outcome]]:
-        """Evaluate points; InputError where Dask is not installed or no scheduler answers."""
-        try:
-            from distributed import Client, KilledWorker, as_completed
-        except ImportError:
-            raise InputError("engine dask needs Dask: pip install 'bittrue[dask]'") from None
-        try:
-            client = Client(self.address, timeout=self.timeout_s)
-        except (OSError, ValueError) as error:
-            raise InputError(f"engine dask: no scheduler at {self.address} ({error})") from None
-        with client:
-            room = 1 if alone else max(1, sum(client.nthreads().values())) * IN_FLIGHT_PER_WORKER
-            waiting = iter(points)
-
-            def send(count: int) -> list[Any]:
-                return [
-                    client.submit(evaluate, point, key=f"bittrue-{point.key}", pure=False, retries=0)
-                    for point in islice(waiting, count)
-                ]
-
-            under_way = as_completed(send(room))
-            for future in under_way:
-                key = future.key.removeprefix("bittrue-")
-                try:
-                    outcome = future.result()
-                except KilledWorker:
-                    outcome = Outcome(key, error=LOST, lost=True)
-                except Exception as error:
-                    outcome = Outcome(key, error=f"{type(error).__name__}: {error}")
-                future.release()
-                under_way.update(send(1))
-                yield (outcome,)
 
 
 def engine_named(text: str) -> Engine:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from bittrue.sweeping import batches
 from bittrue.sweeping.batches import BATCH_S, MOST_POINTS, Done, evaluate_batch
-from bittrue.sweeping.engines import InProcess, _Flow
+from bittrue.sweeping.engines import InProcess
 from bittrue.sweeping.evaluate import LOST, Outcome
 from bittrue.sweeping.points import DesignPoint
+from bittrue.sweeping.processes_engine import _Flow
 
 
 def points(count):
@@ -53,7 +54,8 @@ def test_what_was_evaluated_before_an_interruption_is_kept(monkeypatch):
         return Outcome(point.key)
 
     monkeypatch.setattr(batches.time, "perf_counter", lambda: 0.0)
-    batched = InProcess().outcomes(points(9), interrupted)
+    with InProcess().session() as session:
+        batched = session.outcomes(points(9), interrupted)
     assert [outcome.key for outcome in next(batched)] == ["0", "1", "2"]
     with pytest.raises(KeyboardInterrupt):
         next(batched)

@@ -105,6 +105,29 @@ def test_engines_ask_the_same(tmp_path):
     assert len(one.evaluated) == 12
 
 
+def _told(point) -> Outcome:
+    noted(point)
+    return made_up(point)
+
+
+def test_the_rounds_of_a_search_share_one_session_and_none_is_begun_for_nothing(tmp_path, monkeypatch):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    monkeypatch.setenv(NOTES, str(notes))
+    begun = []
+
+    class Counted(Processes):
+        def session(self):
+            begun.append(self)
+            return super().session()
+
+    bittrue.sweep(space(), tmp_path / "out", Counted(2), evaluate=_told)
+    assert len(evaluated_keys(notes)) == 30
+    assert len(list(notes.glob("done-*"))) <= 2  # one note a process
+    bittrue.sweep(space(), tmp_path / "out", Counted(2), evaluate=_told)
+    assert len(begun) == 1
+
+
 def _fails(point) -> Outcome:
     return Outcome(point.key, error="no") if point.changes["array.rows"] > 64 else made_up(point)
 
