@@ -47,21 +47,18 @@ def plans() -> Iterator[Plan]:
 def search(work: ArrayWork, device: Device) -> LayerMapping | None:
     """Best mapping of one array layer, or None where no candidate fits the memories."""
     space = _Space(work, device)
-    best: tuple[int, float] | None = None
+    read = {plan: np.where(fits, space.read_bits(plan), _NEVER) for plan in plans() if (fits := space.fits(plan)).any()}
+    least = min((int(bits.min()) for bits in read.values()), default=None)
+    fewest = np.inf
     found: tuple[Plan, int, int] | None = None
-    for plan in plans():
-        fits = space.fits(plan)
-        if not fits.any():
-            continue
-        bits = np.where(fits, space.read_bits(plan), _NEVER)
-        least = int(bits.min())
-        if best is not None and least > best[0]:
-            continue
-        cycles = np.where(bits == least, space.estimate(plan), np.inf)
-        place = int(cycles.argmin())
-        key = (least, float(cycles.flat[place]))
-        if best is None or key < best:
-            best, found = key, (plan, *divmod(place, cycles.shape[1]))
+    # Cycles decide among the candidates that read least: only plans that have one are estimated.
+    for plan, bits in read.items():
+        able = bits == least
+        if able.any():
+            cycles = np.where(able, space.estimate(plan), np.inf)
+            place = int(cycles.argmin())
+            if found is None or cycles.flat[place] < fewest:
+                fewest, found = cycles.flat[place], (plan, *divmod(place, cycles.shape[1]))
     return None if found is None else space.mapping(*found)
 
 
@@ -102,16 +99,10 @@ class _Space:
 
     def fits(self, plan: Plan) -> NDArray[np.bool_]:
         """Which candidates fit one half of each memory, [P, B]."""
-        need_input = -(-self._input_elements_held(plan) * self.work.input_bits // 8)
-        need_weight = -(-self._weight_bits_held(plan) // 8)
-        need_accumulator = (
-            self.pixels.largest[:, None]
-            * (self.cand.groups * self.cand.channels)
-            * self.device.accumulator_element_bytes
-        )
-        fits = need_input <= self.device.input_half_bytes
-        fits = fits & (need_weight <= self.device.weight_half_bytes)[None, :]
-        fits &= need_accumulator <= self.device.accumulator_half_bytes
+        # ceil(bits / 8) <= bytes where bits <= 8 * bytes: whole tables are not divided.
+        fits = self._input_elements_held(plan) <= 8 * self.device.input_half_bytes // self.work.input_bits
+        fits = fits & (self._weight_bits_held(plan) <= 8 * self.device.weight_half_bytes)[None, :]
+        fits &= self._accumulators_fit
         # With K uncut a chunk is a tile: one name for one thing.
         outside = plan.order is LoopOrder.WEIGHTS_RESIDENT and plan.weights is Residency.CHUNK
         if plan.inputs is Residency.CHUNK or outside:
@@ -168,6 +159,11 @@ class _Space:
     def read_bits(self, plan: Plan) -> Table:
         """Bits loaded from DRAM, [P, B]; stores and a bias matrix are the same for all candidates."""
         return self.input_bits(plan) + self.weight_bits(plan)
+
+    @cached_property
+    def _accumulators_fit(self) -> NDArray[np.bool_]:
+        needed = self.pixels.largest[:, None] * (self.cand.groups * self.cand.channels)
+        return np.asarray(needed <= self.device.accumulator_half_bytes // self.device.accumulator_element_bytes)
 
     @cached_property
     def _compute(self) -> Table:
