@@ -1,6 +1,6 @@
 """Time sweeps: design points a second and processor time, by mapper, engine and number of processes.
 
-    python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 800] [--mapper fixed_rule]
+    python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 1600] [--mapper fixed_rule]
                                 [--engine in-process]
 
 Every point has a memory and a DRAM bandwidth of its own, so no point is found ready made; what the points of a sweep
@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--network", default="deeplabv3_resnet50", help="built-in network")
     parser.add_argument("--size", type=int, default=513, help="side of the image")
-    parser.add_argument("--points", type=int, default=800, help="design points of a sweep, half of them to warm up")
+    parser.add_argument("--points", type=int, default=1600, help="design points of a sweep, half of them to warm up")
     parser.add_argument("--mapper", action="append", help="only this mapper; repeatable")
     parser.add_argument("--engine", action="append", help="only this engine; repeatable")
     options = parser.parse_args()

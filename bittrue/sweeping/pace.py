@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from bittrue.sweeping.run import Progress
 
+WARM_UP_S = 5
+"""From the first result on nothing is counted for so long: little is shared yet, and points take longest."""
 AFTER_S = 5
-"""How long points are counted before anything is said, from the first result on: processes have started by then."""
+"""How long points are then counted before anything is said."""
 WORTH_SAYING_S = 10
 """A rest that is shorter is not announced."""
 
@@ -18,6 +20,7 @@ class Pace:
 
     def __init__(self, update: Progress, note: Callable[[str], None]) -> None:
         self._update, self._note = update, note
+        self._warm_s: float | None = None
         self._first: tuple[float, int] | None = None
         self._known: int | None = None
         self._told = False
@@ -30,6 +33,10 @@ class Pace:
         if self._told or done == self._known:
             return
         now = time.monotonic()
+        if self._warm_s is None:
+            self._warm_s = now + WARM_UP_S
+        if now < self._warm_s:
+            return
         if self._first is None:
             self._first = now, done
         seconds, found = now - self._first[0], done - self._first[1]
@@ -37,7 +44,9 @@ class Pace:
             self._told = True
             left_s = (total - done) * seconds / found
             if left_s >= WORTH_SAYING_S:
-                self._note(f"{done:,} of {total:,} points, {found / seconds:.3g} a second: {_told(left_s)} more")
+                self._note(
+                    f"{done:,} of {total:,} points, {found / seconds:.3g} a second: at this pace {_told(left_s)} more"
+                )
 
 
 def _told(seconds: float) -> str:

@@ -16,7 +16,12 @@ from bittrue.sweeping.evaluate import IN_FLIGHT_PER_WORKER, LOST, Evaluate, Outc
 from bittrue.sweeping.points import DesignPoint
 from simulator.errors import InputError
 
-_ONE_THREAD = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_ENVIRONMENT = {
+    "NUMBA_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # loky takes 300 MB of growth for a leak, and replaces the process; here it is what points share, and bounded.
+    "LOKY_MAX_MEMORY_LEAK_SIZE": "4e9",
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class _Pools:
     def _of(self, workers: int) -> Any:
         if self._pool is None or self._size != workers:
             self.close()
-            self._pool, self._size = self._loky.ProcessPoolExecutor(workers, env=_ONE_THREAD), workers
+            self._pool, self._size = self._loky.ProcessPoolExecutor(workers, env=_ENVIRONMENT), workers
         return self._pool
 
     def close(self) -> None:

@@ -10,12 +10,15 @@ from bittrue.sweeping import pace
 @pytest.mark.parametrize(
     ("steps", "told"),
     [
-        # (seconds, points done); 40 were in the store, and the first result comes late: neither counts.
-        ([(0, 40), (9, 41), (12, 71), (14, 91), (20, 200)], ["91 of 1,000 points, 10 a second: about 91 s more"]),
-        ([(0, 0), (1, 1), (7, 2)], ["2 of 1,000 points, 0.167 a second: about 100 min more"]),
-        ([(0, 0), (1, 1), (101, 2)], ["2 of 1,000 points, 0.01 a second: about 28 h more"]),
-        ([(0, 0), (1, 1), (3, 30)], []),
-        ([(0, 0), (1, 1), (6, 991), (7, 992)], []),
+        # (seconds, points done); 40 were in the store, the first result comes late, and 5 s are warming up.
+        (
+            [(0, 40), (2, 40), (9, 41), (12, 42), (14, 50), (19, 100), (25, 200)],
+            ["100 of 1,000 points, 10 a second: at this pace about 90 s more"],
+        ),
+        ([(0, 0), (1, 1), (6, 2), (12, 3)], ["3 of 1,000 points, 0.167 a second: at this pace about 100 min more"]),
+        ([(0, 0), (1, 1), (101, 2), (201, 3)], ["3 of 1,000 points, 0.01 a second: at this pace about 28 h more"]),
+        ([(0, 0), (1, 1), (3, 30), (9, 60)], []),
+        ([(0, 0), (1, 1), (6, 900), (11, 991), (12, 992)], []),
     ],
 )
 def test_the_rest_is_told_once_from_the_pace_of_the_first_points(steps, told, monkeypatch):
