@@ -56,7 +56,8 @@ def _shares(layer: LayerRecord) -> NDArray[np.float64]:
     counts = np.zeros(66)
     found = layer.overflow.outputs_by_needed_bits if layer.overflow else ()
     counts[: len(found)] = found
-    return np.cumsum(counts[::-1])[::-1] / max(counts.sum(), 1)
+    at_least: NDArray[np.float64] = np.cumsum(counts[::-1])[::-1] / max(counts.sum(), 1)
+    return at_least
 
 
 def _cells(places: LayerAxes, shares: NDArray[np.float64], low: int) -> None:
