@@ -1,4 +1,4 @@
-"""Peak memory of one run of ours, measured in a process of its own.
+"""Peak memory of one run of ours, measured in a process of its own, and how long a run takes, beside the estimates.
 
     python -m benchmarks.peak_memory NETWORK [--accelerator NAME] [--requantizer NAME] [--threads 1] [--batch N]
 
@@ -13,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import bittrue
-from bittrue.foresight import foresee
+from bittrue.foresight import foresee, seconds_estimate
 from workloads.images import demo_photo, prepare_image
 
 _STATUS = Path("/proc/self/status")
@@ -39,6 +40,10 @@ class PeakMemory:
     """Resident when the run began: interpreter, libraries, network, what `prepare` made."""
     estimated_run_bytes: int = 0
     """What `bittrue memory` says that the run adds."""
+    run_s: float = 0.0
+    """The fastest of three more runs, seconds."""
+    estimated_run_s: float = 0.0
+    """What `bittrue memory` says that a run takes."""
 
     @property
     def run_bytes(self) -> int:
@@ -62,7 +67,13 @@ def measure_here(network: Path, accelerator: bittrue.Accelerator, threads: int, 
     _CLEAR_REFS.write_text(_RESET_PEAK, encoding="ascii")
     before = resident_bytes("VmRSS")
     prepared.run(inputs)
-    return PeakMemory(resident_bytes("VmHWM"), before, estimated)
+    peak = resident_bytes("VmHWM")
+    laps = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        prepared.run(inputs)
+        laps.append(time.perf_counter() - begin)
+    return PeakMemory(peak, before, estimated, min(laps), seconds_estimate(loaded, accelerator, threads))
 
 
 def measure_apart(network: Path, accelerator: str, requantizer: str, threads: int) -> PeakMemory | None:

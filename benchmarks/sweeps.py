@@ -1,6 +1,6 @@
 """Time sweeps: design points a second and processor time, by mapper, engine and number of processes.
 
-    python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 800] [--mapper fixed_rule]
+    python -m benchmarks.sweeps [--network deeplabv3_resnet50] [--size 513] [--points 1600] [--mapper fixed_rule]
                                 [--engine in-process]
 
 Every point has a memory and a DRAM bandwidth of its own, so no point is found ready made; what the points of a sweep
@@ -64,21 +64,24 @@ def clocked(point: DesignPoint) -> Outcome:
 
 def rate_of(engine: Engine, points: Sequence[DesignPoint]) -> Rate:
     """Evaluate all points and return the rate of the second half."""
-    with tempfile.TemporaryDirectory() as folder, SweepStore(Path(folder)) as store:
+    with tempfile.TemporaryDirectory() as folder, SweepStore(Path(folder)) as store, engine.session() as session:
         store.begin("benchmark", points)
-        half = len(points) // 2
         begin = driver = worker = 0.0
-        for index, outcome in enumerate(engine.outcomes(points, clocked)):
-            if outcome.error:
-                raise SystemExit(f"{outcome.key}: {outcome.error}")
-            store.record(outcome)
-            worker += outcome.figures["cpu_s"]
-            if index == half - 1:
-                begin, driver, worker = time.perf_counter(), time.process_time(), 0.0
-        count = len(points) - half
+        seen = counted = 0
+        for outcomes in session.outcomes(points, clocked):
+            failed = next((outcome for outcome in outcomes if outcome.error), None)
+            if failed:
+                raise SystemExit(f"{failed.key}: {failed.error}")
+            store.record(outcomes, lost_counts=True)
+            seen += len(outcomes)
+            if begin:
+                counted += len(outcomes)
+                worker += sum(outcome.figures["cpu_s"] for outcome in outcomes)
+            elif seen >= len(points) // 2:
+                begin, driver = time.perf_counter(), time.process_time()
         own = time.process_time() - driver
         own -= worker if isinstance(engine, InProcess) else 0.0
-        return Rate(count / (time.perf_counter() - begin), 1000 * worker / count, 1000 * own / count)
+        return Rate(counted / (time.perf_counter() - begin), 1000 * worker / counted, 1000 * own / counted)
 
 
 def engines() -> Iterator[tuple[str, Engine]]:
@@ -93,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--network", default="deeplabv3_resnet50", help="built-in network")
     parser.add_argument("--size", type=int, default=513, help="side of the image")
-    parser.add_argument("--points", type=int, default=800, help="design points of a sweep, half of them to warm up")
+    parser.add_argument("--points", type=int, default=1600, help="design points of a sweep, half of them to warm up")
     parser.add_argument("--mapper", action="append", help="only this mapper; repeatable")
     parser.add_argument("--engine", action="append", help="only this engine; repeatable")
     options = parser.parse_args()

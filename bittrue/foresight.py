@@ -16,10 +16,6 @@ from workloads.network import Network
 
 CODE_BYTES = 64 << 20
 """What compiled kernels and their buffers take once they run; measured, see docs/memory.md."""
-SECONDS_PER_BYTE = 2e-9
-"""What a byte of an intermediate costs beside the MACs (vector unit, copies); measured, see docs/memory.md."""
-SECONDS_PER_LAYER = 0.17e-3
-"""What a layer costs whatever it computes; likewise."""
 _LAPS = 5
 _MEMINFO = Path("/proc/meminfo")
 
@@ -88,16 +84,31 @@ def available_bytes() -> int | None:
 
 
 def seconds_estimate(network: Network, accelerator: Accelerator, threads: int | None = None) -> float:
-    """Estimate seconds of a run on values: MACs at the pace of one layer measured now, and fixed costs.
+    """Estimate seconds of a run on values from three convolutions timed now, in the accelerator's own arithmetic.
 
-    The layer is a convolution of 57.8 MMAC in the accelerator's own arithmetic, the fastest of five runs after a first.
+    One of 57.8 MMAC says what a MAC takes, one of sixteen MACs a byte what a byte of an intermediate takes beside them,
+    one of a single MAC what a layer takes whatever it computes; each is the fastest of five runs after a first.
     """
+    layer_s, _, _ = _timed_layer(accelerator, threads, side=1, channels=1, filters=1, kernel=1)
+    dense_s, dense_macs, _ = _timed_layer(accelerator, threads, side=28, channels=64, filters=128, kernel=3)
+    thin_s, thin_macs, thin_bytes = _timed_layer(accelerator, threads, side=112, channels=16, filters=16, kernel=1)
+    mac_s = max(0.0, dense_s - layer_s) / dense_macs
+    byte_s = max(0.0, thin_s - layer_s - thin_macs * mac_s) / thin_bytes
+    written = sum(host_bytes(network.graph.tensors[name]) for node in network.graph.nodes for name in node.outputs)
+    return network.macs * mac_s + written * byte_s + len(network.graph.nodes) * layer_s
+
+
+def _timed_layer(
+    accelerator: Accelerator, threads: int | None, *, side: int, channels: int, filters: int, kernel: int
+) -> tuple[float, int, int]:
+    """Return seconds, MACs and bytes written of a convolution of a square image."""
     from bittrue.api import prepare
     from workloads.nets.single import conv2d
 
     rng = np.random.default_rng(0)
-    layer = conv2d(28, 28, 64, 128, 3, padding=1).with_weights(rng.integers(-100, 101, (128, 3, 3, 64)))
-    inputs = [rng.integers(-100, 101, (1, 28, 28, 64), np.int8)]
+    layer = conv2d(side, side, channels, filters, kernel, padding=kernel // 2)
+    layer = layer.with_weights(rng.integers(-100, 101, (filters, kernel, kernel, channels)))
+    inputs = [rng.integers(-100, 101, (1, side, side, channels), np.int8)]
     prepared = prepare(layer, accelerator, values_only=True, threads=threads)
     prepared.run(inputs)
     laps = []
@@ -105,7 +116,4 @@ def seconds_estimate(network: Network, accelerator: Accelerator, threads: int | 
         began = time.perf_counter()
         prepared.run(inputs)
         laps.append(time.perf_counter() - began)
-    pace_s = min(laps) / layer.macs
-    written = sum(host_bytes(network.graph.tensors[name]) for node in network.graph.nodes for name in node.outputs)
-    fixed = written * SECONDS_PER_BYTE + len(network.graph.nodes) * SECONDS_PER_LAYER
-    return network.macs * pace_s + fixed
+    return min(laps), layer.macs, side * side * filters

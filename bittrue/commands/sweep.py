@@ -39,6 +39,7 @@ def sweep(
 ) -> None:
     """Evaluate a space of accelerators; a repeated command goes on where it was stopped."""
     from bittrue.sweeping.engines import engine_named
+    from bittrue.sweeping.pace import Pace
     from bittrue.sweeping.run import sweep as run_sweep
     from bittrue.sweeping.space import read_space
     from reports.design_points import write_design_points
@@ -50,7 +51,7 @@ def sweep(
         asked = asked.small(limit, assignments("--net", net or []))
     with RunProgress(stderr()) as progress:
         progress.phase("sweep", asked.name)
-        found = run_sweep(asked, output, worker, progress.update)
+        found = run_sweep(asked, output, worker, Pace(progress.update, progress.note).update)
     rows = found.rows()
     row_of = {point.key: row for point, row in zip(found.points, rows, strict=True)}
     fronts = {network: [row_of[p.key] for p in found.front(network)] for network in found.networks}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -26,35 +26,23 @@ class Ray:
     timeout_s: float = 20
     """How long to wait for HOST:PORT to answer, seconds."""
 
-    def outcomes(self, points: Iterable[DesignPoint], evaluate: Evaluate, *, alone: bool = False) -> Iterator[Outcome]:
-        """Evaluate points; InputError where Ray is not installed or no cluster answers."""
+    @contextmanager
+    def session(self) -> Iterator[_Driver]:
+        """Be a driver of the cluster, or stay the one that this process is; InputError without Ray or a cluster."""
         try:
             import ray
         except ImportError:
             raise InputError("engine ray needs Ray: pip install 'bittrue[ray]'") from None
-        waiting = iter(points)
-        flying: dict[Any, DesignPoint] = {}
-        with self._connected(ray):
-            # Who tries a point again, and whether it counts, is for the sweep to say.
-            task = ray.remote(max_retries=0, num_cpus=1, runtime_env=_ONE_THREAD)(evaluate)
-            room = 1 if alone else max(1, int(ray.cluster_resources().get("CPU", 1))) * IN_FLIGHT_PER_WORKER
-            try:
-                while True:
-                    flying |= {task.remote(point): point for point in islice(waiting, room - len(flying))}
-                    if not flying:
-                        return
-                    for reference in ray.wait(list(flying), num_returns=1)[0]:
-                        yield _result(ray, reference, flying.pop(reference))
-            finally:
-                for reference in flying:
-                    ray.cancel(reference, force=True)
-
-    @contextmanager
-    def _connected(self, ray: Any) -> Iterator[None]:
-        """Be a driver of the cluster; a process that is one already stays it."""
         if ray.is_initialized():
-            yield
+            yield _Driver(ray)
             return
+        self._connect(ray)
+        try:
+            yield _Driver(ray)
+        finally:
+            ray.shutdown()
+
+    def _connect(self, ray: Any) -> None:
         self._refuse_if_nobody_listens()
         try:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
@@ -63,10 +51,6 @@ class Ray:
                 "token" in f"{error.__cause__}"
             )
             raise InputError(f"engine ray: no cluster at {self.address} ({error}){hint}") from None
-        try:
-            yield
-        finally:
-            ray.shutdown()
 
     def _refuse_if_nobody_listens(self) -> None:
         """Raise InputError at once: Ray itself would try for more than a minute."""
@@ -77,6 +61,31 @@ class Ray:
             socket.create_connection((host, int(port)), self.timeout_s).close()
         except (OSError, OverflowError) as error:
             raise InputError(f"engine ray: no cluster at {self.address} ({error})") from None
+
+
+class _Driver:
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+
+    def outcomes(
+        self, points: Sequence[DesignPoint], evaluate: Evaluate, *, alone: bool = False
+    ) -> Iterator[Sequence[Outcome]]:
+        """Evaluate points, one a task."""
+        ray, waiting = self._ray, iter(points)
+        flying: dict[Any, DesignPoint] = {}
+        # Who tries a point again, and whether it counts, is for the sweep to say.
+        task = ray.remote(max_retries=0, num_cpus=1, runtime_env=_ONE_THREAD)(evaluate)
+        room = 1 if alone else max(1, int(ray.cluster_resources().get("CPU", 1))) * IN_FLIGHT_PER_WORKER
+        try:
+            while True:
+                flying |= {task.remote(point): point for point in islice(waiting, room - len(flying))}
+                if not flying:
+                    return
+                for reference in ray.wait(list(flying), num_returns=1)[0]:
+                    yield (_result(ray, reference, flying.pop(reference)),)
+        finally:
+            for reference in flying:
+                ray.cancel(reference, force=True)
 
 
 def _result(ray: Any, reference: Any, point: DesignPoint) -> Outcome:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bittrue.sweeping.engines import Engine, InProcess
+from bittrue.sweeping.engines import Engine, InProcess, Session
 from bittrue.sweeping.evaluate import Evaluate
 from bittrue.sweeping.evaluate import evaluate as evaluate_point
 from bittrue.sweeping.metrics import bottleneck
@@ -142,9 +144,10 @@ def sweep(
     worker = engine or InProcess()
     search = Search(found) if found.searches else None
     chosen = design_points(found) if search is None else search.points
-    with SweepStore(folder) as store:
+    with ExitStack() as opened:
+        store = opened.enter_context(SweepStore(folder))
         store.begin(content_hash(found.model_dump(mode="json", by_alias=True, exclude_defaults=True)), chosen.points)
-        driver = _Sweep(store, worker, evaluate, on_progress, search.budget if search else 0)
+        driver = _Sweep(store, worker, opened, evaluate, on_progress, search.budget if search else 0)
         if search is None:
             driver.run(chosen.points)
         else:
@@ -159,6 +162,7 @@ def sweep(
 class _Sweep:
     store: SweepStore
     engine: Engine
+    opened: ExitStack
     evaluate: Evaluate
     on_progress: Progress | None
     budget: int
@@ -188,11 +192,18 @@ class _Sweep:
     def _evaluate(self, points: Sequence[DesignPoint], *, alone: bool) -> None:
         labels = {point.key: point.label for point in points}
         self._show("")
-        for outcome in self.engine.outcomes(points, self.evaluate, alone=alone):
+        if not points:
+            return
+        for outcomes in self._session.outcomes(points, self.evaluate, alone=alone):
             # Beside others a death may be a neighbour's fault: it counts only for a point that was alone.
-            self.store.record(outcome, counts=alone or not outcome.lost)
-            self._done += not outcome.error
-            self._show(labels[outcome.key])
+            self.store.record(outcomes, lost_counts=alone)
+            self._done += sum(not outcome.error for outcome in outcomes)
+            self._show(labels[outcomes[-1].key])
+
+    @cached_property
+    def _session(self) -> Session:
+        """Begun with the first points that are not in the store, for all rounds."""
+        return self.opened.enter_context(self.engine.session())
 
     def _show(self, label: str) -> None:
         if self.on_progress:

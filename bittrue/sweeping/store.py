@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,7 @@ class StoredPoint:
 
 
 class SweepStore:
-    """Points and results on disk. Every outcome is a transaction of its own (write-ahead log)."""
+    """Points and results on disk. Outcomes that came together are a transaction (write-ahead log)."""
 
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder) / FILE
@@ -118,16 +118,24 @@ class SweepStore:
                 rows,
             )
 
-    def record(self, outcome: Outcome, *, counts: bool = True) -> None:
-        """Keep an outcome; `counts` = as an attempt. A point that has a result keeps it."""
-        found = None if outcome.error else json.dumps(outcome.figures)
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE points SET figures = ?, error = ?, attempts = attempts + ? WHERE key = ? AND figures IS NULL",
-                (found, outcome.error or None, int(counts), outcome.key),
+    def record(self, outcomes: Sequence[Outcome], *, lost_counts: bool) -> None:
+        """Keep outcomes, all or none; `lost_counts` = as an attempt. A point that has a result keeps it."""
+        rows = [
+            (
+                None if outcome.error else json.dumps(outcome.figures),
+                outcome.error or None,
+                int(lost_counts or not outcome.lost),
+                outcome.key,
             )
-            if outcome.layers:
-                db.execute("INSERT OR IGNORE INTO layer_times VALUES (?, ?)", (outcome.key, outcome.layers))
+            for outcome in outcomes
+        ]
+        times = [(outcome.key, outcome.layers) for outcome in outcomes if outcome.layers]
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE points SET figures = ?, error = ?, attempts = attempts + ? WHERE key = ? AND figures IS NULL",
+                rows,
+            )
+            db.executemany("INSERT OR IGNORE INTO layer_times VALUES (?, ?)", times)
 
     def point(self, start: str) -> StoredPoint:
         """Return the point whose key begins with `start`; InputError where there is none, or more than one."""

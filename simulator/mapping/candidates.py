@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.lowering.layer import ConvGeometry
-from simulator.mapping.work import Device
 
 _PARTS = (1, 2, 3, 4, 6, 8, 11, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048)
 _STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -57,10 +56,10 @@ class Candidates:
     """[blocks] index into `k_sizes`."""
 
 
-def candidates(geometry: ConvGeometry, device: Device, units: tuple[int, int] = (1, 1)) -> Candidates:
-    """All tile sizes to try for one layer; rows and columns of its tiles are multiples of `units`."""
-    ks = k_sizes(geometry, device.rows)
-    channels = multiples(device.cols, geometry.filters)
+def candidates(geometry: ConvGeometry, rows: int, cols: int, units: tuple[int, int] = (1, 1)) -> Candidates:
+    """All tile sizes to try for a layer on an array of rows x cols; those of its tiles are multiples of `units`."""
+    ks = k_sizes(geometry, rows)
+    channels = multiples(cols, geometry.filters)
     blocks = [(1, n, i) for n, i in product(channels, range(len(ks)))]
     # Several groups share a tile only where each is whole: k and channels uncut.
     whole = ks.index(geometry.k)

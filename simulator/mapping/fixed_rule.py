@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,6 +15,12 @@ from simulator.mapping.work import ArrayWork, Device
 
 _Tile = tuple[int, int, int, int, int]
 """Rows, columns, channels, k, groups of a tile: a plain tuple, as dozens are tried for every layer."""
+
+
+_MOST_RULINGS = 64
+"""Kept of a layer, the last ones made."""
+_UNBOUNDED = 1 << 63
+"""Bytes that no memory has."""
 
 
 class _Needs(NamedTuple):
@@ -38,19 +45,29 @@ def fixed_rule(work: ArrayWork, device: Device) -> LayerMapping | None:
         device.weight_half_bytes,
         device.input_half_bytes,
     )
-    g = work.geometry
-    narrowest = min(device.cols, g.filters)
-    start = sizes.first(((1, cols, narrowest, k, 1) for cols in sizes.cols for k in sizes.ks), room)
+    for ruling in sizes.rulings:
+        if ruling.holds(room):
+            return ruling.mapping
+    trials = _Trials(sizes, room)
+    tile = _rule(trials, work, min(device.cols, work.geometry.filters))
+    mapping = None if tile is None else _mapping(tile, work)
+    sizes.rulings.append(_Ruling(_Needs(*trials.least), _Needs(*trials.below), mapping))
+    return mapping
+
+
+def _rule(trials: _Trials, work: ArrayWork, narrowest: int) -> _Tile | None:
+    g, sizes = work.geometry, trials.sizes
+    start = trials.first((1, cols, narrowest, k, 1) for cols in sizes.cols for k in sizes.ks)
     if start is None:
         return None
     _, cols, channels, k, groups = start
-    wide = sizes.first(((1, cols, n, k, 1) for n in sizes.channels if n >= narrowest), room)
+    wide = trials.first((1, cols, n, k, 1) for n in sizes.channels if n >= narrowest)
     channels = wide[2] if wide else channels
     if k == g.k and channels == g.filters:
-        shared = sizes.first(((1, cols, channels, k, n) for n in range(g.groups, 0, -1) if g.groups % n == 0), room)
+        shared = trials.first((1, cols, channels, k, n) for n in range(g.groups, 0, -1) if g.groups % n == 0)
         groups = shared[4] if shared else groups
-    tall = sizes.first(((rows, cols, channels, k, groups) for rows in sizes.rows), room)
-    return _mapping(tall or (1, cols, channels, k, groups), work)
+    tall = trials.first((rows, cols, channels, k, groups) for rows in sizes.rows)
+    return tall or (1, cols, channels, k, groups)
 
 
 def _mapping(tile: _Tile, work: ArrayWork) -> LayerMapping:
@@ -75,7 +92,7 @@ def _sizes(work: ArrayWork, rows: int, cols: int) -> _Sizes:
 class _Sizes:
     """Tile sizes to try for a layer on an array of rows x cols, and what each needs, worked out at its first trial.
 
-    No memory's size is part of it: devices that differ in memories alone share it.
+    No memory's size is part of it: devices that differ in memories alone share it, and what was ruled for them.
     """
 
     def __init__(self, work: ArrayWork, rows: int, cols: int) -> None:
@@ -84,16 +101,46 @@ class _Sizes:
         self.channels, self.ks = multiples(cols, g.filters), k_sizes(g, rows)
         self._work = work
         self._needs: dict[_Tile, _Needs] = {}
+        self.rulings: deque[_Ruling] = deque(maxlen=_MOST_RULINGS)
 
-    def first(self, tiles: Iterable[_Tile], room: _Needs) -> _Tile | None:
-        """Return the first of `tiles` that fits into `room`."""
-        known = self._needs
+    def needs(self, tile: _Tile) -> _Needs:
+        """Return what a tile takes of each memory."""
+        found = self._needs.get(tile)
+        if found is None:
+            found = self._needs[tile] = _needs(tile, self._work)
+        return found
+
+
+class _Ruling(NamedTuple):
+    """A mapping, and memories for which the rule tries the same tiles with the same success, so that it ends there."""
+
+    least: _Needs
+    """The most that a tile took which fitted."""
+    below: _Needs
+    """Each tile that did not fit took as much as this of one memory, or more."""
+    mapping: LayerMapping | None
+
+    def holds(self, room: _Needs) -> bool:
+        (least_0, least_1, least_2), (below_0, below_1, below_2), _ = self
+        return least_0 <= room[0] < below_0 and least_1 <= room[1] < below_1 and least_2 <= room[2] < below_2
+
+
+class _Trials:
+    """Tiles tried for one room, and how far it might be another without a different outcome of any trial."""
+
+    def __init__(self, sizes: _Sizes, room: _Needs) -> None:
+        self.sizes, self._room = sizes, room
+        self.least, self.below = [0, 0, 0], [_UNBOUNDED] * 3
+
+    def first(self, tiles: Iterable[_Tile]) -> _Tile | None:
+        """Return the first of `tiles` that fits."""
         for tile in tiles:
-            needs = known.get(tile)
-            if needs is None:
-                needs = known[tile] = _needs(tile, self._work)
-            if needs[0] <= room[0] and needs[1] <= room[1] and needs[2] <= room[2]:
+            needs = self.sizes.needs(tile)
+            short = next((i for i in range(3) if needs[i] > self._room[i]), None)
+            if short is None:
+                self.least = [max(pair) for pair in zip(self.least, needs, strict=True)]
                 return tile
+            self.below[short] = min(self.below[short], needs[short])
         return None
 
 

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.mapping.candidates import candidates
+from simulator.mapping.candidates import Candidates, candidates
 from simulator.mapping.schedule import LayerMapping, LoopOrder, Residency
 from simulator.mapping.store_pool import StorePool, pooled_cols, pooled_rows, waiting_windows
 from simulator.mapping.traffic import InputTable, PixelTable, Table, compute_cycles, input_table, pixel_table
@@ -47,21 +47,18 @@ def plans() -> Iterator[Plan]:
 def search(work: ArrayWork, device: Device) -> LayerMapping | None:
     """Best mapping of one array layer, or None where no candidate fits the memories."""
     space = _space(work, device)
-    best: tuple[int, float] | None = None
+    read = {plan: np.where(fits, space.read_bits(plan), _NEVER) for plan in plans() if (fits := space.fits(plan)).any()}
+    least = min((int(bits.min()) for bits in read.values()), default=None)
+    fewest = np.inf
     found: tuple[Plan, int, int] | None = None
-    for plan in plans():
-        fits = space.fits(plan)
-        if not fits.any():
-            continue
-        bits = np.where(fits, space.read_bits(plan), _NEVER)
-        least = int(bits.min())
-        if best is not None and least > best[0]:
-            continue
-        cycles = np.where(bits == least, space.estimate(plan), np.inf)
-        place = int(cycles.argmin())
-        key = (least, float(cycles.flat[place]))
-        if best is None or key < best:
-            best, found = key, (plan, *divmod(place, cycles.shape[1]))
+    # Cycles decide among the candidates that read least: only plans that have one are estimated.
+    for plan, bits in read.items():
+        able = bits == least
+        if able.any():
+            cycles = np.where(able, space.estimate(plan), np.inf)
+            place = int(cycles.argmin())
+            if found is None or cycles.flat[place] < fewest:
+                fewest, found = cycles.flat[place], (plan, *divmod(place, cycles.shape[1]))
     return None if found is None else space.mapping(*found)
 
 
@@ -94,11 +91,10 @@ class _Space:
 
     def __init__(self, work: ArrayWork, device: Device) -> None:
         # With a pool on the store path, tiles begin where windows do.
-        cand = candidates(work.geometry, device, work.pool.stride if work.pool else (1, 1))
+        cand, self.inputs = _tables(work, device.rows, device.cols, work.pool.stride if work.pool else (1, 1))
         self.work = work
         self.device = device
         self.cand = cand
-        self.inputs: InputTable = input_table(work, cand)
         self.pixels: PixelTable = pixel_table(work, cand, device)
         g = work.geometry
         self.k_size = np.array(cand.k_sizes, np.int64)[cand.k_index]
@@ -122,16 +118,10 @@ class _Space:
         return self._estimated[plan]
 
     def _fits(self, plan: Plan) -> NDArray[np.bool_]:
-        need_input = -(-self._input_elements_held(plan) * self.work.input_bits // 8)
-        need_weight = -(-self._weight_bits_held(plan) // 8)
-        need_accumulator = (
-            self.pixels.largest[:, None]
-            * (self.cand.groups * self.cand.channels)
-            * self.device.accumulator_element_bytes
-        )
-        fits = need_input <= self.device.input_half_bytes
-        fits = fits & (need_weight <= self.device.weight_half_bytes)[None, :]
-        fits &= need_accumulator <= self.device.accumulator_half_bytes
+        # ceil(bits / 8) <= bytes where bits <= 8 * bytes: whole tables are not divided.
+        fits = self._input_elements_held(plan) <= 8 * self.device.input_half_bytes // self.work.input_bits
+        fits = fits & (self._weight_bits_held(plan) <= 8 * self.device.weight_half_bytes)[None, :]
+        fits &= self._accumulators_fit
         # With K uncut a chunk is a tile: one name for one thing.
         outside = plan.order is LoopOrder.WEIGHTS_RESIDENT and plan.weights is Residency.CHUNK
         if plan.inputs is Residency.CHUNK or outside:
@@ -190,6 +180,11 @@ class _Space:
         return self.input_bits(plan) + self.weight_bits(plan)
 
     @cached_property
+    def _accumulators_fit(self) -> NDArray[np.bool_]:
+        needed = self.pixels.largest[:, None] * (self.cand.groups * self.cand.channels)
+        return np.asarray(needed <= self.device.accumulator_half_bytes // self.device.accumulator_element_bytes)
+
+    @cached_property
     def _compute(self) -> Table:
         return compute_cycles(self.work, self.cand, self.pixels, self.device)
 
@@ -239,3 +234,10 @@ class _Space:
             weight_residency=plan.weights,
             extent=(g.groups, g.batch, g.out_height, g.out_width, g.filters, g.k),
         )
+
+
+@lru_cache(maxsize=128)
+def _tables(work: ArrayWork, rows: int, cols: int, units: tuple[int, int]) -> tuple[Candidates, InputTable]:
+    """Tabulate what no memory's size or bandwidth is part of: in a sweep many points share it."""
+    cand = candidates(work.geometry, rows, cols, units)
+    return cand, input_table(work, cand)

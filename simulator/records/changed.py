@@ -10,10 +10,9 @@ _R = TypeVar("_R")
 def changed(record: _R, **fields: Any) -> _R:
     """Return a copy of a frozen dataclass (without __post_init__) with these fields in place of its own."""
     known = record.__dict__
-    for name in fields:
-        if name not in known:
-            raise TypeError(f"{type(record).__name__} has no field {name}")
+    if not fields.keys() <= known.keys():
+        name = next(name for name in fields if name not in known)
+        raise TypeError(f"{type(record).__name__} has no field {name}")
     new = object.__new__(type(record))
-    new.__dict__.update(known)
-    new.__dict__.update(fields)
+    object.__setattr__(new, "__dict__", known | fields)
     return new

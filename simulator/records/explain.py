@@ -93,7 +93,9 @@ def attributes(module: ModuleType, name: str) -> Iterator[Explanation]:
     for node, after in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             yield Explanation(name, node.target.id, ast.unparse(node.annotation), _text(after))
-        elif isinstance(node, ast.FunctionDef) and any(ast.unparse(d) == "property" for d in node.decorator_list):
+        elif isinstance(node, ast.FunctionDef) and any(
+            ast.unparse(d) in ("property", "cached_property") for d in node.decorator_list
+        ):
             returns = ast.unparse(node.returns) if node.returns else ""
             yield Explanation(name, node.name, returns, _text(node.body[0]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from simulator.records.accumulator_sweep import SweepPoint
@@ -96,7 +97,7 @@ class RunRecord:
         """Cores of the accelerator, each with an array of its own: spec["cores"]."""
         return int(self.spec.get("cores", 1))
 
-    @property
+    @cached_property
     def total_cycles(self) -> int:
         """First command offered to last write done, cycles."""
         return max((layer.end_cycle for layer in self.layers), default=0)
@@ -111,12 +112,12 @@ class RunRecord:
         """Images per second, run after run: images / total_time_s."""
         return self.images / self.total_time_s if self.total_cycles else 0.0
 
-    @property
+    @cached_property
     def total_macs(self) -> int:
         """Sum of macs."""
         return sum(layer.macs for layer in self.layers)
 
-    @property
+    @cached_property
     def total_energy_pj(self) -> float:
         """Sum of energy_pj, picojoules."""
         return sum(layer.energy_pj for layer in self.layers)

@@ -29,7 +29,7 @@ from simulator.timing.fast_banks import Banks, bank_columns, layer_banks, transf
 from simulator.timing.refusals import WAITS_FOR_EVER
 from simulator.timing.timeline import CoreTime, LayerTime, Timeline
 from simulator.timing.trace import TRACKS, Spans, join, layer_events, spans_per_track
-from simulator.timing.work_cycles import WorkRates, work_cycles
+from simulator.timing.work_cycles import WorkRates, kind_cycles
 
 Progress = Callable[[int, int, str], None]
 """(layers done, layers, name of the layer just done)."""
@@ -191,7 +191,7 @@ def _run(
     kinds = layer.kinds
     table = np.empty((len(kinds.counts), kernel.COLUMNS), np.int64)
     lead = int(path[2] + path[3])
-    status = kernel.tabulate(kinds.ops, work_cycles(layer.engine, kinds.ops, rates), path, table)
+    status = kernel.tabulate(kinds.ops, kind_cycles(layer, rates), path, table)
     banks = layer_banks(layer, columns)
     if status == kernel.DONE and len(columns) and not transfers_fit(banks, kinds.counts, table):
         status = kernel.OVERFLOW

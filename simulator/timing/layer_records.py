@@ -71,7 +71,7 @@ def layer_counts(
     sides = device.rows, device.cols, device.dataflow, device.accumulator_element_bytes
     known_identities = identities or layer_identities(layers)
     counted = []
-    joined = joined_fields(layers, schedule.layers)
+    joined: list[dict[str, str]] = []
     for index, (layer, mapped) in enumerate(zip(layers, schedule.layers, strict=True)):
         known = _counted.get(mapped)
         if known is None:
@@ -81,6 +81,7 @@ def layer_counts(
             identity = known_identities[index]
             if sides not in known.counts:
                 known.counts[sides] = _counts(layer, mapped, device)
+            joined = joined or joined_fields(layers, schedule.layers)
             record = LayerRecord(index=index, **{**identity, **joined[index]}, **known.counts[sides])
             known.records[sides, index] = identity, record
         counted.append(record)

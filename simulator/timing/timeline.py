@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simulator.records.changed import changed
 from simulator.records.run import TraceEvent
 
 
@@ -62,16 +63,7 @@ class LayerTime:
 
     def shifted(self, cycles: int) -> LayerTime:
         """Return the same, `cycles` later."""
-        return LayerTime(
-            self.start_cycle + cycles,
-            self.end_cycle + cycles,
-            self.compute_cycles,
-            self.load_cycles,
-            self.store_cycles,
-            self.load_stall_cycles,
-            self.store_stall_cycles,
-            self.core_compute_cycles,
-        )
+        return changed(self, start_cycle=self.start_cycle + cycles, end_cycle=self.end_cycle + cycles)
 
 
 @dataclass(frozen=True)

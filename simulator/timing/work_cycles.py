@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from simulator.accelerator.spec import Accelerator
 from simulator.lowering.layer import Engine
 from simulator.mapping.array_cycles import tile_op_cycles
+from simulator.mapping.schedule import LayerSchedule
 from simulator.mapping.work import Device
 
 
@@ -31,7 +34,7 @@ class WorkRates:
         host = Fraction(accelerator.host.elements_per_cycle).limit_denominator(10**6)
         return cls(Device.of(accelerator), unit.startup_cycles, unit.lanes, host)
 
-    @property
+    @cached_property
     def all_that_counts(self) -> tuple[int | str, ...]:
         """What `work_cycles` reads: devices that differ in memories alone are alike."""
         device, host = self.device, self.host_elements_per_cycle
@@ -53,3 +56,17 @@ def work_cycles(engine: Engine, ops: NDArray[Any], rates: WorkRates) -> NDArray[
         rate = rates.host_elements_per_cycle
         return np.asarray(-(-ops["ops"] * rate.denominator // rate.numerator), np.int64)
     return np.zeros(len(ops), np.int64)
+
+
+_known: WeakKeyDictionary[LayerSchedule, tuple[tuple[int | str, ...], NDArray[np.int64]]] = WeakKeyDictionary()
+
+
+def kind_cycles(layer: LayerSchedule, rates: WorkRates) -> NDArray[np.int64]:
+    """Cycles of each kind of tile op of a layer, int64 [kinds], not to be written to; those of the last rates are kept.
+
+    In a sweep many points differ in nothing that this depends on.
+    """
+    found = _known.get(layer)
+    if found is None or found[0] != rates.all_that_counts:
+        found = _known[layer] = rates.all_that_counts, work_cycles(layer.engine, layer.kinds.ops, rates)
+    return found[1]

@@ -119,13 +119,13 @@ def test_points_that_crash_or_exhaust_memory_are_quarantined_and_the_others_fini
 
 
 def test_no_cluster_is_told(settings):
-    with pytest.raises(InputError, match=r"no cluster at 127\.0\.0\.1:1 \(.*refused"):
-        list(Ray("127.0.0.1:1").outcomes([], noted))
-    with pytest.raises(InputError, match="no cluster at nonsense"):
-        list(Ray("nonsense").outcomes([], noted))
+    with pytest.raises(InputError, match=r"no cluster at 127\.0\.0\.1:1 \(.*refused"), Ray("127.0.0.1:1").session():
+        pass
+    with pytest.raises(InputError, match="no cluster at nonsense"), Ray("nonsense").session():
+        pass
 
 
 def test_a_missing_ray_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"pip install 'bittrue\[ray\]'"):
-        list(engine_named("ray:auto").outcomes([], noted))
+    with pytest.raises(InputError, match=r"pip install 'bittrue\[ray\]'"), engine_named("ray:auto").session():
+        pass

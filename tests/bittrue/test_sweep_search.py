@@ -70,8 +70,8 @@ def test_points_are_different_points_of_the_space_and_always_the_same(tmp_path, 
     assert set(keys) <= {p.key for p in design_points(grid_of(space())).points}
 
 
-class _Stopped(Exception):
-    """Stands for a kill."""
+class _Stopped(BaseException):
+    """Stands for Ctrl-C."""
 
 
 def test_a_stopped_search_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
@@ -103,6 +103,29 @@ def test_engines_ask_the_same(tmp_path):
     two = bittrue.sweep(space(method="tpe", points=12), tmp_path / "b", Processes(2))
     assert [(p.key, p.figures) for p in one.points] == [(p.key, p.figures) for p in two.points]
     assert len(one.evaluated) == 12
+
+
+def _told(point) -> Outcome:
+    noted(point)
+    return made_up(point)
+
+
+def test_the_rounds_of_a_search_share_one_session_and_none_is_begun_for_nothing(tmp_path, monkeypatch):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    monkeypatch.setenv(NOTES, str(notes))
+    begun = []
+
+    class Counted(Processes):
+        def session(self):
+            begun.append(self)
+            return super().session()
+
+    bittrue.sweep(space(), tmp_path / "out", Counted(2), evaluate=_told)
+    assert len(evaluated_keys(notes)) == 30
+    assert len(list(notes.glob("done-*"))) <= 2  # one note a process
+    bittrue.sweep(space(), tmp_path / "out", Counted(2), evaluate=_told)
+    assert len(begun) == 1
 
 
 def _fails(point) -> Outcome:

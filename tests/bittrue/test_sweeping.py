@@ -280,8 +280,11 @@ def test_a_dask_cluster_does_the_same_and_survives_a_killed_worker(tmp_path, not
 
 def test_no_scheduler_is_told():
     pytest.importorskip("distributed")
-    with pytest.raises(InputError, match=r"no scheduler at tcp://127\.0\.0\.1:1"):
-        list(Dask("tcp://127.0.0.1:1", timeout_s=1).outcomes([], evaluate))
+    with (
+        pytest.raises(InputError, match=r"no scheduler at tcp://127\.0\.0\.1:1"),
+        Dask("tcp://127.0.0.1:1", timeout_s=1).session(),
+    ):
+        pass
 
 
 def test_command_leaves_tables_and_a_picture(tmp_path):

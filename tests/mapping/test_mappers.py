@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import bittrue
 from simulator.errors import InputError
 from simulator.lowering.layer import Engine
-from simulator.mapping.fixed_rule import fixed_rule
+from simulator.mapping.fixed_rule import _sizes, fixed_rule
 from simulator.mapping.mapper import map_layers
 from simulator.mapping.schedule import LayerSchedule
 from simulator.mapping.search import search
@@ -75,6 +78,27 @@ def test_no_layer_of_the_built_in_networks_is_worse_than_the_rule(name: str, pre
         assert timed.total_cycles <= min(traffic.total_cycles, by_rule.total_cycles)
     layers = runs["fixed_rule"].layers
     assert any(a.dram_read_bytes < b.dram_read_bytes for a, b in zip(runs["least_traffic"].layers, layers, strict=True))
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases(), st.lists(st.tuples(*[st.floats(0.02, 8)] * 3), min_size=2, max_size=12))
+def test_what_was_ruled_for_other_memories_changes_nothing(case: Case, factors: list[tuple[float, float, float]]):
+    work, device = ArrayWork.of(case.layer), Device.of(case.accelerator)
+    others = [
+        replace(
+            device,
+            input_half_bytes=int(device.input_half_bytes * inputs),
+            weight_half_bytes=int(device.weight_half_bytes * weights),
+            accumulator_half_bytes=int(device.accumulator_half_bytes * accumulators),
+        )
+        for inputs, weights, accumulators in factors
+    ]
+    by_itself = []
+    for other in others:
+        _sizes.cache_clear()
+        by_itself.append(fixed_rule(work, other))
+    _sizes.cache_clear()
+    assert [fixed_rule(work, other) for other in others * 2] == by_itself * 2
 
 
 def test_the_rule_by_hand():

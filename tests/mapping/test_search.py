@@ -41,7 +41,7 @@ def test_no_candidate_that_fits_moves_fewer_bytes(case: Case, plan, random):
     best = search(work, device)
     assume(best is not None)
     least = read_bytes(array_schedule(work, best, device))
-    cand = candidates(work.geometry, device)
+    cand = candidates(work.geometry, device.rows, device.cols)
     for _ in range(40):
         block = random.randrange(len(cand.groups))
         other = replace(
@@ -95,7 +95,7 @@ def test_traffic_of_a_real_network_never_grows_with_a_memory(memory: str):
 def test_cycles_of_the_search_are_those_of_the_tile_ops(case: Case, random):
     work, device = ArrayWork.of(case.layer), Device.of(case.accelerator)
     g = work.geometry
-    cand = candidates(g, device)
+    cand = candidates(g, device.rows, device.cols)
     table = compute_cycles(work, cand, pixel_table(work, cand, device), device)
     row, col = random.randrange(len(cand.tile_rows)), random.randrange(len(cand.tile_cols))
     block = random.randrange(len(cand.groups))

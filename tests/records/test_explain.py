@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 
 import pytest
 
@@ -23,7 +24,7 @@ RECORDS = (
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
 def test_every_field_and_property_has_an_explanation(record):
     names = {field.name for field in dataclasses.fields(record)}
-    names |= {name for name, value in vars(record).items() if isinstance(value, property)}
+    names |= {name for name, value in vars(record).items() if isinstance(value, property | cached_property)}
     told = {item.field: item for item in explanations() if item.record == record.__name__}
     assert set(told) == names
     assert [name for name, item in told.items() if len(item.text) < 5 or not item.type] == []
