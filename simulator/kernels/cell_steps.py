@@ -194,16 +194,18 @@ def emit_steps(cells: CellList, block: Block, settle: Callable[[Any, bool], Any]
     """
     lanes = cells.lanes
     saturates, is_raised = tricks
+
+    def compared(mode: bool) -> None:
+        cells.step(Compared(lanes, lambda total: settle(total, mode)), block)
+
     with lanes.builder.if_else(saturates) as (then, otherwise):
         for branch, mode in ((then, True), (otherwise, False)):
             with branch:
                 if mode and not lanes.isa.has_pair_dot:
-                    cells.step(Compared(lanes, lambda total: settle(total, True)), block)
+                    compared(mode)
                     continue
                 with lanes.builder.if_else(is_raised) as (trick, plain):
                     with trick:
                         cells.step((Tally if mode else Toggles)(lanes, raised), block)
                     with plain:
-                        cells.step(Compared(lanes, lambda total, mode=mode: settle(total, mode)), block)
-
-
+                        compared(mode)

@@ -2,13 +2,14 @@
 
 K is cut into blocks, in the device's order, and each is added as one exact sum, two products an instruction. How far
 the running sum can have been from both its ends is bounded: let a block's activations and weights have the Euclidean
-norms A and W, and their first part, up to some step, uA and vW, with u and v in [0, 1]. By Cauchy-Schwarz the sum is then
-within uvAW of where it began, and within sqrt(1 - u^2) sqrt(1 - v^2) AW of where it ended. These two factors together
-are at most 1 (Cauchy-Schwarz again), so the lesser is at most 1/2: every running sum lies within AW / 2 of one of the
-ends. Where that is inside the rails no addition was an event, and the exact sum is what the register holds. A cell of
-the tile, one pixel by one vector of channels, where that is not so in any channel, is stepped from its old value
-instead (see `cell_steps`). Values and counts are those of the device, whatever the bound decides. A block in which all
-activations of the tile are 0, as under the border of an image, changes no register and is left out.
+norms A and W, and their first part, up to some step, uA and vW, with u and v in [0, 1]. By Cauchy-Schwarz the sum is
+then within uvAW of where it began, and within sqrt(1 - u^2) sqrt(1 - v^2) AW of where it ended. These two factors
+together are at most 1 (Cauchy-Schwarz again), so the lesser is at most 1/2: every running sum lies within AW / 2 of
+one of the ends. Where that is inside the rails no addition was an event, and the exact sum is what the register
+holds. A cell of the tile, one pixel by one vector of channels, where that is not so in any channel, is stepped from
+its old value instead (see `cell_steps`). Values and counts are those of the device, whatever the bound decides. A
+block in which all activations of the tile are 0, as under the border of an image, changes no register and is left
+out.
 
 Weight stationary (`two_level`): blocks form folds; the register is a partial sum that starts at 0 in each fold and is
 then added to the accumulator. Where no partial sum of the layer can overflow, each is one exact sum, without guards.

@@ -1,4 +1,4 @@
-"""Stepping a register that saturates by vpdpwssds, whose rails at int32 are the register's own, with its events counted.
+"""Stepping a register that saturates by vpdpwssds, whose rails are the register's own, with its events counted.
 
 The register of n bits is held raised by s = 32 - n bits, and so are the products (activations by s1, weights by s2,
 s1 + s2 = s, both within int16). Its rails are then those of int32, and the low s bits are free: they are armed with

@@ -1,14 +1,14 @@
-"""Stepping a register that wraps, with the count of its events, in two instructions a step.
+"""Stepping a register that wraps in two instructions a step, with the count of its events.
 
-Let S be the exact running sum and T = S + 2^(n - 1). A register of n bits holds T mod 2^n - 2^(n - 1), and an addition
-is an event exactly if floor(T / 2^n) changes: if the register and the product together leave the register's range. Where
-no product is greater than 2^(n - 1) that floor moves by at most 1, so it changes exactly if its lowest bit, which is
-bit n of T, does: events are the toggles of one bit of a sum modulo 2^(n + 1).
+Let S be the exact running sum and T = S + 2^(n - 1). A register of n bits holds T mod 2^n - 2^(n - 1), and an
+addition is an event exactly if floor(T / 2^n) changes: if the register and the product together leave the register's
+range. Where no product is greater than 2^(n - 1) that floor moves by at most 1, so it changes exactly if its lowest
+bit, which is bit n of T, does: events are the toggles of one bit of a sum modulo 2^(n + 1).
 
-T is held raised by 31 - n, so that this is the top bit of a lane, and so are the products (activations by s1, weights by
-s2, both within int16: |product| * 2^(31 - n) <= 2^30 is then the condition above). A step is vpdpwssd, whose addition is
-modulo 2^32, and vpshldd, which shifts the top bit into a history of 32 steps, H. The top bit is put to 0 when a history
-begins (T counts modulo 2^n), so the toggles are the ones of H ^ (H >> 1).
+T is held raised by 31 - n, so that this is the top bit of a lane, and so are the products (activations by s1, weights
+by s2, both within int16: |product| * 2^(31 - n) <= 2^30 is then the condition above). A step is vpdpwssd, whose
+addition is modulo 2^32, and vpshldd, which shifts the top bit into a history of 32 steps, H. The top bit is put to 0
+when a history begins (T counts modulo 2^n), so the toggles are the ones of H ^ (H >> 1).
 """
 
 from __future__ import annotations
