@@ -16,6 +16,7 @@ from simulator.engine import Options, Prepared
 from simulator.engine import prepare as prepare_graph
 from simulator.errors import InputError, NetworkError, SpecError
 from simulator.graph.graph import Graph
+from simulator.records.changed import changed
 from workloads.network import Network
 
 Inputs = Mapping[str, ArrayLike] | Sequence[ArrayLike]
@@ -45,7 +46,7 @@ class PreparedRun:
         if arrays is None and options.timing and options.values:
             engine = replace(engine, options=replace(options, values=False))
         result = engine.run(arrays, on_progress)
-        record = replace(
+        record = changed(
             result.record,
             parameters=self.network.parameters,
             images=self.network.images,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from reports.figures_layers import Series, stacked
+from reports.figures_needed_bits import needed_bits
 from reports.figures_overflow import overflow
 from reports.figures_roofline import roofline
 from reports.figures_style import (
@@ -29,6 +30,7 @@ __all__ = [
     "cycles",
     "energy",
     "memories",
+    "needed_bits",
     "overflow",
     "roofline",
     "sweep",

@@ -36,7 +36,7 @@ def overflow(record: RunRecord) -> Drawing | None:
         (~hit & ~exact, SKY, "needs at most"),
         (hit, VERMILION, "overflowed"),
     ):
-        if mask.any():
+        if needed[mask].any():
             places.bars(zero, needed * mask, colour, label)
     _partial_sums(places, ledgers)
     _widths(places, ledgers)

@@ -186,6 +186,7 @@ def _drawings(record: RunRecord) -> list[Figure]:
             "Energy by layer and component": figures.energy(record),
             "DRAM traffic by layer": figures.traffic(record),
             "Overflow and headroom by layer": figures.overflow(record),
+            "Outputs by needed bits": figures.needed_bits(record),
             "What a narrower accumulator costs": figures.sweep(record),
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import version
 from numbers import Integral
@@ -161,7 +161,7 @@ class Prepared:
             priced = [priced_activity(activity, self.table) for activity in execution.activity]
             records = tuple(changed(r, activity=a) for r, a in zip(records, priced, strict=True))
         record = self._record(records, events)
-        record = replace(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
+        record = changed(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
         found = execution.outputs, execution.tensors, execution.channels
         new_state = {source: execution.outputs[target] for source, target in self.graph.state}
         return EngineResult(record, *found, swept.outputs, new_state)

@@ -131,7 +131,7 @@ def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) ->
     if found is None:
         times = accelerator.mapper is Mapper.LEAST_CYCLES or kept_by is not None or split_by is not None
         cycles = layer_cycles(accelerator) if times else None
-        schedule = map_layers(layers, accelerator, cycles, graph.outputs, kept.written)
+        schedule = map_layers(layers, accelerator, cycles, graph.outputs, kept.written, bounded=True)
         before = kept.lowered.get(_lowering_key(accelerator))
         same = before is not None and before.layers is layers
         identities = before.identities if before and same else layer_identities(layers, live_bytes(graph))

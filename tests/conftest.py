@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+if os.environ.get("CI") != "true":  # where Hypothesis has a profile of its own
+    settings.register_profile("any_machine", deadline=None)  # a slow or busy one fails no test
+    settings.load_profile("any_machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -85,7 +85,7 @@ class Network:
         """
         return self.counts[0] if self.counts else count_macs(self.graph)
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """Convolution weights, biases, gamma and beta, before folding; no running statistics, no auxiliary head."""
         return self.counts[1] if self.counts else count_parameters(self.graph, self.auxiliary_outputs)

@@ -76,7 +76,9 @@ class CommandLoops(Spec):
     write_cycles: int = Field(ge=0)
     """Last beat of a write to its acknowledgement, beyond the latency of DRAM."""
     store_done_cycles: int = Field(ge=0)
-    """Last beat of a store command to its completion."""
+    """Last acknowledgement of a write to the end of everything that stores do."""
+    store_complete_cycles: int = Field(default=2, ge=0)
+    """Last row of a store command read to its completion, which frees its entry; its writes may be under way yet."""
     end_cycles: int = Field(ge=0)
     """Everything complete to the device reporting idle."""
 

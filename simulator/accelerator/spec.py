@@ -235,9 +235,9 @@ class Accelerator(Spec):
     def _several_cores_are_modelled(self) -> Self:
         if self.cores > 1 and self.controller is not None:
             raise ValueError(f"cores: {self.cores} arrays are not driven by command loops; make cores 1")
-        if self.cores > 1 and self.joins_layers:
-            alone = "between_layers dram, concatenations copied and store_path.pools none"
-            raise ValueError(f"cores: layers on {self.cores} of them save each other no traffic; make {alone}")
+        if self.cores > 1 and self.between_layers is not BetweenLayers.DRAM:
+            why = "tensors do not stay on chip: a core reads no scratchpad but its own"
+            raise ValueError(f"cores: with {self.cores} of them {why}; make between_layers dram")
         return self
 
     @model_validator(mode="after")

@@ -77,7 +77,7 @@ def prove(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Executio
     assert weights is not None
     operands = array_operands(layer, x, layer_weights(layer, weights, context.weights), bias)
     if surely_on_bytes(operands):
-        filled_image(operands, BYTES)  # which finds the range of x, that the proof asks for, in the same pass
+        filled_image(operands, BYTES)  # which mostly finds the range of x, that the proof asks for, in the same pass
     return operands, Proof(operands, fold_order_of(layer))
 
 

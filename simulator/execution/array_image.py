@@ -2,28 +2,96 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.execution.array_operands import Operands
-from simulator.kernels.dot_tile import BYTES, PAIRS
+from simulator.kernels.copy_bytes import VECTOR_BYTES
+from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
+from simulator.kernels.isa import INSTRUCTION_SETS
 from simulator.kernels.packing import fill_image
 from simulator.kernels.threads import threads_now
 from simulator.kernels.workers import run_on_threads
+from simulator.lowering.layer import ConvGeometry
 
 _DTYPES: dict[str, type[Any]] = {BYTES: np.uint8, PAIRS: np.int16}
 _BYTES_WORTH_A_THREAD = 1 << 19
 """Less is copied before a thread has woken."""
+_STREAMED_BYTES = 8 << 20
+"""An image of more is written past the caches: they would not hold it until it is read."""
+_NO_SPAN = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 _LONGEST_ROUND = 64
 """More than the kernel's loop takes of K at once."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    shape: tuple[int, ...]
+    """Of the image: batch, height, width, channels of all groups."""
+    x_shape: tuple[int, ...]
+    top: int
+    """Rows of border above, as `left`: columns; negative where some are cut off."""
+    left: int
+    slack: int
+    """Numbers behind the image."""
+
+    @property
+    def channels(self) -> int:
+        return self.shape[3]
+
+    @cached_property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @cached_property
+    def holds_all(self) -> bool:
+        """Whether all of x lies within the image."""
+        down, across = self.x_shape[1] + self.top, self.x_shape[2] + self.left
+        return min(self.top, self.left) >= 0 and down <= self.shape[1] and across <= self.shape[2]
+
+
+@lru_cache(maxsize=1024)
+def _plan(geometry: ConvGeometry) -> _Plan:
+    height, width = (
+        (outputs - 1) * stride + (taps - 1) * dilation + 1
+        for outputs, stride, taps, dilation in zip(
+            (geometry.out_height, geometry.out_width),
+            geometry.stride,
+            geometry.kernel,
+            geometry.dilation,
+            strict=True,
+        )
+    )
+    channels = geometry.channels * geometry.groups
+    return _Plan(
+        shape=(geometry.batch, height, width, channels),
+        x_shape=(geometry.batch, geometry.in_height, geometry.in_width, channels),
+        top=geometry.padding.top,
+        left=geometry.padding.left,
+        # The last pieces of the last pixel may read past its end, each by less than a round: their weights are 0 there.
+        slack=2 * geometry.k + _LONGEST_ROUND,
+    )
+
+
+_WHOLE_K = min(isa.weight_bytes // (GROUP_BYTES * isa.channels) for isa in INSTRUCTION_SETS.values()) * GROUP_BYTES
+"""K that any kernel takes in one piece."""
+
+
+def _is_its_own_image(operands: Operands, plan: _Plan) -> bool:
+    """Whether x, unsigned bytes, has no border, and no piece of K reads past its end."""
+    whole = operands.geometry.k <= _WHOLE_K and plan.channels % (GROUP_BYTES * UNROLLED) == 0
+    return whole and plan.shape == plan.x_shape and operands.x.dtype == np.uint8
 
 
 def filled_image(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
     """Return the filled-in image [batch, height, width, channels of all groups], and what stands in its border.
 
-    Where it holds all of `operands.x`, the range of that is found on the way.
+    Where it is a copy that holds all of `operands.x`, the range of that is found on the way.
 
     Parameters
     ----------
@@ -39,32 +107,22 @@ def filled_image(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
 
 
 def _fill(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
-    geometry = operands.geometry
+    plan = _plan(operands.geometry)
     less = operands.x_format.min if kind == BYTES else operands.x_zero_point
     border = operands.x_zero_point - less
-    height, width = (
-        (outputs - 1) * stride + (taps - 1) * dilation + 1
-        for outputs, stride, taps, dilation in zip(
-            (geometry.out_height, geometry.out_width),
-            geometry.stride,
-            geometry.kernel,
-            geometry.dilation,
-            strict=True,
-        )
-    )
-    channels = geometry.channels * geometry.groups
-    # The last pieces of the last pixel may read past its end, each by less than a round: their weights there are 0.
-    slack = 2 * geometry.k + _LONGEST_ROUND
-    flat = np.empty(geometry.batch * height * width * channels + slack, _DTYPES[kind])
-    flat[-slack:] = 0
-    image = flat[:-slack].reshape(geometry.batch, height, width, channels)
-    x = operands.x.reshape(geometry.batch, geometry.in_height, geometry.in_width, channels)
-    top, left = geometry.padding.top, geometry.padding.left
-    spans = np.tile([np.iinfo(np.int64).max, np.iinfo(np.int64).min], (threads_now(), 1))
-    arguments = (x, top, left, less, border, image, np.zeros(1, np.int64))
+    if kind == BYTES and less == 0 and _is_its_own_image(operands, plan):
+        return operands.x.reshape(plan.shape), border
+    streams = kind == BYTES and plan.channels % VECTOR_BYTES == 0 and plan.size >= _STREAMED_BYTES
+    flat = np.empty(plan.size + plan.slack + VECTOR_BYTES, _DTYPES[kind])
+    flat = flat[-flat.ctypes.data % VECTOR_BYTES if streams else 0 :]
+    flat[plan.size : plan.size + plan.slack] = 0
+    image = flat[: plan.size].reshape(plan.shape)
+    x = operands.x.reshape(plan.x_shape)
     most = 1 + image.nbytes // _BYTES_WORTH_A_THREAD
+    spans = np.empty((min(threads_now(), most), 2), np.int64)
+    spans[:] = _NO_SPAN
+    arguments = (x, plan.top, plan.left, less, border, int(streams), image, np.zeros(1, np.int64))
     run_on_threads(lambda thread: fill_image(*arguments, spans[thread]) or 0, most)
-    down, across = geometry.in_height + top, geometry.in_width + left
-    if x.size and min(top, left) >= 0 and down <= height and across <= width:
+    if x.size and plan.holds_all:
         operands.hold_range(int(spans[:, 0].min()), int(spans[:, 1].max()))
     return image, border

@@ -132,6 +132,18 @@ def bound_sums(operands: Operands, order: FoldOrder) -> Bounds:
         The layer's folds; output stationary counts as one fold.
 
     """
+    # Activations mostly reach as far as in the last run: then so do the sums.
+    kept, key = operands.weights.kept, ("bounds", order.fold_length)
+    asked = operands.start, operands.x_range
+    last, found = kept.get(key, ((None, None), None))
+    if last[0] is not asked[0] or last[1] != asked[1]:
+        found = _bound_sums(operands, order)
+        kept[key] = asked, found
+    bounds: Bounds = found
+    return bounds
+
+
+def _bound_sums(operands: Operands, order: FoldOrder) -> Bounds:
     positive, negative = operands.weights.fold_sums(order.fold_length or operands.geometry.k)
     least, greatest = operands.x_range
     least_weight, greatest_weight = operands.weights.range

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,10 @@ from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
 from simulator.numerics.formats import IntFormat
 
-_TASK_PIXELS = 144
 _TASKS_PER_THREAD = 8
+_LEAST_PIXELS = 48
+_NEAR_BYTES = 192 << 10
+"""Weights that a cache near any core holds."""
 _ALIGNMENT_BYTES = 64
 _LIMIT_STEP = 8
 _MOST_HEAVY = 0.3
@@ -52,6 +54,11 @@ class Tiles:
     def taken(self) -> int:
         """Numbers of K that a lane takes at once."""
         return _TAKEN[self.operands]
+
+    def fitted(self, filters: int) -> Tiles:
+        """Return it with panels as wide as suits some output channels of a group."""
+        isa = self.isa.fitted(filters)
+        return self if isa is self.isa else replace(self, isa=isa)
 
 
 def choose_tiles(operands: Operands, operand_kind: str = BYTES) -> Tiles | None:
@@ -136,7 +143,7 @@ def run_tiles(
     constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image, border))
     out = np.empty((geometry.m, operands.filters), fused.format.dtype if fused else np.int32)
     raw = out.reshape(-1).view(np.uint8)
-    run, counter = plan_of.make_convolve(tiles.isa.name, tiles.operands), np.zeros(1, np.int64)
+    run, counter = plan_of.make_convolve(tiles.isa, tiles.operands), np.zeros(1, np.int64)
     if extremes is None:
         extremes = np.empty((threads_now(), 2, 0, 0), np.int32)
     arguments = (image.reshape(-1), *constants)
@@ -157,7 +164,9 @@ def _constants(operands: Operands, tiles: Tiles, fused: Fused | None, image: NDA
     plan = _plan(geometry, image, packed, tiles)
     if not border:
         top, left = geometry.padding.top, geometry.padding.left
-        plan[plan_of.INSIDE : plan_of.INSIDE + 4] = top, left, top + geometry.in_height, left + geometry.in_width
+        inside = top, left, top + geometry.in_height, left + geometry.in_width
+        plan[plan_of.ALL_COUNTS] = inside == (0, 0, *image.shape[1:3])
+        plan[plan_of.INSIDE : plan_of.INSIDE + 4] = inside
     if fused:
         plan[:PLAN_LENGTH] = fused.plan
     return (*packed.arrays, plan, *per_channel)
@@ -307,6 +316,7 @@ def _plan(geometry: ConvGeometry, image: NDArray[Any], packed: _Packed, tiles: T
     plan[plan_of.CHUNK_PIECES] = _chunk_pieces(groups_of_bytes * tiles.taken, tiles)
     # Everything counts until the caller knows that the border does not.
     plan[plan_of.INSIDE : plan_of.INSIDE + 4] = 0, 0, image.shape[1], image.shape[2]
+    plan[plan_of.ALL_COUNTS] = 1
     plan[plan_of.STRIDES : plan_of.STRIDES + 2] = geometry.stride
     return plan
 
@@ -317,8 +327,7 @@ def tile_plan(
     """Return the plan of a convolution but for its K and its requantizer: shapes, steps through the image, tasks."""
     batch_bytes, row_bytes, column_bytes, _ = image.strides
     panels = -(-geometry.filters // tiles.isa.channels)
-    pixels = geometry.m if geometry.m <= most_pixels else _TASK_PIXELS
-    pixels = -(-pixels // TILE_ROWS) * TILE_ROWS
+    pixels = _task_pixels(geometry, most_pixels)
     blocks, all_panels = -(-geometry.m // pixels), panels * geometry.groups
     shares = min(all_panels, -(-_TASKS_PER_THREAD * threads_now() // blocks))
     plan = np.zeros(plan_of.PLAN_LENGTH, np.int64)
@@ -332,3 +341,16 @@ def tile_plan(
     plan[plan_of.TASK_PIXELS] = pixels
     plan[plan_of.TASK_PANELS] = -(-all_panels // shares)
     return plan
+
+
+def _task_pixels(geometry: ConvGeometry, most: int) -> int:
+    """Pixels of a task: blocks alike, in whole tiles.
+
+    Large ones, for a block's first tile waits for weights that no cache near the core holds. Where one does, more of
+    them than threads, so that each thread reads its own part of the image, and not all of it for some of the panels.
+    """
+    threads = threads_now()
+    if threads > 1 and geometry.k * geometry.filters * geometry.groups <= _NEAR_BYTES:
+        most = min(most, max(geometry.m // (_TASKS_PER_THREAD * threads), _LEAST_PIXELS))
+    pixels = -(-geometry.m // max(1, -(-geometry.m // most)))
+    return max(1, -(-pixels // TILE_ROWS)) * TILE_ROWS

@@ -54,7 +54,7 @@ def run_wide(operands: Operands, bounds: Bounds, fused: Fused | None = None) -> 
 def _convolve(operands: Operands, narrow: bool, fused: Fused | None) -> WideSums:
     tiles = choose_tiles(operands) if narrow else None
     if tiles is not None:
-        values, saturations = run_tiles(operands, tiles, fused)
+        values, saturations = run_tiles(operands, tiles.fitted(operands.geometry.filters), fused)
         return WideSums(values, saturations if fused else None)
     by_bytes = sums_by_bytes(operands)
     if by_bytes is not None:

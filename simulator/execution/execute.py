@@ -152,8 +152,7 @@ def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
 
 def is_worth_sharing(layer: Layer) -> bool:
     """Whether a layer has work enough for several threads."""
-    elements = sum(tensor.elements for tensor in (*layer.inputs, *layer.outputs) if tensor is not None)
-    return max(elements, layer.macs // _MACS_AN_ELEMENT) >= SHARED
+    return max(layer.elements, layer.macs // _MACS_AN_ELEMENT) >= SHARED
 
 
 def layer_inputs(layer: Layer, values: Values) -> list[NDArray[Any] | None]:

@@ -117,7 +117,9 @@ class KernelCacheLocator(UserProvidedCacheLocator):
 _LOCATORS = f"{__name__}.{KernelCacheLocator.__name__},InTreeCacheLocator,UserWideCacheLocator"
 
 
-def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def kernel(
+    *, parallel: bool = False, inline: bool = False, allocates: bool = True
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function with Numba: nopython, cached, releasing the GIL, never fastmath.
 
     Parameters
@@ -126,6 +128,9 @@ def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Callabl
         Split `numba.prange` loops over threads. Only where iterations write disjoint data.
     inline
         Mark as a small helper for other kernels; LLVM inlines it.
+    allocates
+        False: it makes no array, nor returns one. Numba then counts no references to its arguments, each an atomic
+        instruction, of which a small helper with many arrays otherwise does little else.
 
     """
     options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -133,6 +138,8 @@ def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Callabl
         options["parallel"] = True
     if inline:
         options["forceinline"] = True
+    if not allocates:
+        options["_nrt"] = False
     return lambda function: _decorate(function, options)
 
 

@@ -12,18 +12,18 @@ from __future__ import annotations
 from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
-from simulator.kernels.command_array import end_pass, loaded, pass_may_begin
+from simulator.kernels.command_array import end_pass, free_entries, loaded, note_adding, pass_may_begin
 from simulator.kernels.command_state import Table
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _loop_of(pair: int, loops: Table, scalars: Table) -> int:
     """Loop of the present pair, or of the one after it."""
     loop = scalars[of.EXECUTE_LOOP]
     return int(loop + 1 if pair == loops[loop + 1, at.FIRST_BLOCK] else loop)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _is_ready(
     cycle: int, pair: int, loops: Table, constants: Table, scalars: Table, done: Table, executes: Table, pairs: Table
 ) -> bool:
@@ -38,7 +38,7 @@ def _is_ready(
     return loaded(cycle, loop, at.BIASES, block[at.BIAS_LOAD], loops, constants, done)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _note_results(executes: Table, constants: Table, scalars: Table, pairs: Table) -> None:
     """Let the results that wait leave with the pass that begins."""
     scalars[of.INPUT_ROWS] = scalars[of.WEIGHT_ROWS] = scalars[of.STEP_ADDS_TO] = 0
@@ -50,7 +50,7 @@ def _note_results(executes: Table, constants: Table, scalars: Table, pairs: Tabl
         scalars[of.STEP_ADDS_TO] = block[at.ADDS] * (half + 1)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _choose_step(
     cycle: int,
     loops: Table,
@@ -82,11 +82,12 @@ def _choose_step(
         _note_results(executes, constants, scalars, pairs)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Table) -> bool:
     """Feed a row of the weights of this pair (`INPUT_ROWS`), of the next one's activations (`WEIGHT_ROWS`), or of each.
 
-    Neither goes more than a row ahead; where both come from one bank they take turns, activations first.
+    Neither goes more than a row ahead; where both come from one bank they take turns, activations first, rows of zeros
+    too (ExecuteController.scala, `must_wait_for`).
     """
     step, rows = scalars[of.STEP], scalars[of.STEP_ROWS]
     computes, preloads = step == of.COMPUTE or step == of.BOTH, step == of.PRELOAD or step == of.BOTH
@@ -95,7 +96,7 @@ def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Ta
     a_is_real, b_is_real = a < scalars[of.STEP_WEIGHT_ROWS], b < scalars[of.STEP_INPUT_ROWS]
     feeds_a = preloads and a < rows and not (a_is_real and written == a_bank) and (not computes or a <= b)
     feeds_b = computes and b < rows and not (b_is_real and written == b_bank) and (not preloads or b <= a)
-    if feeds_a and feeds_b and a == b and a_bank == b_bank and a_is_real and b_is_real:
+    if feeds_b and step == of.BOTH and a == b and a < rows and a_bank == b_bank:
         feeds_b = False
     if step == of.FLUSH:
         feeds_b = True
@@ -104,11 +105,11 @@ def _feed(cycle: int, written: int, constants: Table, scalars: Table, adding: Ta
     if feeds_b:
         scalars[of.INPUT_ROWS] += 1
     if feeds_b or (feeds_a and not computes):
-        adding[(cycle + constants[at.RESULT]) % of.RESULT_RING] = scalars[of.STEP_ADDS_TO]
+        note_adding(cycle + constants[at.RESULT], scalars[of.STEP_ADDS_TO], adding)
     return bool(feeds_a or feeds_b)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _end_step(
     cycle: int,
     loops: Table,
@@ -135,12 +136,16 @@ def _end_step(
         scalars[of.PAIR_NOW] = now
         if now == loops[scalars[of.EXECUTE_LOOP] + 1, at.FIRST_BLOCK]:
             scalars[of.EXECUTE_LOOP] += 1
+        free_entries(cycle, 1, scalars)
     if step == of.PRELOAD or step == of.BOTH:
         scalars[of.WEIGHTS_READY] = now + 1
+        # A preload whose result stays in the array is complete as soon as it is fed.
+        if executes[pairs[now, of.PAIR_ROW], at.RESULT_PLACE] < 0:
+            free_entries(cycle, 1, scalars)
     end_pass(cycle, scalars, passes)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def execute_output_stationary(
     cycle: int,
     written: int,

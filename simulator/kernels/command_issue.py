@@ -21,7 +21,7 @@ from simulator.kernels.command_sequencers import (
 from simulator.kernels.command_state import Table
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _next_block(loops: Table, sequencers: Table) -> tuple[int, int, int]:
     """Coordinates (i, j, k) of the block whose execute comes next."""
     loop, position = sequencers[at.EXECUTES, of.LOOP], sequencers[at.EXECUTES, of.POSITION]
@@ -29,7 +29,7 @@ def _next_block(loops: Table, sequencers: Table) -> tuple[int, int, int]:
     return position % size_i, position // size_i % size_j, position // (size_i * size_j)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _store_is_ready(cycle: int, loops: Table, commands: Table, sequencers: Table) -> bool:
     if not active(cycle, sequencers, at.STORES):
         return False
@@ -42,20 +42,21 @@ def _store_is_ready(cycle: int, loops: Table, commands: Table, sequencers: Table
     return bool(next_k == loops[loop, at.BLOCKS_K] - 1 and (next_j > last_j or (next_j == last_j and next_i > i)))
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _loads_are_ahead(loops: Table, commands: Table, sequencers: Table, i: int, j: int, k: int) -> bool:
     """Whether the loads of a block are issued, as far as the sequencers' counters tell.
 
-    The weights' test looks at the activations' counter of K, as LoopMatmul.scala does: while activations of another k
-    are next, all weights of k must be issued.
+    The weights' test looks at the activations' counter of K, of whichever loop, as LoopMatmul.scala does (`ld_ka` in
+    `ldb_ahead`): while activations of another k are next, all weights of k must be issued. Idle, it stands at 0.
     """
     loop = sequencers[at.EXECUTES, of.LOOP]
-    loaded_k = -1
-    ahead = sequencers[at.ACTIVATIONS, of.LOOP] > loop
-    if not ahead and sequencers[at.ACTIVATIONS, of.PHASE] == of.ACTIVE:
-        command = loops[loop, at.SHAPE_COMMAND + at.ACTIVATIONS] + sequencers[at.ACTIVATIONS, of.POSITION]
+    loads, loaded_k = sequencers[at.ACTIVATIONS, of.LOOP], 0
+    ahead = loads > loop
+    if sequencers[at.ACTIVATIONS, of.PHASE] == of.ACTIVE:
+        command = loops[loads, at.SHAPE_COMMAND + at.ACTIVATIONS] + sequencers[at.ACTIVATIONS, of.POSITION]
         loaded_k = commands[command, at.COLUMN_BLOCK]
-        ahead = loaded_k > k or (loaded_k == k and commands[command, at.ROW_BLOCK] > i)
+        if loads == loop:
+            ahead = loaded_k > k or (loaded_k == k and commands[command, at.ROW_BLOCK] > i)
     if not ahead or sequencers[at.BIASES, of.LOOP] <= loop:
         return False
     if sequencers[at.WEIGHTS, of.LOOP] > loop:
@@ -66,7 +67,7 @@ def _loads_are_ahead(loops: Table, commands: Table, sequencers: Table, i: int, j
     return bool(commands[command, at.ROW_BLOCK] > k or (loaded_k == k and commands[command, at.COLUMN_BLOCK] > j))
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _choose_operand(cycle: int, constants: Table, scalars: Table, sequencers: Table) -> int:
     """Sequencer of activations or weights that may issue a load, or -1."""
     a, w = at.ACTIVATIONS, at.WEIGHTS
@@ -92,7 +93,7 @@ def _choose_operand(cycle: int, constants: Table, scalars: Table, sequencers: Ta
     return younger if active(cycle, sequencers, younger) else -1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def issue_of_product(
     cycle: int,
     loops: Table,

@@ -23,14 +23,14 @@ from simulator.kernels.command_sequencers import (
 from simulator.kernels.command_state import Table
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _loaded_loops(sequencers: Table) -> int:
     """Loops all of whose loads are issued."""
     operands = min(sequencers[at.ACTIVATIONS, of.LOOP], sequencers[at.WEIGHTS, of.LOOP])
     return int(min(operands, sequencers[at.BIASES, of.LOOP]))
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _store_is_ready(cycle: int, constants: Table, sequencers: Table, loop_times: Table) -> bool:
     if not active(cycle, sequencers, at.STORES):
         return False
@@ -39,7 +39,7 @@ def _store_is_ready(cycle: int, constants: Table, sequencers: Table, loop_times:
     return bool(executed and cycle > loop_times[loop, of.EXECUTED] + constants[at.UNROLL])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _execute_is_ready(cycle: int, constants: Table, sequencers: Table, loop_times: Table) -> bool:
     if not active(cycle, sequencers, at.EXECUTES):
         return False
@@ -47,7 +47,7 @@ def _execute_is_ready(cycle: int, constants: Table, sequencers: Table, loop_time
     return bool(_loaded_loops(sequencers) > loop and cycle > loop_times[loop, of.LOADED] + constants[at.UNROLL])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _load_sequencer(cycle: int, sequencers: Table) -> int:
     """Sequencer whose load goes next, or -1."""
     loop = _loaded_loops(sequencers)
@@ -60,7 +60,7 @@ def _load_sequencer(cycle: int, sequencers: Table) -> int:
     return -1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def issue_of_convolution(
     cycle: int,
     loops: Table,

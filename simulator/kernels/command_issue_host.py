@@ -24,12 +24,12 @@ from simulator.kernels.command_sequencers import (
 from simulator.kernels.command_state import Table
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _overlap(first: int, rows: int, other: int, other_rows: int) -> bool:
     return bool(first < other + other_rows and other < first + rows)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _last_store_over(first: int, rows: int, loops: Table, commands: Table, scalars: Table, store_loops: Table) -> int:
     """Count stores up to the last one in their queue that reads some of these rows of accumulator memory; 0 = none."""
     last = 0
@@ -40,7 +40,7 @@ def _last_store_over(first: int, rows: int, loops: Table, commands: Table, scala
     return last
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _note_what_is_overwritten(
     loops: Table,
     commands: Table,
@@ -73,7 +73,7 @@ def _note_what_is_overwritten(
             load[of.AFTER_FED] = pair + 1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _issue_pair(
     cycle: int,
     loops: Table,
@@ -97,7 +97,7 @@ def _issue_pair(
     issue_execute(cycle, loops, scalars, sequencers, loop_times)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _first_section(loops: Table, scalars: Table, sequencers: Table) -> int:
     """Sequencer of the first section that is not through, or -1."""
     for loop in range(scalars[of.OLDEST_LOOP], len(loops) - 1):
@@ -113,7 +113,7 @@ def _first_section(loops: Table, scalars: Table, sequencers: Table) -> int:
     return -1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def issue_of_host(
     cycle: int,
     loops: Table,

@@ -50,8 +50,8 @@ COMMAND_COLUMNS = 13
 MOVE, SETUP, ZEROS = range(3)
 
 # Columns of `executes`, in their order: rows, whether its weights are new, rows of the scratchpad where its operands
-# begin, whether it adds to accumulators, loads of its loop that it waits for (-1 = none). Read by an output-stationary
-# array only: rows of weights, row of accumulator memory where results go (-1 = they stay in the array).
+# begin, whether it adds to accumulators, loads of its loop that it waits for (-1 = none), rows of weights. Read by an
+# output-stationary array only: row of accumulator memory where results go (-1 = they stay in the array).
 (
     EXECUTE_ROWS,
     NEW_WEIGHTS,
@@ -110,8 +110,9 @@ REQUEST_COLUMNS = 4
     PASSES_IN_FLIGHT,
     PASS_THROUGH,
     FLUSH,
-) = range(35)
-CONSTANTS = 35
+    STORE_COMPLETE,
+) = range(36)
+CONSTANTS = 36
 
 # Results of a run, cycles.
 CYCLES, COMPUTE_CYCLES, LAST_COMPUTE, LOAD_CYCLES, STORE_CYCLES = range(5)

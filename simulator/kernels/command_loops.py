@@ -2,6 +2,9 @@
 
 A cycle: configure a loop, start sequencers, issue a command, send a read, feed the array, send a write. Which of these
 happen is said in the other `command_` modules; the slow twin in tests/support says it once more.
+
+Cycles in which nothing happens are left out: a part that did nothing sleeps until one of the times that it reads has
+come (`command_wake`), or a part that it depends on did something. While all others sleep the array is fed alone.
 """
 
 from __future__ import annotations
@@ -9,20 +12,25 @@ from __future__ import annotations
 from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
-from simulator.kernels.command_array import execute, retire_pairs, written_bank
-from simulator.kernels.command_array_output import execute_output_stationary
-from simulator.kernels.command_issue import issue_of_product
-from simulator.kernels.command_issue_convolution import issue_of_convolution
-from simulator.kernels.command_issue_host import issue_of_host
-from simulator.kernels.command_memory import load, store
-from simulator.kernels.command_sequencers import configure, retire_loops, start_sequencers
-from simulator.kernels.command_state import Table, new_state
+from simulator.kernels.command_array import retire_pairs
+from simulator.kernels.command_state import State, Table
+from simulator.kernels.command_turns import (
+    ARRAY,
+    ISSUE,
+    LOAD,
+    LOAD_BEGIN,
+    STORE,
+    STORE_BEGIN,
+    extend,
+    turn_of_array,
+    turn_of_issue,
+    turn_of_load,
+    turn_of_store,
+)
+from simulator.kernels.command_wake import sooner
 
-# Columns of `intervals`, [loops, 6]: first and last cycle of a loop's loads, executes and stores.
-LOAD_BEGIN, LOAD_END, EXECUTE_BEGIN, EXECUTE_END, STORE_BEGIN, STORE_END = range(6)
 
-
-@kernel()
+@kernel(inline=True, allocates=False)
 def _finished(cycle: int, loops: Table, scalars: Table) -> bool:
     if scalars[of.OLDEST_LOOP] < len(loops) - 1 or cycle < scalars[of.LAST_STORE]:
         return False
@@ -32,56 +40,84 @@ def _finished(cycle: int, loops: Table, scalars: Table) -> bool:
     return bool(through and scalars[of.STORES_RETIRED] == scalars[of.STORES_ISSUED])
 
 
-@kernel(inline=True)
-def _extend(intervals: Table, loop: int, column: int, cycle: int) -> None:
-    if intervals[loop, column] < 0:
-        intervals[loop, column] = cycle
-    intervals[loop, column + 1] = cycle + 1
+@kernel(inline=True, allocates=False)
+def _next_cycle(cycle: int, loops: Table, scalars: Table, pair_done: Table, wakes: Table) -> int:
+    """Return the next cycle in which a part may have something to do, but for an array that is being fed."""
+    best = min(wakes[ISSUE], min(wakes[LOAD], wakes[STORE]))
+    if scalars[of.STEP] == of.NOTHING:
+        best = min(best, wakes[ARRAY])
+    if scalars[of.PAIRS_RETIRED] < scalars[of.PAIR_NOW]:
+        best = sooner(best, pair_done[scalars[of.PAIRS_RETIRED]], cycle)
+    if scalars[of.EXECUTES_FREED] > 0:
+        best = sooner(best, scalars[of.EXECUTES_FREED_AT], cycle)
+    if scalars[of.OLDEST_LOOP] == len(loops) - 1:
+        best = sooner(best, scalars[of.LAST_STORE], cycle)
+    return int(best)
 
 
-@kernel()
+@kernel(inline=True, allocates=False)
+def _note_transfers(
+    begin: int, end: int, scalars: Table, loads: Table, store_loops: Table, results: Table, intervals: Table
+) -> None:
+    """Note whether loads and stores are under way in [begin, end), in which none begins or ends."""
+    if scalars[of.LOAD_STARTED] == 1 or scalars[of.LOAD_NOW] > scalars[of.LOADS_RETIRED]:
+        results[at.LOAD_CYCLES] += end - begin
+        extend(intervals, loads[scalars[of.LOADS_RETIRED], of.OF_LOOP], LOAD_BEGIN, begin, end)
+    if scalars[of.STORE_STARTED] == 1 or scalars[of.STORE_NOW] > scalars[of.STORES_RETIRED]:
+        results[at.STORE_CYCLES] += end - begin
+        extend(intervals, store_loops[scalars[of.STORES_RETIRED]], STORE_BEGIN, begin, end)
+
+
+@kernel(allocates=False)
 def run_commands(
+    begin: int,
+    until_loop: int,
+    every_cycle: bool,
     loops: Table,
     commands: Table,
     executes: Table,
     pattern_start: Table,
     requests: Table,
     constants: Table,
+    state: State,
     results: Table,
     intervals: Table,
-) -> None:
-    """Run a layer from the first command offered until the device is idle.
+) -> int:
+    """Run a layer until the commands of all loops before `until_loop` are issued, or the device is idle.
 
     Parameters
     ----------
+    begin
+        Cycle to go on from; 0 = the first command is offered.
+    every_cycle
+        Let every part look at every cycle. It changes nothing but the time it takes.
     loops, commands, executes, pattern_start, requests, constants
         int64, as `command_layout` lays them out.
+    state
+        The machine; changed.
     results
-        int64 [RESULTS], written: total cycles; cycles in which the array takes a row; the cycle after the last of
-        these; cycles with a load, or a store, under way.
+        int64 [RESULTS], added to: cycles in which the array takes a row; the cycle after the last of these; cycles with
+        a load, or a store, under way. Once the device is idle: total cycles, or -1 where it waits for ever.
     intervals
-        int64 [loops, 6] of -1, written: begin and end of each loop's loads, executes and stores; -1 = none.
+        int64 [loops, 6], -1 at first, written: begin and end of each loop's loads, executes and stores; -1 = none.
+
+    Returns
+    -------
+    The cycle to go on from.
 
     """
-    state = new_state(loops, constants)
     # The functions of a cycle take arrays: Numba counts references for every field that is read off a tuple.
     scalars, sequencers, loop_times = state.scalars, state.sequencers, state.loop_times
     loads, done, entries, trackers = state.loads, state.done, state.entries, state.trackers
     pair_done, store_loops, stored = state.pair_done, state.store_loops, state.stored
     reads, windows = state.reads, state.windows
     writes, result_reads, adding = state.writes, state.result_reads, state.adding
-    passes, pairs = state.passes, state.pairs
-    cycle = 0
-    while True:
-        if constants[at.UNROLLER] != at.HOST:
-            configure(cycle, loops, constants, scalars, loop_times)
-            start_sequencers(cycle, loops, sequencers, loop_times)
-        if constants[at.UNROLLER] == at.PRODUCTS:
-            issue_of_product(
-                cycle, loops, commands, constants, scalars, sequencers, loop_times, loads, entries, store_loops
-            )
-        elif constants[at.UNROLLER] == at.HOST:
-            issue_of_host(
+    passes, pairs, wakes = state.passes, state.pairs, state.wakes
+    cycle = begin
+    wakes[:] = cycle
+    while scalars[of.OLDEST_LOOP] < until_loop:
+        if wakes[ISSUE] <= cycle:
+            turn_of_issue(
                 cycle,
                 loops,
                 commands,
@@ -94,60 +130,94 @@ def run_commands(
                 entries,
                 pairs,
                 store_loops,
+                wakes,
             )
-        else:
-            issue_of_convolution(cycle, loops, constants, scalars, sequencers, loop_times, loads, entries, store_loops)
-        retire_loops(cycle, loops, scalars, sequencers, loop_times)
-        load(
-            cycle,
-            loops,
-            commands,
-            pattern_start,
-            requests,
-            constants,
-            scalars,
-            loads,
-            done,
-            entries,
-            trackers,
-            reads,
-            windows,
-        )
-        written = written_bank(cycle, scalars, windows)
-        loop = scalars[of.EXECUTE_LOOP]
-        if constants[at.OUTPUT_STATIONARY] == 1:
-            fed = execute_output_stationary(
-                cycle, written, loops, constants, scalars, done, executes, pair_done, adding, pairs, passes
+        if wakes[LOAD] <= cycle:
+            turn_of_load(
+                cycle,
+                loops,
+                commands,
+                pattern_start,
+                requests,
+                constants,
+                scalars,
+                loads,
+                done,
+                entries,
+                trackers,
+                reads,
+                windows,
+                wakes,
             )
-        else:
-            fed = execute(cycle, written, loops, constants, scalars, done, executes, pair_done, adding, passes)
-        if fed:
-            results[at.COMPUTE_CYCLES] += 1
-            results[at.LAST_COMPUTE] = cycle + 1
-            _extend(intervals, loop, EXECUTE_BEGIN, cycle)
-        retire_pairs(cycle, scalars, pair_done)
-        store(
-            cycle,
-            loops,
-            commands,
-            pattern_start,
-            requests,
-            constants,
-            scalars,
-            stored,
-            pair_done,
-            store_loops,
-            writes,
-            result_reads,
-            adding,
-        )
-        if scalars[of.LOAD_STARTED] == 1 or scalars[of.LOAD_NOW] > scalars[of.LOADS_RETIRED]:
-            results[at.LOAD_CYCLES] += 1
-            _extend(intervals, loads[scalars[of.LOADS_RETIRED], of.OF_LOOP], LOAD_BEGIN, cycle)
-        if scalars[of.STORE_STARTED] == 1 or scalars[of.STORE_NOW] > scalars[of.STORES_RETIRED]:
-            results[at.STORE_CYCLES] += 1
-            _extend(intervals, store_loops[scalars[of.STORES_RETIRED]], STORE_BEGIN, cycle)
+        present = cycle
+        if wakes[ARRAY] <= cycle:
+            turn_of_array(
+                cycle,
+                loops,
+                constants,
+                scalars,
+                done,
+                executes,
+                pair_done,
+                adding,
+                pairs,
+                passes,
+                windows,
+                wakes,
+                results,
+                intervals,
+            )
+        if retire_pairs(cycle, constants, scalars, executes, pair_done, pairs):
+            wakes[ISSUE], wakes[LOAD] = min(wakes[ISSUE], cycle + 1), min(wakes[LOAD], cycle + 1)
+        if wakes[STORE] <= cycle:
+            turn_of_store(
+                cycle,
+                loops,
+                commands,
+                pattern_start,
+                requests,
+                constants,
+                scalars,
+                stored,
+                pair_done,
+                store_loops,
+                writes,
+                result_reads,
+                adding,
+                wakes,
+            )
         if _finished(cycle, loops, scalars):
-            break
+            _note_transfers(cycle, cycle + 1, scalars, loads, store_loops, results, intervals)
+            results[at.CYCLES] = cycle + 1 + constants[at.END]
+            return cycle
+        following = _next_cycle(cycle, loops, scalars, pair_done, wakes)
+        if following >= of.NEVER and scalars[of.STEP] == of.NOTHING:
+            results[at.CYCLES] = -1
+            return cycle
         cycle += 1
-    results[at.CYCLES] = cycle + 1 + constants[at.END]
+        if every_cycle:
+            following = cycle
+            wakes[:] = cycle
+        while cycle < following and scalars[of.STEP] != of.NOTHING:
+            turn_of_array(
+                cycle,
+                loops,
+                constants,
+                scalars,
+                done,
+                executes,
+                pair_done,
+                adding,
+                pairs,
+                passes,
+                windows,
+                wakes,
+                results,
+                intervals,
+            )
+            if scalars[of.STEP] == of.NOTHING:
+                following = cycle + 1
+            cycle += 1
+        cycle = max(cycle, following)
+        _note_transfers(present, cycle, scalars, loads, store_loops, results, intervals)
+    return cycle

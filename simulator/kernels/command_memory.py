@@ -12,14 +12,14 @@ from simulator.kernels._jit import kernel
 from simulator.kernels.command_state import Table
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _beat_cycles(beats: int, constants: Table) -> int:
     """Cycles of `beats` at the bandwidth of DRAM, at most one beat a cycle."""
     cycles = -(-beats * constants[at.BEAT_NUMERATOR] // constants[at.BEAT_DENOMINATOR])
     return int(max(beats, cycles))
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _begin_load_row(
     row: int, address: int, commands: Table, pattern_start: Table, constants: Table, scalars: Table
 ) -> None:
@@ -28,7 +28,7 @@ def _begin_load_row(
     scalars[of.LOAD_REQUEST], scalars[of.LOAD_REQUEST_END] = pattern_start[pattern], pattern_start[pattern + 1]
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _complete_load(end: int, scalars: Table, loads: Table, done: Table, entries: Table) -> None:
     """Note when the present load is complete. Its entry is then free; executes see loads complete in order."""
     scalars[of.ALL_LOADED] = max(scalars[of.ALL_LOADED], end)
@@ -37,9 +37,10 @@ def _complete_load(end: int, scalars: Table, loads: Table, done: Table, entries:
     entries[load[of.ENTRY]] = end
     scalars[of.LOAD_NOW] += 1
     scalars[of.LOAD_STARTED] = 0
+    scalars[of.CHANGES] += 1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _may_overwrite(load: Table, loops: Table, constants: Table, scalars: Table) -> bool:
     """Whether what a load overwrites is used up: two loops before it, or stored, where it writes accumulators.
 
@@ -53,7 +54,7 @@ def _may_overwrite(load: Table, loops: Table, constants: Table, scalars: Table) 
     return bool(executed and (sequencer != at.BIASES or scalars[of.STORES_RETIRED] >= loops[loop, at.STORES_BEFORE]))
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _start_load(
     cycle: int,
     address: int,
@@ -87,6 +88,7 @@ def _start_load(
         _complete_load(trackers[tracker], scalars, loads, done, entries)
         return False
     scalars[of.LOAD_STARTED] = 1
+    scalars[of.CHANGES] += 1
     scalars[of.LOAD_TRACKER] = tracker
     trackers[tracker] = of.NEVER
     scalars[of.LOAD_ROW] = 0
@@ -94,7 +96,7 @@ def _start_load(
     return True
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _send_read(
     cycle: int,
     loops: Table,
@@ -119,6 +121,7 @@ def _send_read(
     late = cycles - request[at.BEATS]
     reads[scalars[of.READS_SENT] % len(reads)] = begin + cycles
     scalars[of.READS_SENT] += 1
+    scalars[of.CHANGES] += 1
     first = begin + request[at.FIRST_WRITE] + late
     end = begin + request[at.LAST_WRITE] + late + 1
     free = begin + request[at.PERIOD] + late
@@ -142,7 +145,7 @@ def _send_read(
     return int(end)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def load(
     cycle: int,
     loops: Table,
@@ -165,6 +168,7 @@ def load(
         if done[loads[scalars[of.LOADS_RETIRED], of.COMMAND]] > cycle:
             break
         scalars[of.LOADS_RETIRED] += 1
+        scalars[of.CHANGES] += 1
     now = scalars[of.LOAD_NOW]
     if now == scalars[of.LOADS_ISSUED] or cycle < max(
         loads[now, of.ISSUED_AT] + constants[at.ISSUE], scalars[of.LOAD_FREE]
@@ -191,14 +195,14 @@ def load(
     _complete_load(end + 1, scalars, loads, done, entries)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def store_command(store: int, loop: int, loops: Table) -> int:
     """Row in `commands` of a store of a loop; stores are counted over all loops."""
     column = at.FIRST_COMMAND + at.STORES
     return int(loops[loop, at.SHAPE_COMMAND + at.STORES] + loops[0, column] + store - loops[loop, column])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _begin_store_row(
     command: int, address: int, commands: Table, pattern_start: Table, constants: Table, scalars: Table
 ) -> None:
@@ -211,16 +215,18 @@ def _begin_store_row(
     scalars[of.STORE_REQUEST_END] = pattern_start[pattern + 1]
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _complete_store(cycle: int, scalars: Table, stored: Table, end: int) -> None:
+    """Note when the present store is complete: all its rows are read (Scratchpad.scala, `io.dma.write.resp`)."""
     scalars[of.LAST_DONE] = max(scalars[of.LAST_DONE], end)
     stored[scalars[of.STORE_NOW]] = scalars[of.LAST_DONE]
     scalars[of.STORE_NOW] += 1
     scalars[of.STORE_STARTED] = 0
+    scalars[of.CHANGES] += 1
     scalars[of.NEXT_STORE] = cycle + 1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _start_store(
     cycle: int,
     command: int,
@@ -243,29 +249,30 @@ def _start_store(
     if pair_done[loops[loop, at.FIRST_BLOCK] + commands[command, at.AFTER]] > cycle:
         return
     scalars[of.STORE_STARTED] = 1
+    scalars[of.CHANGES] += 1
     scalars[of.STORE_ROW] = 0
     scalars[of.ROW_BLOCKS_READ] = 0
     address = loops[loop, at.ADDRESS_OF + at.STORES]
     _begin_store_row(command, address, commands, pattern_start, constants, scalars)
 
 
-@kernel(inline=True)
-def _can_read(cycle: int, adds_to: int, half: int, constants: Table, scalars: Table, result_reads: Table) -> bool:
-    """Whether a row of accumulators can be read: none is being added to them, and not too many are under way."""
-    if adds_to == half + 1:
-        return False
+@kernel(inline=True, allocates=False)
+def _can_read(cycle: int, constants: Table, scalars: Table, result_reads: Table) -> bool:
+    """Whether not too many rows of accumulators are under way to read one more."""
     depth = constants[at.RESULTS_IN_FLIGHT]
     read = scalars[of.RESULTS_READ]
     return bool(read < depth or cycle >= result_reads[read % depth] + constants[at.RESULT_TRANSIT])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _note_result(cycle: int, scalars: Table, result_reads: Table) -> None:
+    scalars[of.ROW_READ_AT] = cycle
     result_reads[scalars[of.RESULTS_READ] % len(result_reads)] = cycle
     scalars[of.RESULTS_READ] += 1
+    scalars[of.CHANGES] += 1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _send_write(cycle: int, beats: int, constants: Table, scalars: Table, writes: Table) -> None:
     end = max(cycle, scalars[of.REQUEST_CHANNEL_FREE]) + _beat_cycles(beats, constants)
     scalars[of.WRITER_FREE] = end
@@ -274,10 +281,11 @@ def _send_write(cycle: int, beats: int, constants: Table, scalars: Table, writes
     scalars[of.DATA_CHANNEL_FREE] = acknowledged
     writes[scalars[of.WRITES_SENT] % len(writes)] = acknowledged
     scalars[of.WRITES_SENT] += 1
+    scalars[of.CHANGES] += 1
     scalars[of.LAST_STORE] = max(scalars[of.LAST_STORE], acknowledged + constants[at.STORE_DONE])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _move_result(
     cycle: int,
     command: int,
@@ -294,7 +302,8 @@ def _move_result(
 ) -> bool:
     """Send the present request, its row of blocks read first; return whether the command is through."""
     if scalars[of.STORE_REQUEST] == scalars[of.STORE_FIRST_REQUEST]:
-        if not _can_read(cycle, adding[cycle % of.RESULT_RING], half, constants, scalars, result_reads):
+        adds = adding[cycle % of.RESULT_RING] == 4 * cycle + half + 1
+        if adds or not _can_read(cycle, constants, scalars, result_reads):
             return False
         if scalars[of.ROW_BLOCKS_READ] < commands[command, at.BLOCKS] - 1:
             _note_result(cycle, scalars, result_reads)
@@ -317,7 +326,7 @@ def _move_result(
     return False
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def store(
     cycle: int,
     loops: Table,
@@ -360,7 +369,7 @@ def store(
                 result_reads,
                 adding,
             ):
-                _complete_store(cycle, scalars, stored, cycle + constants[at.STORE_DONE])
-    adding[cycle % of.RESULT_RING] = 0
+                _complete_store(cycle, scalars, stored, scalars[of.ROW_READ_AT] + constants[at.STORE_COMPLETE])
     while scalars[of.STORES_RETIRED] < scalars[of.STORE_NOW] and stored[scalars[of.STORES_RETIRED]] <= cycle:
         scalars[of.STORES_RETIRED] += 1
+        scalars[of.CHANGES] += 1

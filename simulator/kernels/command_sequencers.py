@@ -8,7 +8,7 @@ from simulator.kernels._jit import kernel
 from simulator.kernels.command_state import Table
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def count(loops: Table, loop: int, sequencer: int) -> int:
     """Commands that a sequencer has in a loop; the executes count as one."""
     if sequencer == at.EXECUTES:
@@ -17,7 +17,7 @@ def count(loops: Table, loop: int, sequencer: int) -> int:
     return int(loops[loop + 1, column] - loops[loop, column])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def configure(cycle: int, loops: Table, constants: Table, scalars: Table, loop_times: Table) -> None:
     """Configure the next loop, when its commands are in and the loop two before has issued all of its own."""
     loop = scalars[of.CONFIGURED_LOOPS]
@@ -27,16 +27,17 @@ def configure(cycle: int, loops: Table, constants: Table, scalars: Table, loop_t
         return
     loop_times[loop, of.CONFIGURED] = cycle
     scalars[of.CONFIGURED_LOOPS] += 1
+    scalars[of.CHANGES] += 1
     scalars[of.NEXT_CONFIGURE] = cycle + constants[at.CONFIGURE]
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _started(sequencers: Table, sequencer: int, loop: int) -> bool:
     at_work = sequencers[sequencer, of.LOOP]
     return bool(at_work > loop or (at_work == loop and sequencers[sequencer, of.PHASE] != of.IDLE))
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def _may_start(sequencers: Table, sequencer: int, loop: int) -> bool:
     if sequencer == at.EXECUTES:
         operands = _started(sequencers, at.ACTIVATIONS, loop) and _started(sequencers, at.WEIGHTS, loop)
@@ -44,7 +45,7 @@ def _may_start(sequencers: Table, sequencer: int, loop: int) -> bool:
     return sequencer != at.STORES or _started(sequencers, at.EXECUTES, loop)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def finish(cycle: int, sequencers: Table, sequencer: int, loop_times: Table) -> None:
     """Note that a sequencer is through with its loop."""
     if sequencer < at.EXECUTES:
@@ -55,8 +56,8 @@ def finish(cycle: int, sequencers: Table, sequencer: int, loop_times: Table) -> 
     sequencers[sequencer, of.PHASE] = of.IDLE
 
 
-@kernel(inline=True)
-def start_sequencers(cycle: int, loops: Table, sequencers: Table, loop_times: Table) -> None:
+@kernel(inline=True, allocates=False)
+def start_sequencers(cycle: int, loops: Table, scalars: Table, sequencers: Table, loop_times: Table) -> None:
     """Idle sequencers take their next loop; those that found nothing to do are done a cycle later."""
     for sequencer in range(at.SEQUENCERS):
         loop = sequencers[sequencer, of.LOOP]
@@ -66,18 +67,20 @@ def start_sequencers(cycle: int, loops: Table, sequencers: Table, loop_times: Ta
             sequencers[sequencer, of.PHASE] = of.ACTIVE if count(loops, loop, sequencer) > 0 else of.EMPTY
             sequencers[sequencer, of.POSITION] = 0
             sequencers[sequencer, of.READY] = cycle + 1
+            scalars[of.CHANGES] += 1
     for sequencer in range(at.SEQUENCERS):
         if sequencers[sequencer, of.PHASE] == of.EMPTY and cycle >= sequencers[sequencer, of.READY]:
             finish(cycle, sequencers, sequencer, loop_times)
+            scalars[of.CHANGES] += 1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def active(cycle: int, sequencers: Table, sequencer: int) -> bool:
     """Whether a sequencer has a command to issue."""
     return bool(sequencers[sequencer, of.PHASE] == of.ACTIVE and cycle >= sequencers[sequencer, of.READY])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def advance(cycle: int, loops: Table, sequencers: Table, sequencer: int, loop_times: Table) -> int:
     """Take a command off a sequencer; return its index."""
     command = loops[sequencers[sequencer, of.LOOP], at.FIRST_COMMAND + sequencer] + sequencers[sequencer, of.POSITION]
@@ -87,32 +90,34 @@ def advance(cycle: int, loops: Table, sequencers: Table, sequencer: int, loop_ti
     return int(command)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def store_may_enter(constants: Table, scalars: Table) -> bool:
     """Whether the queue of stores has room."""
     return bool(scalars[of.STORES_ISSUED] - scalars[of.STORES_RETIRED] < constants[at.STORE_ENTRIES])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def issue_store(
     cycle: int, loops: Table, scalars: Table, sequencers: Table, loop_times: Table, store_loops: Table
 ) -> None:
     """Put the next store into its queue."""
     store_loops[scalars[of.STORES_ISSUED]] = sequencers[at.STORES, of.LOOP]
     scalars[of.STORES_ISSUED] += 1
+    scalars[of.CHANGES] += 1
     advance(cycle, loops, sequencers, at.STORES, loop_times)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def execute_may_enter(constants: Table, scalars: Table) -> bool:
     """Whether the queue of executes has room for a command; an execute takes two."""
-    waiting = 2 * (scalars[of.PAIRS_ISSUED] - scalars[of.PAIRS_RETIRED]) + scalars[of.PRELOAD_SENT]
-    return bool(waiting < constants[at.EXECUTE_ENTRIES])
+    return bool(scalars[of.EXECUTES_HELD] < constants[at.EXECUTE_ENTRIES])
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def issue_execute(cycle: int, loops: Table, scalars: Table, sequencers: Table, loop_times: Table) -> None:
     """Put a preload or, after it, its compute into their queue."""
+    scalars[of.CHANGES] += 1
+    scalars[of.EXECUTES_HELD] += 1
     if scalars[of.PRELOAD_SENT] == 0:
         scalars[of.PRELOAD_SENT] = 1
         return
@@ -124,7 +129,7 @@ def issue_execute(cycle: int, loops: Table, scalars: Table, sequencers: Table, l
         finish(cycle, sequencers, at.EXECUTES, loop_times)
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def free_load_entry(cycle: int, entries: Table) -> int:
     """Entry for a load that was free before this cycle, or -1."""
     for entry in range(len(entries)):
@@ -133,7 +138,7 @@ def free_load_entry(cycle: int, entries: Table) -> int:
     return -1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def issue_load(
     cycle: int,
     loops: Table,
@@ -154,9 +159,10 @@ def issue_load(
     load[of.COMMAND] = advance(cycle, loops, sequencers, sequencer, loop_times)
     entries[entry] = of.NEVER
     scalars[of.LOADS_ISSUED] += 1
+    scalars[of.CHANGES] += 1
 
 
-@kernel(inline=True)
+@kernel(inline=True, allocates=False)
 def retire_loops(cycle: int, loops: Table, scalars: Table, sequencers: Table, loop_times: Table) -> None:
     """Note the loops all of whose commands are issued; their place is free."""
     while scalars[of.OLDEST_LOOP] < len(loops) - 1:
@@ -166,3 +172,4 @@ def retire_loops(cycle: int, loops: Table, scalars: Table, sequencers: Table, lo
                 return
         loop_times[loop, of.ISSUED] = cycle
         scalars[of.OLDEST_LOOP] += 1
+        scalars[of.CHANGES] += 1

@@ -90,11 +90,20 @@ PAIR_ROW, PAIR_AFTER_STORED = range(2)
     STEP_RESULTS,
     ARRAY_FREE,
     LAST_EXIT,
-) = range(58)
-SCALARS = 58
+    CHANGES,
+    EXECUTES_HELD,
+    EXECUTES_FREED,
+    EXECUTES_FREED_AT,
+    ROW_READ_AT,
+) = range(63)
+SCALARS = 63
+"""CHANGES counts what the issue of commands, the load and the store controller do; where it stays, they waited."""
 
 # Values of the scalar STEP: what the array is fed with.
 NOTHING, PRELOAD, COMPUTE, BOTH, FLUSH = range(5)
+
+NO_BANK = -2
+"""STEP_WEIGHT_BANK of a preload that brings no weights."""
 
 RESULT_RING = 256
 """Cycles ahead for which accumulator writes are noted; more than any result_cycles."""
@@ -127,11 +136,13 @@ class State(NamedTuple):
     result_reads: Table
     """Ring: cycle in which each row of accumulators was read for a store."""
     adding: Table
-    """Ring by cycle: half of the accumulators that a row of results is added to, from 1."""
+    """Ring by cycle: 4 times the cycle, and from 1 the half of accumulators that a row of results is added to then."""
     passes: Table
     """Ring: cycle of the last row of each pass of the array."""
     pairs: Table
     """[pairs, 2], or one row where no host issues."""
+    wakes: Table
+    """[4]: cycle in which each part looks again."""
 
 
 @kernel()
@@ -164,4 +175,5 @@ def new_state(loops: Table, constants: Table) -> State:
         np.zeros(RESULT_RING, np.int64),
         np.full(constants[at.PASSES_IN_FLIGHT], -NEVER, np.int64),
         np.zeros((pairs if constants[at.UNROLLER] == at.HOST else 1, 2), np.int64),
+        np.zeros(4, np.int64),
     )

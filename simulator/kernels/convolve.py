@@ -18,7 +18,7 @@ import numpy as np
 from simulator.kernels import requantize_panels
 from simulator.kernels._jit import kernel, specialized
 from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
-from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS
+from simulator.kernels.isa import TILE_ROWS, InstructionSet
 from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
 from simulator.kernels.tickets import take_ticket
 
@@ -54,7 +54,9 @@ INSIDE = requantize_panels.PLAN_LENGTH + 15
 """Four entries: first row and column of the filled-in image that may hold other values than 0, and those after them."""
 STRIDES = requantize_panels.PLAN_LENGTH + 19
 """Two entries: down and across."""
-PLAN_LENGTH = requantize_panels.PLAN_LENGTH + 21
+ALL_COUNTS = requantize_panels.PLAN_LENGTH + 21
+"""Whether INSIDE is all of the filled-in image, so that each tile takes every piece: 1 or 0."""
+PLAN_LENGTH = requantize_panels.PLAN_LENGTH + 22
 
 PIECE_OFFSET = 0
 """Columns of the pieces' table: byte offset into the image."""
@@ -217,8 +219,10 @@ def _convolve(
                     highs = extremes[1, ended, panel * CHANNELS :].ctypes.data
                 chunk_at = packed + piece * piece_bytes
                 taken = pieces[piece : piece + chunk]
+                used = np.int64(0)
                 for i in range(0, count, TILE_ROWS):
-                    used = choose_pieces(plan, taken, windows[i // TILE_ROWS], piece_bytes, chosen)
+                    if i == 0 or plan[ALL_COUNTS] == 0:
+                        used = choose_pieces(plan, taken, windows[i // TILE_ROWS], piece_bytes, chosen)
                     dot_tile(
                         base,
                         table.ctypes.data + 8 * i,
@@ -262,15 +266,17 @@ def _convolve(
 
 
 @cache
-def make_convolve(name: str, operands: str) -> Any:
-    """Return `_convolve` for an instruction set, operands BYTES or PAIRS; it may run on several threads at once."""
-    isa = INSTRUCTION_SETS[name]
+def make_convolve(isa: InstructionSet, operands: str) -> Any:
+    """Return `_convolve` for an instruction set and its panels, operands BYTES or PAIRS.
+
+    It may run on several threads at once.
+    """
     suffix = f"{isa.identifier}_{operands}"
     tasks = specialized(
         _convolve,
         f"convolve_{suffix}",
         dot_tile=make_dot_tile(isa, operands),
-        requantize_block=make_requantize_block(name),
+        requantize_block=make_requantize_block(isa),
         CHANNELS=isa.channels,
     )
     return kernel()(tasks)

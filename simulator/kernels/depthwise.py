@@ -218,7 +218,7 @@ def make_depthwise(name: str) -> Any:
         f"depthwise_{isa.identifier}",
         add_taps=make_taps(isa, 1),
         add_taps_wide=make_taps(isa, WIDE),
-        requantize_block=make_requantize_block(name),
+        requantize_block=make_requantize_block(isa),
         LANES=isa.lanes,
         CHANNELS=isa.channels,
     )

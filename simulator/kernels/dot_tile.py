@@ -26,6 +26,8 @@ GROUP_BYTES = 4
 """Bytes of one operand that a lane takes at once."""
 UNROLLED = 2
 """Groups of one round of the loop: a piece has a multiple of them, filled up with weights of 0."""
+_DOTS_UNDER_WAY = 10
+"""Dot products that a CPU works on at once: two a cycle, five cycles each."""
 BYTES = "bytes"
 PAIRS = "pairs"
 
@@ -70,8 +72,13 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
         cells = [(row, vector) for row in range(TILE_ROWS) for vector in range(isa.vectors)]
         sum_at = {(r, v): offset(builder, sums, (r * isa.vectors + v) * lanes.bytes) for r, v in cells}
         totals = {cell: lanes.variable(lanes.constant(0)) for cell in cells}
-        for cell in cells:
-            builder.store(lanes.constant(0), totals[cell])
+        # A tile of few cells would wait for the last product of each: groups by turns then have totals of their own.
+        chains = [totals] * UNROLLED
+        if len(cells) < _DOTS_UNDER_WAY:
+            chains = [totals, *({cell: lanes.variable(lanes.constant(0)) for cell in cells} for _ in chains[1:])]
+        for chain in chains:
+            for cell in cells:
+                builder.store(lanes.constant(0), chain[cell])
         with builder.if_then(builder.icmp_signed("!=", resume, constant64(0))):
             for cell in cells:
                 builder.store(lanes.load(sum_at[cell]), totals[cell])
@@ -92,9 +99,13 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
                         a_at = offset(builder, builder.add(row_at[row], at), group * GROUP_BYTES)
                         a = lanes.splat(load_scalar(builder, a_at, I32))
                         for vector in range(isa.vectors):
-                            total = totals[row, vector]
+                            total = chains[group][row, vector]
                             builder.store(add(lanes, builder.load(total), a, b[vector]), total)
                 builder.store(offset(builder, b_at, UNROLLED * isa.vectors * lanes.bytes), packed)
+        for chain in chains[1:]:
+            if chain is not totals:
+                for cell in cells:
+                    builder.store(builder.add(builder.load(totals[cell]), builder.load(chain[cell])), totals[cell])
         if splits:
             with builder.if_then(builder.icmp_unsigned("!=", extras[0], constant64(0))):
                 emit_extras(lanes, row_at, totals, *extras)

@@ -240,7 +240,7 @@ def make_guarded_convolve(name: str, *, two_level: bool) -> Any:
         _guarded_convolve,
         f"guarded_convolve_{suffix}",
         tile=guarded_tile.make_guarded_tile(isa, two_level=two_level),
-        requantize_block=make_requantize_block(name),
+        requantize_block=make_requantize_block(isa),
         CHANNELS=isa.channels,
         TWO_LEVEL=two_level,
     )

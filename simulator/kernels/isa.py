@@ -40,20 +40,36 @@ class InstructionSet:
 
     @property
     def identifier(self) -> str:
-        """Name as part of a function's."""
-        return self.name.replace("-", "_")
+        """Name and width of the panels as part of a function's name."""
+        return f"{self.name.replace('-', '_')}_{self.vectors}"
 
     @property
     def channels(self) -> int:
         """Output channels of a panel."""
         return self.lanes * self.vectors
 
+    @cache  # noqa: B019 - there are few
+    def fitted(self, filters: int) -> InstructionSet:
+        """Return it with the panels that take least time for some output channels: narrower ones leave fewer spare.
 
+        A group of K of a tile of v vectors takes TILE_ROWS * v dot products and TILE_ROWS + v loads, two of either at
+        once. Narrow panels cost more around the tiles, so they must save a twentieth of that at least.
+        """
+
+        def half_cycles(vectors: int) -> int:
+            return -(-filters // (self.lanes * vectors)) * max(TILE_ROWS * vectors, TILE_ROWS + vectors)
+
+        narrow = min((v for v in _NARROW if v < self.vectors), key=half_cycles, default=self.vectors)
+        return replace(self, vectors=narrow) if 20 * half_cycles(narrow) < 19 * half_cycles(self.vectors) else self
+
+
+_NARROW = (2, 1)
+"""Vectors of narrower panels."""
 TILE_ROWS = 6
 """Output pixels of the register tile: 6 x 2 of 16 vector registers, or 6 x 4 of 32, hold its sums."""
 
 _NATIVE = (
-    InstructionSet("avx512vnni", ("avx512vnni", "avx512bw"), 16, 4, 192 << 10, has_byte_dot=True, has_pair_dot=True),
+    InstructionSet("avx512vnni", ("avx512vnni", "avx512bw"), 16, 4, 320 << 10, has_byte_dot=True, has_pair_dot=True),
     InstructionSet("avxvnni", ("avxvnni", "avx2"), 8, 2, 16 << 10, has_byte_dot=True, has_pair_dot=True),
     InstructionSet("avx512bw", ("avx512bw",), 16, 4, 192 << 10, has_byte_dot=False, has_pair_dot=False),
     InstructionSet("avx2", ("avx2",), 8, 2, 16 << 10, has_byte_dot=False, has_pair_dot=False),

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from simulator.kernels._jit import kernel
+from simulator.kernels.copy_bytes import VECTOR_BYTES, copy_bytes
 from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.extremes import extremes
 from simulator.kernels.tickets import take_ticket
@@ -19,7 +20,9 @@ _BLOCK = 256
 
 
 @kernel(inline=True)
-def _fill_line(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, line: Any, span: Any) -> None:
+def _fill_line(
+    x: Any, top: Any, left: Any, less: Any, border: Any, streams: Any, image: Any, line: Any, span: Any
+) -> None:
     _, height, width, channels = image.shape
     begin, end = max(left, 0), max(min(left + x.shape[2], width), max(left, 0))
     picture = line // height
@@ -32,17 +35,23 @@ def _fill_line(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, 
         target[i] = border
     inside = target[begin * channels : end * channels]
     taken = source[(begin - left) * channels :]
-    for i in range(inside.size):
-        inside[i] = np.int64(taken[i]) - less
     for i in range(end * channels, width * channels):
         target[i] = border
+    if image.itemsize == 1 and inside.size >= VECTOR_BYTES:
+        found = copy_bytes(taken.ctypes.data, inside.ctypes.data, np.int64(inside.size), less, streams)
+        span[0], span[1] = min(span[0], (found & 255) + less), max(span[1], (found >> 8) + less)
+        return
+    for i in range(inside.size):
+        inside[i] = np.int64(taken[i]) - less
     if inside.size:
         low, high = extremes(taken[: inside.size])
         span[0], span[1] = min(span[0], np.int64(low)), max(span[1], np.int64(high))
 
 
 @kernel()
-def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, counter: Any, span: Any) -> None:
+def fill_image(
+    x: Any, top: Any, left: Any, less: Any, border: Any, streams: Any, image: Any, counter: Any, span: Any
+) -> None:
     """Copy images into larger (or cropped) ones, some lines after another as long as there are some.
 
     Parameters
@@ -55,8 +64,11 @@ def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, 
         Subtracted from every value.
     border
         What stands in the border.
+    streams
+        1 = lines are copied past the caches: of bytes, and whole VECTOR_BYTES a pixel, from such an address on; else 0.
     image
-        [batch, filled height, filled width, channels], written; its dtype holds the differences.
+        [batch, filled height, filled width, channels], written; its dtype, uint8 or int16, holds the differences. To
+        uint8 go numbers of 8 bits.
     counter
         int64 [1]: the next task, shared among threads.
     span
@@ -68,7 +80,7 @@ def fill_image(x: Any, top: Any, left: Any, less: Any, border: Any, image: Any, 
     task = take_ticket(counter.ctypes.data)
     while task * task_lines < lines:
         for line in range(task * task_lines, min((task + 1) * task_lines, lines)):
-            _fill_line(x, top, left, less, border, image, line, span)
+            _fill_line(x, top, left, less, border, streams, image, line, span)
         task = take_ticket(counter.ctypes.data)
 
 

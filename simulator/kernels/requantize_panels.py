@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.kernels import requantize_tile
 from simulator.kernels._jit import kernel, specialized
-from simulator.kernels.isa import INSTRUCTION_SETS
+from simulator.kernels.isa import INSTRUCTION_SETS, InstructionSet
 
 RAW = 0
 """No requantizer: int32 sums are the output."""
@@ -153,9 +153,8 @@ def _requantize_matrix(plan: Any, sums: Any, start: Any, first: Any, second: Any
 
 
 @cache
-def make_requantize_block(name: str) -> Any:
-    """Return `_requantize_block` for an instruction set."""
-    isa = INSTRUCTION_SETS[name]
+def make_requantize_block(isa: InstructionSet) -> Any:
+    """Return `_requantize_block` for an instruction set and its panels."""
     requantizers = {
         "double_tile": requantize_tile.fixed_point_double,
         "double_small_tile": requantize_tile.fixed_point_double_small,
@@ -172,5 +171,5 @@ def make_requantize_block(name: str) -> Any:
 def make_requantize_matrix(name: str) -> Any:
     """Return `_requantize_matrix` for an instruction set."""
     isa = INSTRUCTION_SETS[name]
-    names = {"requantize_block": make_requantize_block(name), "CHANNELS": isa.channels, "LANES": isa.lanes}
+    names = {"requantize_block": make_requantize_block(isa), "CHANNELS": isa.channels, "LANES": isa.lanes}
     return kernel(parallel=True)(specialized(_requantize_matrix, f"requantize_matrix_{isa.identifier}", **names))

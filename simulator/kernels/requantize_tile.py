@@ -1,9 +1,9 @@
 """Requantizers on a panel of sums, as vector instructions; `simulator.numerics.scalar.requantize` is the specification.
 
-Each takes int32 accumulators to bytes and counts the clipped ones. A panel all of whose channels count is narrowed to
-int16 first, saturating: zero point and clamping then take half the instructions, and int16 holds the limits of bytes
-with room for a zero point. Vector by vector, of a panel with spare channels, clamping comes before the zero point is
-added, to [low - zero point, high - zero point]: the same bytes, and no sum can leave int32.
+Each takes int32 accumulators to bytes and counts the clipped ones. A panel of pairs of vectors all of whose channels
+count is narrowed to int16 first, saturating: zero point and clamping then take half the instructions, and int16 holds
+the limits of bytes with room for a zero point. Vector by vector, of any other panel, clamping comes before the zero
+point is added, to [low - zero point, high - zero point]: the same bytes, and no sum can leave int32.
 
 Products of int32 are formed in the even and the odd lanes apart, each as one 64-bit product (vpmuldq): v * m of lanes
 2i and 2i + 1. What is kept of one is 32 bits, so logical shifts serve where arithmetic ones are meant.
@@ -239,6 +239,8 @@ def make_requantize_tile(isa: InstructionSet, requantizer: Requantizer) -> Any:
 
     def emit(builder: Any, args: Any) -> Any:
         lanes = Lanes(builder, isa)
+        if isa.vectors % 2:
+            return _emit_vectors(lanes, args, requantizer)
         total = cgutils.alloca_once_value(builder, constant64(0))
         whole = builder.icmp_signed("==", args[_WIDTH], constant64(isa.channels))
         with builder.if_else(whole) as (panel, vectors):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from math import prod
 
 from simulator.graph.graph import Node, Tensor
@@ -131,7 +132,12 @@ class Layer:
             return "DepthwiseConv2D"
         return self.node.op.kind
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates on the array; 0 elsewhere."""
         return self.geometry.macs if self.geometry else 0
+
+    @cached_property
+    def elements(self) -> int:
+        """Elements of what it reads and writes."""
+        return sum(tensor.elements for tensor in (*self.inputs, *self.outputs) if tensor is not None)

@@ -99,8 +99,8 @@ def command_layer(
 ) -> LayerSchedule | None:
     """Cut a layer by the device's fixed rule; None where neither a product nor a convolution describes it.
 
-    With a pool, a product too runs as a convolution. Output stationary there are only products: the device's unroller
-    of convolutions is weight stationary (gemmini.h, tiled_conv).
+    With a pool, a product too runs as a convolution. Output stationary there are only products: the device's library
+    exits on others (gemmini.h, tiled_conv: "Gemmini convs do not currently support OS").
 
     Raises
     ------

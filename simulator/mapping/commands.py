@@ -83,7 +83,8 @@ def _placed(
         (j * trips.k + step if weights_kept else index) % 2,
     )
     loads = (block.j0 == 0 or not inputs_kept, block.i0 == 0 or not weights_kept, True, True, True)
-    first = (block.i, block.j, block.k, index % 2, 0)
+    # Accumulators change halves with each tile of outputs (LoopMatmul.scala, `c_dram_addr =/= 0`).
+    first = (block.i, block.j, block.k, (i * trips.j + j) % 2, 0)
     return PlacedLoop(shape, first, addresses, (halves[0] * device.half_rows, halves[1] * device.half_rows), loads)
 
 
@@ -154,6 +155,7 @@ class _Unroller:
         k, j, i = (part.ravel() for part in np.indices((size_k, size_j, size_i)))
         table = np.zeros((len(k), at.EXECUTE_COLUMNS), np.int64)
         table[:, at.EXECUTE_ROWS] = np.minimum(dim, self.part.m - i * dim)
+        table[:, at.WEIGHT_ROWS] = np.minimum(dim, self.part.k - k * dim)
         table[:, at.NEW_WEIGHTS] = i == 0
         table[:, at.INPUT_PLACE] = (i * size_k + k) * dim
         table[:, at.WEIGHT_PLACE] = self._weight_place(k, j)

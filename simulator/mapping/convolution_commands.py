@@ -315,4 +315,5 @@ class _Unroller:
         table[:, at.WEIGHT_PLACE] = self._weight_row(out, kernel_row, kernel_col, channel)
         taps = np.minimum(self._pixels, size.kernel_cols - kernel_col)
         depth = taps * np.minimum(dim, size.channels - channel)
+        table[:, at.WEIGHT_ROWS] = depth
         return table, (pixels * (c.stride >> self._skip), depth)

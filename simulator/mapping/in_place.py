@@ -19,7 +19,7 @@ from simulator.lowering.concat import ConcatConstants
 from simulator.lowering.layer import Engine, Layer
 from simulator.mapping.places import Place
 from simulator.mapping.schedule import TILE_OP, LayerSchedule
-from simulator.mapping.tiles import array_schedule
+from simulator.mapping.split import rewritten
 from simulator.mapping.work import Device
 
 _TENSORS = ("input", "weight", "bias", "store")
@@ -155,11 +155,12 @@ class _Joiner:
             if place is not None and place.run % (channels * g.groups):
                 return None
         work = replace(schedule.work, input_place=source, output_place=target)
-        written, ops = array_schedule(work, schedule.mapping, self.device).ops, schedule.ops.copy()
+        written, ops = rewritten(schedule, work, self.device), schedule.ops.copy()
         for kind in ("input", "store"):
             ops[f"{kind}_segments"] = np.where(ops[f"{kind}_bytes"] > 0, written[f"{kind}_segments"], 0)
         kept = schedule.kept_input_bytes, schedule.kept_output_bytes
-        return LayerSchedule(layer.engine, ops, schedule.mapping, None, work, *kept)
+        split = schedule.core_ops, schedule.parts
+        return LayerSchedule(layer.engine, ops, schedule.mapping, None, work, *kept, *split)
 
 
 def _placed_stream(layer: Layer, schedule: LayerSchedule, places: _Places) -> LayerSchedule:
@@ -174,7 +175,7 @@ def _placed_stream(layer: Layer, schedule: LayerSchedule, places: _Places) -> La
         span, which = size + gaps, _TENSORS.index(kind)
         regions[:, which, 0], regions[:, which, 1] = np.cumsum(span) - span, span
     kept = schedule.kept_input_bytes, schedule.kept_output_bytes
-    return LayerSchedule(layer.engine, ops, None, None, None, *kept, regions=regions)
+    return LayerSchedule(layer.engine, ops, None, None, None, *kept, schedule.core_ops, regions=regions)
 
 
 def _stretches(

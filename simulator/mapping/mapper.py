@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,13 +22,14 @@ from simulator.mapping.pool_fusion import fused_pools
 from simulator.mapping.pools_on_store import PoolChooser, aligned, as_stored, can_wait, store_pools
 from simulator.mapping.schedule import TILE_OP, LayerMapping, LayerSchedule, Schedule
 from simulator.mapping.search import search, shortlist
-from simulator.mapping.split import core_counts, largest, most_stream_cores, split_schedule, splits
-from simulator.mapping.streams import stream_of
+from simulator.mapping.split import most_stream_cores
+from simulator.mapping.split_choice import SplitChooser
 from simulator.mapping.tiles import array_schedule
 from simulator.mapping.work import ArrayWork, Device
 
 LayerCycles = Callable[[LayerSchedule], int]
 """Exact cycles of one layer's tile operations on the accelerator, from an idle machine."""
+_Mappings = Callable[[ArrayWork], tuple[LayerMapping, ...]]
 
 
 def map_layers(
@@ -37,6 +38,8 @@ def map_layers(
     cycles: LayerCycles | None = None,
     outputs: Collection[str] | None = None,
     written: KnownSchedules | None = None,
+    *,
+    bounded: bool = False,
 ) -> Schedule:
     """Cut `layers` into tile operations that fit `accelerator`. Layers that are alike share one schedule.
 
@@ -50,6 +53,9 @@ def map_layers(
         chip and every concatenation copies.
     written
         Where schedules written for other accelerators are found again, and these are kept.
+    bounded
+        Whether `cycles` are those of the accelerator: then splits over cores that must take longer than one timed
+        before are not timed. The choice is the same.
 
     Raises
     ------
@@ -68,7 +74,7 @@ def map_layers(
         raise InputError(f"{accelerator.name}: how layers are split over cores is timed; give map_layers the timing")
     device = Device.of(accelerator)
     written = written or KnownSchedules()
-    chooser = _Chooser(accelerator, device, cycles, written)
+    chooser = _Chooser(accelerator, device, cycles, written, bounded)
     pools = {} if outputs is None or accelerator.controller is None else fused_pools(layers, outputs)
     known: dict[tuple[int, Pool | None], LayerSchedule] = {}
     schedules: list[LayerSchedule] = []
@@ -101,6 +107,7 @@ class _Chooser:
     device: Device
     cycles: LayerCycles | None
     written: KnownSchedules
+    bounded: bool
     streams: dict[tuple[int, int], tuple[LayerSchedule, LayerSchedule]] = field(default_factory=dict)
     """Schedule of a layer off the array for one core (its id), cores at most -> that schedule and the best."""
 
@@ -112,12 +119,17 @@ class _Chooser:
         mappings = self._mappings(work)
         if not mappings:
             raise does_not_fit(name, work, self.device)
-        if self.accelerator.cores > 1:
-            whole = (array_schedule(work, mapping, self.device) for mapping in mappings)
-            return min((*whole, *self._split(work)), key=self._cost)
-        if len(mappings) == 1:
+        if self.accelerator.cores == 1 and len(mappings) == 1:
             return self.written.array(work, mappings[0], self.device)
-        return min((array_schedule(work, mapping, self.device) for mapping in mappings), key=self._cost)
+        found = self._best(work, self._mappings)
+        assert found is not None
+        return found
+
+    def _best(self, work: ArrayWork, mappings: _Mappings) -> LayerSchedule | None:
+        if self.accelerator.cores > 1:
+            return self._splits(mappings).array(work)
+        written = (array_schedule(work, mapping, self.device) for mapping in mappings(work))
+        return min(written, key=self._cost, default=None)
 
     def joined(
         self, layers: Sequence[Layer], schedules: list[LayerSchedule], outputs: Collection[str]
@@ -126,7 +138,7 @@ class _Chooser:
         accelerator, cycles = self.accelerator, self.cycles
         assert cycles is not None
         pairs = store_pools(layers, outputs, accelerator.store_path.pools)
-        pools = PoolChooser(self.device, self._pooled_mappings, self._cost, cycles)
+        pools = PoolChooser(lambda work: self._best(work, self._pooled_mappings), cycles)
         done, schedules = pools.apply(layers, schedules, pairs)
         layers = as_stored(layers, done)
         if accelerator.between_layers is BetweenLayers.ON_CHIP:
@@ -171,14 +183,8 @@ class _Chooser:
             return one
         key = id(one), cores
         if key not in self.streams:
-            counts = ((n, n * -(-one.tile_ops // n)) for n in core_counts(cores))
-            split = [stream_of(layer, chunks, n) for n, chunks in counts]
-            self.streams[key] = one, min((one, *split), key=self._cost)
+            self.streams[key] = one, self._splits(self._mappings).stream(layer, one, cores)
         return self.streams[key][1]
 
-    def _split(self, work: ArrayWork) -> Iterator[LayerSchedule]:
-        for parts in splits(work, self.device, self.accelerator.cores):
-            for mapping in self._mappings(work.part(largest(work, parts))):
-                found = split_schedule(work, parts, mapping, self.device)
-                if found is not None:
-                    yield found
+    def _splits(self, mappings: _Mappings) -> SplitChooser:
+        return SplitChooser(self.device, self.accelerator.cores, mappings, self._cost, self.bounded)

@@ -8,7 +8,7 @@ cycles nor move more bytes. The tiles of such a layer are cut anew. No choice ch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,6 @@ from simulator.lowering.layer import Engine, Layer
 from simulator.lowering.pooling import PoolConstants
 from simulator.mapping.schedule import TILE_OP, LayerMapping, LayerSchedule, LoopOrder
 from simulator.mapping.store_pool import StorePool, pooled_cols, pooled_rows, waiting_windows
-from simulator.mapping.tiles import array_schedule
 from simulator.mapping.work import ArrayWork, Device
 
 
@@ -96,10 +95,8 @@ def aligned(mapping: LayerMapping, pool: StorePool) -> LayerMapping:
 class PoolChooser:
     """Decides which of the pools that the store path could do it does."""
 
-    device: Device
-    mappings: Callable[[ArrayWork], Iterable[LayerMapping]]
-    """Of a layer with its pool, where there are any."""
-    cost: Callable[[LayerSchedule], tuple[int, int]]
+    best: Callable[[ArrayWork], LayerSchedule | None]
+    """Best schedule of a layer with its pool, where there is one."""
     cycles: Callable[[LayerSchedule], int]
 
     def apply(
@@ -112,18 +109,17 @@ class PoolChooser:
             work = replace(ArrayWork.of(layers[before]), pool=pool_of(layers[after]))
             key = work, id(schedules[after])
             if key not in known:
-                known[key] = self._best(work, schedules[before], schedules[after])
+                known[key] = self._worth_it(work, schedules[before], schedules[after])
             found = known[key]
             if found is not None:
                 done[before] = after
                 now[before], now[after] = found, LayerSchedule(layers[after].engine, np.zeros(0, TILE_OP))
         return done, now
 
-    def _best(self, work: ArrayWork, before: LayerSchedule, after: LayerSchedule) -> LayerSchedule | None:
-        written = [array_schedule(work, mapping, self.device) for mapping in self.mappings(work)]
-        if not written:
+    def _worth_it(self, work: ArrayWork, before: LayerSchedule, after: LayerSchedule) -> LayerSchedule | None:
+        best = self.best(work)
+        if best is None:
             return None
-        best = min(written, key=self.cost)
         slower = self.cycles(best) > self.cycles(before) + self.cycles(after)
         return None if slower or _moved(best) > _moved(before) + _moved(after) else best
 

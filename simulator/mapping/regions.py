@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from simulator.mapping.places import Place
 from simulator.mapping.reach import Axis, axes
 from simulator.mapping.schedule import LayerMapping, LayerSchedule, Residency
-from simulator.mapping.stores import stored_box
-from simulator.mapping.work import ArrayWork
+from simulator.mapping.stores import StoredBox, stored_box
+from simulator.mapping.work import ArrayWork, Part
 
 Ints = NDArray[np.int64]
 
@@ -60,7 +60,10 @@ def _output_bits(layer: LayerSchedule, work: ArrayWork, bits: int) -> tuple[Ints
 
 
 def _stored_bits(layer: LayerSchedule, work: ArrayWork, mapping: LayerMapping) -> tuple[Ints, Ints]:
-    box, width = stored_box(layer.ops, work, mapping), work.geometry.filters * work.geometry.groups
+    parts = layer.parts or (Part.whole(work.geometry),)
+    slices = zip(parts, layer.core_slices, strict=True)
+    boxes = [stored_box(layer.ops[where], work, mapping, part) for part, where in slices]
+    box, width = StoredBox.together(boxes), work.geometry.filters * work.geometry.groups
     group, groups, batch, channel, channels = _wide(layer, "group", "groups", "batch", "channel", "channels")
     first = (batch * box.height + box.row) * box.width + box.col
     last = (batch * box.height + box.row + box.rows - 1) * box.width + box.col + box.cols - 1

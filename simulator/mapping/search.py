@@ -46,7 +46,7 @@ def plans() -> Iterator[Plan]:
 @lru_cache(maxsize=1 << 14)
 def search(work: ArrayWork, device: Device) -> LayerMapping | None:
     """Best mapping of one array layer, or None where no candidate fits the memories."""
-    space = _Space(work, device)
+    space = _space(work, device)
     best: tuple[int, float] | None = None
     found: tuple[Plan, int, int] | None = None
     for plan in plans():
@@ -71,7 +71,7 @@ def shortlist(work: ArrayWork, device: Device) -> tuple[LayerMapping, ...]:
     best = search(work, device)
     if best is None:
         return ()
-    space = _Space(work, device)
+    space = _space(work, device)
     estimates = [(plan, np.where(space.fits(plan), space.estimate(plan), np.inf)) for plan in plans()]
     worst = min(float(cycles.min()) for _, cycles in estimates) * _ESTIMATE_ERRS_BY
     found = [best]
@@ -81,6 +81,12 @@ def shortlist(work: ArrayWork, device: Device) -> tuple[LayerMapping, ...]:
             if cycles[pixel, block] <= worst:
                 found.append(space.mapping(plan, pixel, block))
     return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=4)
+def _space(work: ArrayWork, device: Device) -> _Space:
+    """Tabulate a layer once for both searches."""
+    return _Space(work, device)
 
 
 class _Space:
@@ -100,9 +106,22 @@ class _Space:
         self.n_trips = -(-g.filters // cand.channels)
         self.g_trips = g.groups // cand.groups
         self.pixel_trips = (g.batch * self.pixels.count)[:, None]
+        self._fitting: dict[Plan, NDArray[np.bool_]] = {}
+        self._estimated: dict[Plan, NDArray[np.float64]] = {}
 
     def fits(self, plan: Plan) -> NDArray[np.bool_]:
         """Which candidates fit one half of each memory, [P, B]."""
+        if plan not in self._fitting:
+            self._fitting[plan] = self._fits(plan)
+        return self._fitting[plan]
+
+    def estimate(self, plan: Plan) -> NDArray[np.float64]:
+        """Cycles of the layer, estimated, [P, B]: the busiest engine, plus a first load and a last store."""
+        if plan not in self._estimated:
+            self._estimated[plan] = self._estimate(plan)
+        return self._estimated[plan]
+
+    def _fits(self, plan: Plan) -> NDArray[np.bool_]:
         need_input = -(-self._input_elements_held(plan) * self.work.input_bits // 8)
         need_weight = -(-self._weight_bits_held(plan) // 8)
         need_accumulator = (
@@ -174,8 +193,7 @@ class _Space:
     def _compute(self) -> Table:
         return compute_cycles(self.work, self.cand, self.pixels, self.device)
 
-    def estimate(self, plan: Plan) -> NDArray[np.float64]:
-        """Cycles of the layer, estimated, [P, B]: the busiest engine, plus a first load and a last store."""
+    def _estimate(self, plan: Plan) -> NDArray[np.float64]:
         g, dev = self.work.geometry, self.device
         ops = self.g_trips * self.pixel_trips * self.n_trips * self.k_trips
         tiles = self.g_trips * self.pixel_trips * self.n_trips

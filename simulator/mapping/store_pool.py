@@ -7,7 +7,7 @@ partial result. Every tile completes at least one window, so that every tile sto
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
@@ -33,6 +33,20 @@ class StorePool:
     def waiting_bits(self, output_bits: int) -> int:
         """Bits of a partial result: the greatest value so far, or the sum."""
         return output_bits + (prod(self.size) - 1).bit_length() if self.average else output_bits
+
+    def first_window(self, row: int) -> int:
+        """Return the first window that begins at `row` or below it; the number of windows where none does."""
+        return min(self.out[0], -(-(row + self.padding[0]) // self.stride[0])) if row > 0 else 0
+
+    def of_rows(self, row: int, rows: int) -> StorePool:
+        """Return the pool of some rows of the image that cut no window (`window_rows`), with the windows in them.
+
+        Padding is below 0 where its first window begins later.
+        """
+        first = self.first_window(row)
+        padding = self.padding[0] + row - first * self.stride[0]
+        windows = self.first_window(row + rows) - first
+        return replace(self, padding=(padding, self.padding[1]), out=(windows, self.out[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +74,14 @@ def pooled_axis(positions: int, size: int, stride: int, padding: int, out: int, 
     touched = np.cumsum(np.bincount(begin, minlength=tiles)) - (np.cumsum(completed) - completed)
     waiting = touched - np.bincount(begin, minlength=tiles)
     return PooledAxis(completed, np.cumsum(completed) - completed, int(touched.max()), int(waiting.max()))
+
+
+def window_rows(pool: StorePool, height: int) -> Ints:
+    """Rows at which an image can be cut so that each part begins with a window and cuts none; 0 and `height` too."""
+    begin = np.arange(pool.out[0]) * pool.stride[0] - pool.padding[0]
+    end = np.minimum(begin + pool.size[0], height)
+    free = begin[1:][end[:-1] <= begin[1:]]
+    return np.concatenate(([0], free, [height]))
 
 
 def pooled_rows(pool: StorePool, geometry: ConvGeometry, tile: int) -> PooledAxis:

@@ -11,7 +11,7 @@ from simulator.lowering.layer import Engine
 from simulator.mapping.chunks import Chunks, TapBox, chunks
 from simulator.mapping.reach import axes, reach
 from simulator.mapping.schedule import TILE_OP, Hold, LayerMapping, LayerSchedule, LoopOrder, Residency
-from simulator.mapping.stores import stored_bytes
+from simulator.mapping.stores import channel_runs, stored_bytes
 from simulator.mapping.work import ArrayWork, Device, Part
 from simulator.numerics.modes import Dataflow
 
@@ -53,7 +53,7 @@ def part_ops(work: ArrayWork, part: Part, mapping: LayerMapping, device: Device)
     takes_weight = _load_weights(ops, loops, work, mapping)
     if work.bias_matrix:
         _load_bias_matrix(ops, first_k, work)
-    _store(ops, last_k, work, mapping)
+    _store(ops, last_k, work, mapping, part)
     hold = np.where(takes_input, Hold.TAKE_INPUT, 0) | np.where(takes_weight, Hold.TAKE_WEIGHT, 0)
     hold |= np.where(first_k, Hold.TAKE_ACCUMULATOR, 0)
     hold |= np.where(_next_or_end(takes_input), Hold.GIVE_INPUT, 0)
@@ -177,7 +177,8 @@ def _load_weights(ops: NDArray[np.void], loops: _Loops, work: ArrayWork, mapping
     bias = np.where(loops.k == 0, filters * work.weight_bias_bits, 0)
     size = -(-(filters * ops["k_length"] * work.weight_bits + bias) // 8)
     # Weights lie filter by filter, k fastest: uncut K of adjacent filters is one stretch; biases lie apart.
-    stretches = np.where(ops["k_length"] == work.geometry.k, 1, filters) + (bias > 0)
+    runs = channel_runs(ops, work)
+    stretches = np.where(ops["k_length"] == work.geometry.k, runs, filters) + np.where(bias > 0, runs, 0)
     ops["weight_bytes"] = np.where(loads, size, 0)
     ops["weight_segments"] = np.where(loads, stretches, 0)
     return np.asarray(takes)
@@ -189,10 +190,12 @@ def _load_bias_matrix(ops: NDArray[np.void], first_k: NDArray[np.bool_], work: A
     whole_rows = np.where(ops["cols"] == work.geometry.out_width, 1, ops["rows"])
     whole_pixels = filters == work.geometry.filters * work.geometry.groups
     ops["bias_bytes"] = np.where(first_k, -(-pixels * filters * work.bias_bits // 8), 0)
-    ops["bias_segments"] = np.where(first_k, np.where(whole_pixels, whole_rows, pixels), 0)
+    ops["bias_segments"] = np.where(first_k, np.where(whole_pixels, whole_rows, pixels * channel_runs(ops, work)), 0)
 
 
-def _store(ops: NDArray[np.void], last_k: NDArray[np.bool_], work: ArrayWork, mapping: LayerMapping) -> None:
-    size, segments = stored_bytes(ops, work, mapping)
+def _store(
+    ops: NDArray[np.void], last_k: NDArray[np.bool_], work: ArrayWork, mapping: LayerMapping, part: Part
+) -> None:
+    size, segments = stored_bytes(ops, work, mapping, part)
     ops["store_bytes"] = np.where(last_k, size, 0)
     ops["store_segments"] = np.where(last_k, segments, 0)

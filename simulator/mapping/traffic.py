@@ -7,6 +7,8 @@ column tiles, times channels. P = pixel tiles (row size x column size), K = chun
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,12 +68,26 @@ def input_table(work: ArrayWork, cand: Candidates) -> InputTable:
 
 
 def _over_tiles(row_axis: Axis, col_axis: Axis, cand: Candidates, box: TapBox, *, ring: bool) -> tuple[Table, Table]:
-    high = [reach(row_axis, tile, box.first_kh, box.last_kh) for tile in cand.tile_rows]
-    wide = [reach(col_axis, tile, box.first_kw, box.last_kw) for tile in cand.tile_cols]
-    loaded = np.array([r.fresh_total if ring else r.total for r in high], np.int64)
-    sums = np.multiply.outer(loaded, np.array([c.total for c in wide], np.int64)) * box.channels
-    largest = np.multiply.outer([r.most for r in high], [c.most for c in wide]) * box.channels
-    return sums, largest.astype(np.int64)
+    high = _reaches(row_axis, tuple(cand.tile_rows), box.first_kh, box.last_kh)
+    wide = _reaches(col_axis, tuple(cand.tile_cols), box.first_kw, box.last_kw)
+    sums = np.multiply.outer(high.fresh if ring else high.total, wide.total) * box.channels
+    return sums, np.multiply.outer(high.most, wide.most) * box.channels
+
+
+class _Reaches(NamedTuple):
+    """Sums of `Reach` of several tile sizes, [sizes]."""
+
+    total: Table
+    most: Table
+    fresh: Table
+
+
+@lru_cache(maxsize=1 << 12)
+def _reaches(axis: Axis, tiles: tuple[int, ...], first_tap: int, last_tap: int) -> _Reaches:
+    """Tabulate one axis: boxes of taps, and layers that differ along the other axis or in channels, share it."""
+    found = [reach(axis, tile, first_tap, last_tap) for tile in tiles]
+    table = np.array([(r.total, r.most, r.fresh_total) for r in found], np.int64)
+    return _Reaches(*table.T)
 
 
 @dataclass(frozen=True, eq=False)

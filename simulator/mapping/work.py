@@ -84,7 +84,8 @@ class ArrayWork:
 
     def part(self, part: Part) -> ArrayWork:
         """Return the work of one core. For sizes and fitting: where its bytes lie, only the whole layer says."""
-        return replace(self, geometry=part.of(self.geometry))
+        pool = self.pool and self.pool.of_rows(part.row, part.rows)
+        return replace(self, geometry=part.of(self.geometry), pool=pool)
 
     @property
     def stored_pixels(self) -> int:

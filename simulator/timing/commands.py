@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from simulator.accelerator.spec import Accelerator
 from simulator.kernels import command_layout as at
-from simulator.kernels.command_loops import EXECUTE_BEGIN, LOAD_BEGIN, STORE_BEGIN, run_commands
+from simulator.kernels.command_turns import EXECUTE_BEGIN, LOAD_BEGIN, STORE_BEGIN
 from simulator.mapping.command_lists import CommandLists
 from simulator.numerics.modes import Dataflow
+from simulator.timing.command_periods import run_machine
 from simulator.timing.timeline import LayerTime
 from simulator.timing.trace import Intervals, Span
 
@@ -62,33 +63,34 @@ def command_constants(
             controller.passes_in_flight,
             controller.pass_cycles,
             controller.flush_cycles,
+            controller.store_complete_cycles,
         ],
         np.int64,
     )
 
 
 def run_command_layer(
-    lists: CommandLists, accelerator: Accelerator, limit: int, setup_commands: int | None = None
+    lists: CommandLists,
+    accelerator: Accelerator,
+    limit: int,
+    setup_commands: int | None = None,
+    every_cycle: bool = False,
 ) -> tuple[LayerTime, dict[str, tuple[Span, ...]]]:
     """Run one layer from an idle device; keep at most `limit` spans an engine.
 
     The array computes in the cycles in which it takes a row. Up to its last one it otherwise waits for operands, banks
     or commands (load_stall_cycles); after it, for its results to be written (store_stall_cycles). `setup_commands` are
-    those ahead of a host's own; None = as many as the controller says.
+    those ahead of a host's own; None = as many as the controller says. `every_cycle` steps through every cycle
+    and every period: the same, slowly.
+
+    Raises
+    ------
+    ScheduleError
+        Commands that wait for ever (those of no layer do).
+
     """
-    results = np.zeros(at.RESULTS, np.int64)
-    intervals = np.full((len(lists.loops) - 1, 6), -1, np.int64)
     constants = command_constants(accelerator, lists, setup_commands)
-    run_commands(
-        lists.loops,
-        lists.commands,
-        lists.executes,
-        lists.pattern_start,
-        lists.requests,
-        constants,
-        results,
-        intervals,
-    )
+    results, intervals = run_machine(lists, constants, every_cycle)
     total, compute, last = results[[at.CYCLES, at.COMPUTE_CYCLES, at.LAST_COMPUTE]].tolist()
     time = LayerTime(
         start_cycle=0,

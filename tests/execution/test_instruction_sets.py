@@ -126,3 +126,24 @@ def test_every_step_an_event_or_none(instruction_set, bits, mode):
     assert result.overflow.affected_outputs == twin.affected_outputs
     expected = scaled(twin.accumulators.astype(object), quant).astype(np.int64)
     np.testing.assert_array_equal(result.outputs[0].reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("filters", [1, 12, 16, 17, 32, 33, 48, 64, 72, 80, 96, 130, 160])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_panels_of_every_width(instruction_set, filters, groups):
+    """Requantized on the way and as sums, with panels that have no spare channels and some that have."""
+    rng = np.random.default_rng(filters)
+    x = values(rng, (1, 3, 5, 20 * groups), INT8, "random")
+    weights = values(rng, (filters * groups, 2, 2, 20), INT8, "random")
+    shape = Shape((2, 2), padding=(1, 0, 0, 1), groups=groups)
+    check_values(x, weights, shape, Quant(INT8, INT8, x_zero=3, y_scale=64.0), (1, None, (32, "wrap")))
+    check_values(x, weights, shape, Quant(INT8, INT8, y_format=INT16, y_scale=16.0), (1, None, (32, "wrap")))
+
+
+def test_panels_are_as_wide_as_suits():
+    widest = isa.INSTRUCTION_SETS["avx512vnni"]
+    assert widest.fitted(64) is widest
+    fitted = {filters: widest.fitted(filters).vectors for filters in (8, 16, 21, 32, 48, 64, 80, 96, 128, 160, 512)}
+    assert fitted == {8: 1, 16: 1, 21: 2, 32: 2, 48: 1, 64: 4, 80: 1, 96: 2, 128: 4, 160: 2, 512: 4}
+    assert isa.INSTRUCTION_SETS["avx2"].fitted(8).vectors == 1
+    assert isa.INSTRUCTION_SETS["avx2"].fitted(64) is isa.INSTRUCTION_SETS["avx2"]

@@ -16,7 +16,7 @@ from simulator.graph.ops import Padding
 from simulator.kernels import requantize_panels
 from simulator.kernels.dot_tile import BYTES, PAIRS
 from simulator.lowering.layer import ConvGeometry
-from simulator.numerics.formats import INT8
+from simulator.numerics.formats import INT8, UINT8
 
 GEOMETRY = ConvGeometry(
     batch=2,
@@ -86,3 +86,26 @@ def test_the_range_is_that_of_all_activations_with_or_without_an_image(kind, cha
     assert border == (-9 + 128 if kind == BYTES else 0)
     assert filled.x_range == plain.x_range == (-101 + 9, 99 + 9)
     assert filled_image(filled, kind)[0] is image
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "form", "shared"),
+    [
+        (16, (1, 1), UINT8, True),
+        (16, (3, 3), UINT8, False),  # its border must be filled in
+        (20, (1, 1), UINT8, False),  # a round of the kernel's loop would read past the last pixel
+        (2048, (1, 1), UINT8, False),  # so may the last of several pieces of K
+        (16, (1, 1), INT8, False),
+    ],
+)
+def test_unsigned_activations_without_a_border_are_their_own_image(channels, kernel, form, shared):
+    geometry = replace(GEOMETRY, channels=channels, kernel=kernel, padding=Padding(*[kernel[0] // 2] * 4))
+    x = np.random.default_rng(6).integers(form.min + 2, form.max, (2 * 7 * 6, channels)).astype(form.dtype)
+    weights = Weights(np.ones((4, geometry.k), np.int8), np.zeros(4, np.int64))
+    given = Operands(x, form, 5, weights, np.zeros((1, 4), np.int64), geometry)
+    image, border = filled_image(given, BYTES)
+    assert np.shares_memory(image, x) == shared
+    assert border == 5 - form.min
+    inside = image[:, kernel[0] // 2 :, kernel[1] // 2 :][:, :7, :6]
+    np.testing.assert_array_equal(inside.reshape(x.shape), x.astype(np.int64) - form.min)
+    assert given.x_range == (min(0, int(x.min()) - 5), int(x.max()) - 5)

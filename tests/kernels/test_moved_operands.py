@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
+from simulator.kernels.copy_bytes import VECTOR_BYTES
 from simulator.kernels.packing import fill_image, pack
 from simulator.kernels.swap_ends import swap_ends
 from simulator.kernels.wide import SHORT, fold_sums
@@ -53,7 +56,7 @@ def test_images_are_filled_in(top, left, dtype, filled):
     x = rng.integers(0, 100, (2, 5, 6, 3)).astype(dtype)
     image = np.zeros((2, 8, 9, 3), filled)
     span = np.array([1000, -1000])
-    fill_image(x, top, left, -7, 99, image, np.zeros(1, np.int64), span)
+    fill_image(x, top, left, -7, 99, 0, image, np.zeros(1, np.int64), span)
     expected = np.full(image.shape, 99)
     for row in range(8):
         for column in range(9):
@@ -62,6 +65,30 @@ def test_images_are_filled_in(top, left, dtype, filled):
     np.testing.assert_array_equal(image, expected)
     copied = x[:, max(-top, 0) : 8 - top, max(-left, 0) : 9 - left]
     assert span.tolist() == ([copied.min(), copied.max()] if copied.size else [1000, -1000])
+
+
+@pytest.mark.parametrize("channels", [10, 32, 64, 128])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+@pytest.mark.parametrize("streams", [0, 1])
+def test_bytes_are_copied_as_vectors(channels, dtype, streams):
+    """Lines of whole vectors and others, past the caches or not; every number once at either end of the range."""
+    if streams and channels % VECTOR_BYTES:
+        return
+    least = np.iinfo(dtype).min
+    for lowest, highest in itertools.product((least, least + 100), (least + 101, least + 255)):
+        x = np.random.default_rng(3).integers(lowest, highest, (1, 3, 9, channels), dtype, endpoint=True)
+        x[0, 1, 8, channels - 1], x[0, 2, 0, 0] = lowest, highest
+        raw = np.zeros(5 * 11 * channels + 2 * VECTOR_BYTES, np.uint8)
+        begin = -raw.ctypes.data % VECTOR_BYTES + (0 if streams else 5)
+        image = raw[begin : begin + 5 * 11 * channels].reshape(1, 5, 11, channels)
+        span = np.array([1000, -1000])
+        fill_image(x, 1, 1, least, 77, streams, image, np.zeros(1, np.int64), span)
+        expected = np.full(image.shape, 77, np.uint8)
+        expected[:, 1:4, 1:10] = x.astype(np.int64) - least
+        np.testing.assert_array_equal(image, expected)
+        assert span.tolist() == [lowest, highest]
+        assert not raw[:begin].any()
+        assert not raw[begin + image.size :].any()
 
 
 @pytest.mark.parametrize(("dtype", "zero"), [("int8", -128), ("uint8", 255), ("int16", -(1 << 15)), ("int32", 5)])

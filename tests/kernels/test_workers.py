@@ -50,3 +50,56 @@ def test_extremes(dtype):
     for size in (1, 2, 63, 1000):
         assert extremes(values[:size]) == (values[:size].min(), values[:size].max())
     assert extremes(np.array([3, limits.min, limits.max], dtype)) == (limits.min, limits.max)
+
+
+needs_two = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one thread at most")
+
+
+@needs_two
+def test_every_ticket_is_taken_once_and_all_is_done_on_return():
+    """Work of all lengths, so that workers are awake in time, late, or not at all."""
+    for count in (0, 1, 3, 1000):
+        for _ in range(50):
+            stock, taken = iter(range(count)), []
+            with thread_count(2):
+                found = run_on_threads(lambda _, stock=stock, taken=taken: sum(taken.append(n) or n for n in stock))
+            assert found == sum(range(count))
+            assert sorted(taken) == list(range(count))
+
+
+@needs_two
+def test_an_error_of_any_thread_reaches_the_caller_and_the_next_work_is_done():
+    for failing in (0, 1):
+        barrier = threading.Barrier(2, timeout=30)
+
+        def work(thread: int, failing: int = failing, barrier: threading.Barrier = barrier) -> int:
+            barrier.wait()
+            if thread == failing:
+                raise ZeroDivisionError(thread)
+            return 1
+
+        with thread_count(2):
+            with pytest.raises(ZeroDivisionError, match=str(failing)):
+                run_on_threads(work)
+            again = threading.Barrier(2, timeout=30)
+            assert run_on_threads(lambda thread, again=again: (again.wait() and 0) or thread + 1) == 3
+
+
+@needs_two
+def test_a_second_caller_works_alone_meanwhile():
+    found = []
+
+    def call() -> None:
+        with thread_count(2):
+            found.append(run_on_threads(lambda thread: 10 + thread))
+
+    def work(thread: int) -> int:
+        if thread == 0:
+            other = threading.Thread(target=call)
+            other.start()
+            other.join(30)
+        return 0
+
+    with thread_count(2):
+        assert run_on_threads(work) == 0
+    assert found == [10]

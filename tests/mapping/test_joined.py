@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import bittrue
-from proof.schedules import has_place, joining
+from proof.schedules import any_split_joined, has_place, joining
 from simulator.accelerator.spec import Accelerator
 from simulator.accelerator.store_path import Pools
 from simulator.errors import DoesNotFit, InputError, SpecError
@@ -19,14 +21,16 @@ from simulator.mapping.mapper import map_layers
 from simulator.mapping.pools_on_store import PoolChooser, pool_of, store_pools
 from simulator.mapping.regions import regions
 from simulator.mapping.search import search
+from simulator.mapping.store_pool import StorePool, window_rows
 from simulator.mapping.tiles import array_schedule
-from simulator.mapping.work import Device
+from simulator.mapping.work import Device, Part
 from simulator.timing.fast import layer_cycles, run_schedule
+from simulator.timing.layer_records import layer_counts, layer_records
 from support.devices import machine
 from support.joined_nets import joined_network
 from support.stored_twin import PoolTwin, addresses, last_chunks, loaded_box, outputs_of, stretches
 
-CASES = 40
+CASES, SEVERAL = 40, 30
 ALL = {"store_path": {"pools": "max_and_average", "pool_buffer": "16 KiB"}, "concatenations": "in_place"}
 NETWORKS = ("unet", "fcn_vgg16", "resnet50", "deeplabv3_resnet50")
 
@@ -40,10 +44,11 @@ def device(rng: np.random.Generator) -> Accelerator:
 
 
 def case(number: int, **changes: object):
-    """Layers, outputs and device of one random network that fits it."""
+    """Layers, outputs and device of one random network that fits it; from `CASES` on, a device of several cores."""
     rng = np.random.default_rng([31, number])
+    several = {"cores": int(rng.integers(2, 6)), "between_layers": "dram"} if number >= CASES else {}
     while True:
-        accelerator = device(rng).evolve(changes)
+        accelerator = device(rng).evolve({**several, **changes})
         graph = joined_network(rng)
         layers = lower(graph, accelerator)
         try:
@@ -51,6 +56,14 @@ def case(number: int, **changes: object):
         except DoesNotFit:
             continue
         return layers, graph.outputs, accelerator
+
+
+@cache
+def joined(number: int):
+    """A case, and schedules of its layers joined wherever they can be in DRAM."""
+    layers, outputs, accelerator = case(number, between_layers="dram")
+    clock = any_split_joined if accelerator.cores > 1 else lambda _: 0
+    return layers, outputs, accelerator, map_layers(layers, accelerator, clock, outputs).layers
 
 
 def moved(schedule, kinds=("input", "weight", "bias", "store")) -> int:
@@ -69,6 +82,13 @@ def whole_of(layers, schedules) -> dict:
     return found
 
 
+def part_of(schedule, index: int) -> Part:
+    """The part of the layer that a tile op belongs to."""
+    if not schedule.parts:
+        return Part.whole(schedule.work.geometry)
+    return next(p for p, where in zip(schedule.parts, schedule.core_slices, strict=True) if index < where.stop)
+
+
 def table_of(name: str, shape, places) -> np.ndarray:
     """Addresses of a tensor's elements, through all concatenations that it is part of."""
     if name not in places:
@@ -77,10 +97,9 @@ def table_of(name: str, shape, places) -> np.ndarray:
     return table_of(larger, whole, places).take(range(before, before + shape[axis]), axis)
 
 
-@pytest.mark.parametrize("number", range(CASES))
+@pytest.mark.parametrize("number", range(CASES + SEVERAL))
 def test_every_window_and_every_part_is_stored_where_it_belongs(number):
-    layers, outputs, accelerator = case(number, between_layers="dram")
-    after = map_layers(layers, accelerator, lambda _: 0, outputs).layers
+    layers, outputs, accelerator, after = joined(number)
     places = whole_of(layers, after)
     reshaped = {layer.inputs[0].name for layer in layers if not layer.moves_data}
     assert not places.keys() & ({*outputs} | reshaped)
@@ -111,10 +130,29 @@ def test_every_window_and_every_part_is_stored_where_it_belongs(number):
             assert twin.most_waiting * bits <= 8 * accelerator.store_path.pool_buffer, index
 
 
-@pytest.mark.parametrize("number", range(CASES))
+@pytest.mark.parametrize("padding", range(3))
+@pytest.mark.parametrize("size", range(1, 4))
+@pytest.mark.parametrize("stride", range(1, 5))
+def test_rows_are_cut_for_cores_where_no_window_is(padding, size, stride):
+    for height in range(size, 12):
+        out = (height + min(padding, size - 1) - size) // stride + 1
+        pool = StorePool((size, 1), (stride, 1), (min(padding, size - 1), 0), (out, 1), average=False)
+        windows = [{r for r in range(j * stride - pool.padding[0], height) if r >= 0} for j in range(out)]
+        windows = [set(sorted(w)[: size - max(0, pool.padding[0] - j * stride)]) for j, w in enumerate(windows)]
+        free = [r for r in range(1, height) if not any(r in w and r - 1 in w for w in windows)]
+        cuts = window_rows(pool, height).tolist()
+        assert cuts == [0, *(r for r in free if any(r == min(w) and j for j, w in enumerate(windows))), height]
+        for begin, end in pairwise(cuts):
+            part, inside = pool.of_rows(begin, end - begin), [w for w in windows if w <= set(range(begin, end))]
+            assert part.out[0] == len(inside) > 0
+            first = windows.index(inside[0])
+            assert (first, pool.first_window(begin)) == (first, first)
+            assert max(0, -part.padding[0]) == min(inside[0]) - begin
+
+
+@pytest.mark.parametrize("number", range(CASES + SEVERAL))
 def test_readers_of_a_part_load_the_same_bytes_with_a_stride(number):
-    layers, outputs, accelerator = case(number, between_layers="dram")
-    after = map_layers(layers, accelerator, lambda _: 0, outputs).layers
+    layers, _, _, after = joined(number)
     places = whole_of(layers, after)
     for layer, schedule in zip(layers, after, strict=True):
         if layer.engine is not Engine.ARRAY:
@@ -122,7 +160,7 @@ def test_readers_of_a_part_load_the_same_bytes_with_a_stride(number):
         x = layer.inputs[0]
         table, found = table_of(x.name, x.shape, places), regions(schedule)
         for i in np.flatnonzero(schedule.ops["input_bytes"]):
-            box = loaded_box(schedule.ops[i], layer.geometry, schedule.mapping)
+            box = loaded_box(schedule.ops[i], layer.geometry, schedule.mapping, part_of(schedule, i))
             chosen = table[np.ix_(*box)]
             assert schedule.ops["input_bytes"][i] == chosen.size
             exact = sum(stretches(image) for image in chosen)
@@ -131,6 +169,31 @@ def test_readers_of_a_part_load_the_same_bytes_with_a_stride(number):
                 assert schedule.ops["input_segments"][i] == exact
             assert found[i, 0, 0] <= chosen.min()
             assert found[i].sum(axis=1)[0] > chosen.max()
+
+
+@pytest.mark.parametrize("number", range(CASES, CASES + SEVERAL))
+def test_on_several_cores_they_are_never_slower(number):
+    layers, outputs, accelerator = case(number)
+    plain = {"store_path.pools": "none", "concatenations": "copied"}
+    cycles = layer_cycles(accelerator)
+    before = map_layers(layers, accelerator.evolve(plain), cycles, outputs, bounded=True)
+    after = map_layers(layers, accelerator, cycles, outputs, bounded=True)
+    times = run_schedule(after, accelerator)
+    assert times.total_cycles <= run_schedule(before, accelerator).total_cycles
+    counts = layer_counts(after, layers, accelerator)
+    for layer, record in zip(layers, layer_records(counts, times, layers, accelerator), strict=True):
+        assert record.dram_bytes <= record.total_cycles * accelerator.dram_bytes_per_cycle
+        if layer.engine is Engine.ARRAY:
+            pes = accelerator.array.rows * accelerator.array.cols
+            assert record.macs == layer.geometry.macs
+            assert record.idle_pe_cycles == pes * sum(record.core_compute_cycles) - record.macs
+    # However layers are joined and split, each element of what leaves them is written once.
+    written = sum(schedule.total("store_bytes") for schedule in after.layers)
+    apart = sum(schedule.total("store_bytes") for schedule in before.layers)
+    done = [layer for layer, s in zip(layers, after.layers, strict=True) if layer.moves_data and not len(s.ops)]
+    copies = sum(layer.outputs[0].bytes for layer in done if isinstance(layer.node.op, Concat))
+    full_maps = sum(layer.inputs[0].bytes for layer in done if not isinstance(layer.node.op, Concat))
+    assert written == apart - copies - full_maps
 
 
 @pytest.mark.parametrize("number", range(CASES))
@@ -150,9 +213,9 @@ def test_together_layers_are_never_slower_and_never_move_more(number):
 
 def test_cases_reach_pools_of_both_kinds_parts_read_twice_and_parts_of_parts():
     seen = dict.fromkeys(["max", "average", "waits", "placed", "read", "nested", "pooled part", "copied"], 0)
-    for number in range(CASES):
-        layers, outputs, accelerator = case(number, between_layers="dram")
-        after = map_layers(layers, accelerator, lambda _: 0, outputs).layers
+    cuts = {f"{axis} of a {what}": 0 for axis in ("rows", "channels") for what in ("pool", "part")}
+    for number in range(CASES + SEVERAL):
+        layers, _, _, after = joined(number)
         places = whole_of(layers, after)
         seen["nested"] += sum(entry[3] in places for entry in places.values())
         for layer, schedule in zip(layers, after, strict=True):
@@ -166,7 +229,12 @@ def test_cases_reach_pools_of_both_kinds_parts_read_twice_and_parts_of_parts():
                 seen["average" if pool.average else "max"] += 1
                 seen["waits"] += max(pool.size[0] - pool.stride[0], 0)
                 seen["pooled part"] += target is not None
+            for axis, first in (("rows", "row"), ("channels", "channel")):
+                cut = len({getattr(part, first) for part in schedule.parts}) > 1
+                cuts[f"{axis} of a pool"] += cut and pool is not None
+                cuts[f"{axis} of a part"] += cut and target is not None
     assert min(seen.values()) > 2, seen
+    assert min(cuts.values()) > 1, cuts
 
 
 @pytest.mark.parametrize("name", ["edge_32x32", "edge_16x16_os", "tpu_v1", "nvdla_small"])
@@ -183,6 +251,18 @@ def test_built_in_networks_are_never_worse(network, name):
     done = {layer.name: layer.done_by for layer in new.layers if layer.done_by}
     assert done
     assert all(layer.total_cycles == layer.dram_bytes == 0 for layer in new.layers if layer.done_by)
+
+
+@pytest.mark.parametrize(("network", "name"), [("unet", "edge_32x32"), ("fcn_vgg16", "tpu_v1")])
+def test_built_in_networks_on_several_cores_are_never_worse(network, name):
+    net, accelerator = bittrue.load_network(network), bittrue.load_accelerator(name).evolve({"cores": 3})
+    old, new = (bittrue.simulate(net, a).record for a in (accelerator, accelerator.evolve(ALL)))
+    assert new.total_cycles < old.total_cycles
+    assert new.dram_bytes < old.dram_bytes
+    assert [layer.macs for layer in new.layers] == [layer.macs for layer in old.layers]
+    done = [layer for layer in new.layers if layer.done_by]
+    assert done
+    assert all(layer.total_cycles == layer.dram_bytes == 0 for layer in done)
 
 
 def test_the_record_says_what_is_done_on_whose_store():
@@ -212,11 +292,13 @@ def test_values_are_the_same():
     net = net.quantize([image])
     accelerator = bittrue.load_accelerator("edge_32x32")
     stored = np.random.default_rng(2).integers(-128, 128, image.shape).astype(np.int8)
-    before, after = (bittrue.simulate(net, a, [stored]) for a in (accelerator, accelerator.evolve(ALL)))
-    assert after.record.total_cycles < before.record.total_cycles
-    assert [layer.overflow for layer in after.layers] == [layer.overflow for layer in before.layers]
-    for name, values in before.outputs.items():
-        assert np.array_equal(values, after.outputs[name])
+    before = bittrue.simulate(net, accelerator, [stored])
+    for change in (ALL, {**ALL, "cores": 3}):
+        after = bittrue.simulate(net, accelerator.evolve(change), [stored])
+        assert after.record.total_cycles < before.record.total_cycles
+        assert [layer.overflow for layer in after.layers] == [layer.overflow for layer in before.layers]
+        for name, values in before.outputs.items():
+            assert np.array_equal(values, after.outputs[name])
 
 
 def test_what_would_be_slower_is_not_done():
@@ -237,8 +319,8 @@ def test_it_is_refused_where_it_cannot_be():
         gemmini.evolve({"concatenations": "in_place"})
     with pytest.raises(SpecError, match="have a max pool of their own; leave store_path out"):
         gemmini.evolve({"store_path.pools": "max"})
-    with pytest.raises(SpecError, match="layers on 2 of them save each other no traffic"):
-        accelerator.evolve({"cores": 2, "between_layers": "dram"})
+    with pytest.raises(SpecError, match="a core reads no scratchpad but its own; make between_layers dram"):
+        accelerator.evolve({"cores": 2, "between_layers": "on_chip"})
     with pytest.raises(SpecError, match=r"store_path\.pools"):
         accelerator.evolve({"store_path.pools": "mean"})
 
@@ -254,16 +336,17 @@ def test_a_pool_that_moves_more_bytes_stays_a_layer_however_fast():
 
         def by_window(work, built=built):
             best, (rows, cols) = search(replace(work, pool=None), built), work.pool.stride
-            return () if best is None else (replace(best, rows=rows, cols=cols, channels=1),)
+            mapping = best and replace(best, rows=rows, cols=cols, channels=1)
+            return mapping and array_schedule(work, mapping, built)
 
-        chooser = PoolChooser(built, by_window, lambda _: (0, 0), lambda _: 0)
+        chooser = PoolChooser(by_window, lambda _: 0)
         done, after = chooser.apply(layers, plain, pairs)
         for before, pool in pairs.items():
             work = replace(plain[before].work, pool=pool_of(layers[pool]))
-            found = [array_schedule(work, mapping, built) for mapping in by_window(work)]
+            found = by_window(work)
             if found:
-                fits = moved(found[0]) <= moved(plain[before]) + moved(plain[pool])
+                fits = moved(found) <= moved(plain[before]) + moved(plain[pool])
                 taken[fits] += 1
                 assert (before in done) == fits
-                assert moved(after[before]) == (moved(found[0]) if fits else moved(plain[before]))
+                assert moved(after[before]) == (moved(found) if fits else moved(plain[before]))
     assert min(taken.values()) > 3

@@ -32,6 +32,9 @@ def main() -> int:
         joined = joined_case(number)
         seen["pools on the store path"] += sum(bool(s.work and s.work.pool) for s in joined.schedule.layers)
         seen["layers with a tensor within another"] += sum(has_place(s) for s in joined.schedule.layers)
+        seen["such layers split over cores"] += sum(
+            len(s.core_ops) > 1 and (has_place(s) or bool(s.work and s.work.pool)) for s in joined.schedule.layers
+        )
         found += differences(joined)
     counted = ", ".join(f"{count} {name}" for name, count in seen.items())
     text = f"cases {options.first} to {options.first + options.cases - 1}: {counted}\n"

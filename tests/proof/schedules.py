@@ -85,16 +85,20 @@ def banked_case(number: int) -> TimingCase:
 def joined_case(number: int) -> TimingCase:
     """Make case `number` of layers that save each other traffic: pools on the store path, tensors kept and joined.
 
-    Every third one has a banked DRAM, that of `banked_case`.
+    Every third one has a banked DRAM, that of `banked_case`; half of them have several cores, on which what can be
+    joined is and the rest is split in any way.
     """
     rng = np.random.default_rng([23, number])
     case = banked_case(number) if number % 3 == 0 else timing_case(number)
     while True:
         accelerator = _accelerator(rng, large=rng.random() < 0.3).evolve(joining(rng))
+        several = number % 2 == 1
+        if several:
+            accelerator = accelerator.evolve({"cores": int(rng.integers(2, 5)), "between_layers": "dram"})
         graph = joined_network(rng)
         layers = lower(graph, accelerator)
         try:
-            schedule = map_layers(layers, accelerator, lambda _: 0, graph.outputs)
+            schedule = map_layers(layers, accelerator, any_split_joined if several else lambda _: 0, graph.outputs)
         except DoesNotFit:
             continue
         if schedule.tile_ops <= MOST_TILE_OPS:
@@ -104,6 +108,12 @@ def joined_case(number: int) -> TimingCase:
 def has_place(schedule: LayerSchedule) -> bool:
     """Whether a layer on the array reads or writes a part of a larger tensor."""
     return schedule.work is not None and (schedule.work.input_place or schedule.work.output_place) is not None
+
+
+def any_split_joined(schedule: LayerSchedule) -> int:
+    """Stand in for a layer's cycles, so that any split is the best one once, and what can be joined is."""
+    joined = has_place(schedule) or schedule.regions is not None or (schedule.work and schedule.work.pool)
+    return any_split(schedule) + (0 if joined else 1 << 33)
 
 
 def joining(rng: np.random.Generator) -> dict[str, object]:

@@ -15,7 +15,7 @@ import pytest
 from reports import figures
 from reports.figures_style import styled
 from simulator.records.store import read_run
-from support.records import run_record
+from support.records import run_record, stepped
 
 pytest.importorskip("pytest_mpl")
 SAVED = Path(__file__).parent / "data" / "run_schema_1"
@@ -92,6 +92,16 @@ def test_overflow_of_few_layers():
 @pictured
 def test_overflow_of_many_layers():
     return Styled(figures.overflow(many()))
+
+
+@pictured
+def test_needed_bits_of_few_layers():
+    return Styled(figures.needed_bits(stepped(few())))
+
+
+@pictured
+def test_needed_bits_of_many_layers():
+    return Styled(figures.needed_bits(stepped(run_record(120, overflow=True))))
 
 
 @pictured

@@ -11,7 +11,7 @@ from matplotlib.path import Path
 
 from reports import figures
 from reports.figures_style import quantity, scaled, shortened
-from support.records import renamed, run_record
+from support.records import renamed, run_record, stepped
 
 SVG = "{http://www.w3.org/2000/svg}"
 TOTALS = (figures.time, figures.components, figures.memories)
@@ -130,6 +130,33 @@ def test_overflow_names_the_layers_with_events():
     for text in many.figure.axes[0].texts:
         assert int(text.get_text()) == text.xy[0]
         assert int(text.get_text()) % 7 == 2
+
+
+@pytest.mark.parametrize("count", [8, 120])
+def test_shares_of_outputs_by_needed_bits(count):
+    assert figures.needed_bits(run_record(count)) is None, "no layer was stepped"
+    record = stepped(run_record(count, overflow=True))
+    drawing = figures.needed_bits(record)
+    (image,) = drawing.figure.axes[0].get_images()
+    left, _, bottom, _ = image.get_extent()
+    shown = image.get_array() if count == 8 else image.get_array().T
+    low = left if count == 8 else bottom
+    known = [layer for layer in record.layers if layer.overflow and layer.overflow.outputs_by_needed_bits]
+    places = {la.index: i for i, la in enumerate(known)} if count == 8 else {la.index: la.index for la in known}
+    for layer in known:
+        bits = layer.overflow.accumulator_needed_bits
+        row = shown[places[layer.index]]
+        total = 101_111
+        for below, rarer in enumerate((1, 11, 111, 1111)):  # outputs that need as many bits, or more
+            column = int(bits - below - (low + 0.5))
+            if column >= 0:
+                assert row[column] == pytest.approx(100 * rarer / total)
+        assert row[int(bits - (low + 0.5)) + 1 :].mask.all(), "none needs more"
+    texts = titles(drawing)
+    assert list(texts) == [f"needed-bits-layer-{layer.index}" for layer in known]
+    bits = known[0].overflow.accumulator_needed_bits
+    assert f"99.9 % of the outputs need at most {bits - 2} bits" in texts[f"needed-bits-layer-{known[0].index}"]
+    assert f"Not shown: {count - len(known)} layers" in drawing.caption
 
 
 def test_registers_of_both_widths_are_drawn():

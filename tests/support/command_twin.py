@@ -25,6 +25,7 @@ class CommandTwin(Unrolled):
         self.loading: list[Move] = []  # entries, oldest first, until complete
         self.pairs_waiting: list[Pair] = []
         self.pair_entries: list[Pair] = []
+        self.all_pairs: list[Pair] = []
         self.preload_sent = False
         self.stores_waiting: deque[Move] = deque()
         self.store_entries: list[Move] = []
@@ -155,13 +156,15 @@ class CommandTwin(Unrolled):
         self.all_stores.append(move)
 
     def _issue_pair(self, t: int) -> bool:
-        waiting = 2 * len(self.pair_entries) + self.preload_sent
-        if not self._waits("pair", t) or waiting >= self.c.execute_entries:
+        if not self._waits("pair", t) or self._executes_held(t) >= self.c.execute_entries:
             return False
         loop = self.loops[self.at["pair"]]
         i, j, k = self._place(loop)
-        next_x = self.left["x"][0] if "x" not in loop.ended and self.at["x"] == loop.index and self.left["x"] else None
-        if "x" not in loop.ended and (next_x is None or (next_x.col, next_x.row) <= (k, i)):
+        next_x = self.left["x"][0] if self.left["x"] else None
+        loaded_k = next_x.col if next_x else 0
+        if "x" not in loop.ended and (
+            next_x is None or self.at["x"] != loop.index or (next_x.col, next_x.row) <= (k, i)
+        ):
             return False
         if "bias" not in loop.ended:
             return False
@@ -169,7 +172,7 @@ class CommandTwin(Unrolled):
             if not self.left["w"] or self.at["w"] != loop.index:
                 return False
             next_w = self.left["w"][0]
-            if not (next_w.row > k or (next_x is not None and next_x.col == k and next_w.col > j)):
+            if not (next_w.row > k or (loaded_k == k and next_w.col > j)):
                 return False
         self._enter_pair(loop, t)
         return True
@@ -182,6 +185,11 @@ class CommandTwin(Unrolled):
         pair.loop = loop.index
         self.pairs_waiting.append(pair)
         self.pair_entries.append(pair)
+        self.all_pairs.append(pair)
+
+    def _executes_held(self, t: int) -> int:
+        """Count entries: computes until two cycles after their last row, preloads until their result is written."""
+        return self.preload_sent + len(self.pair_entries) + sum(t < pair.fed_at + 2 for pair in self.all_pairs)
 
     def _turn(self, t: int) -> str | None:
         x, w = self._waits("x", t), self._waits("w", t)
@@ -282,11 +290,13 @@ class CommandTwin(Unrolled):
         self.windows = [window for window in self.windows if window[1] >= t]
         pair, following, kind, total = self.step
         x_bank = pair.input_bank
-        w_bank = (following or pair).weight_bank
+        brings = following or pair
+        w_bank = brings.weight_bank if brings.new_weights else None
         x, w = self.fed
         shared = kind == "both" and x_bank == w_bank
         feed_x = kind != "preload" and x < total and not (x_bank in written and x < pair.rows)
-        feed_w = kind != "compute" and w < total and w_bank not in written
+        zeros = w < self.dim - brings.depth
+        feed_w = kind != "compute" and w < total and (zeros or w_bank not in written)
         if kind == "both":
             feed_x = feed_x and x <= w
             feed_w = feed_w and w <= x and not (shared and w == x)
@@ -303,6 +313,7 @@ class CommandTwin(Unrolled):
             self.weights_in = pair
             return
         pair.done = t + self.c.result_cycles + 1
+        pair.fed_at = t
         self.executed[pair.loop] += 1
         self.pairs_waiting.pop(0)
         if following is not None:
@@ -311,17 +322,16 @@ class CommandTwin(Unrolled):
     def _begin_step(self, t: int) -> None:
         pair = self.pairs_waiting[0]
         self.fed = 0, 0
-        if pair.new_weights and self.weights_in is not pair:
-            if self._present(pair.needs_for_weights, t):
-                self.step = (pair, None, "preload", self.dim)
+        if self.weights_in is not pair:
+            if self._present(pair.needs, t):
+                self.step = (pair, None, "preload", self.dim if pair.new_weights else self.c.minimum_rows)
             return
-        if not self._present(pair.needs_for_inputs, t):
-            return
+        rows = max(pair.rows, self.c.minimum_rows)
         following = self.pairs_waiting[1] if len(self.pairs_waiting) > 1 else None
-        if following and following.new_weights and self._present(following.needs_for_weights, t):
-            self.step = (pair, following, "both", self.dim)
+        if following and self._present(following.needs, t):
+            self.step = (pair, following, "both", max(rows, self.dim if following.new_weights else 0))
         else:
-            self.step = (pair, None, "compute", max(pair.rows, self.c.minimum_rows))
+            self.step = (pair, None, "compute", rows)
 
     def _store(self, t: int) -> None:
         c = self.c
@@ -370,6 +380,7 @@ class CommandTwin(Unrolled):
             move.todo.pop(0)
             self.blocks_read = 0
         if not move.todo:
-            self.all_stored = move.done = t + self.c.store_done_cycles
+            end = self.result_reads[-1] + self.c.store_complete_cycles
+            self.all_stored = move.done = max(self.all_stored, end)
             self.store_now = None
             self.next_store = t + 1

@@ -43,7 +43,13 @@ class Pair:
     adds_to: int | None
     needs_for_weights: list
     needs_for_inputs: list
+    depth: int = 1 << 30
+    fed_at: float = float("inf")
     done: float = float("inf")
+
+    @property
+    def needs(self) -> list:
+        return self.needs_for_inputs + (self.needs_for_weights if self.new_weights else [])
 
 
 @dataclass(eq=False)
@@ -114,14 +120,14 @@ class Unrolled:
                         "bias": p.bias != "none" and c == 0,
                         "y": c == trips_k - 1,
                     }
-                    loops.append(self._loop(len(loops), corner, size, halves, wanted))
+                    loops.append(self._loop(len(loops), corner, size, halves, wanted, (a * trips_j + b) % 2))
         return loops
 
-    def _loop(self, index, corner, size, halves, wanted) -> Loop:
+    def _loop(self, index, corner, size, halves, wanted, half) -> Loop:
         p, d = self.product, self.dim
         (i0, j0, k0), (ni, nj, nk) = corner, size
         side, wide = max(1, self.acc.dma.burst_bytes // d), max(1, self.acc.dma.burst_bytes // (4 * d))
-        loop = Loop(index, {name: [] for name in ("x", "w", "bias", "y")}, [], half=index % 2)
+        loop = Loop(index, {name: [] for name in ("x", "w", "bias", "y")}, [], half=half)
 
         def bank(is_weight: bool, row: int, col: int) -> int:
             if is_weight:
@@ -170,9 +176,10 @@ class Unrolled:
                     }
                     bias = covering["bias"] if k == 0 else []
                     rows = min(d, p.m - (i0 + i) * d)
-                    adds_to = index % 2 if k > 0 or wanted["bias"] else None
+                    adds_to = half if k > 0 or wanted["bias"] else None
                     banks = bank(False, i, k), bank(True, k, j)
                     needs = covering["w"] + bias, covering["x"] + bias
-                    loop.pairs.append(Pair(rows, i == 0, *banks, adds_to, *needs))
+                    depth = min(d, p.k - (k0 + k) * d)
+                    loop.pairs.append(Pair(rows, i == 0, *banks, adds_to, *needs, depth))
         loop.size = size
         return loop

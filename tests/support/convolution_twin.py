@@ -35,7 +35,7 @@ class ConvolutionTwin(CommandTwin):
             if "pair" in loop.ended and t > loop.executes_issued + unroll:
                 self._enter_store(t)
                 return
-        if self._waits("pair", t) and 2 * len(self.pair_entries) + self.preload_sent < self.c.execute_entries:
+        if self._waits("pair", t) and self._executes_held(t) < self.c.execute_entries:
             loop = self.loops[self.at["pair"]]
             if {"x", "w", "bias"} <= loop.ended and t > loop.loads_issued + unroll:
                 self._enter_pair(loop, t)
@@ -211,7 +211,7 @@ class ConvolutionTwin(CommandTwin):
                                         (halves[0] * self.half + a) // self.bank_rows,
                                         (halves[1] * self.half + w) // self.bank_rows,
                                     )
-                                    pair = Pair(n, new, *banks, loop.half, w_needs + bias, x_needs + bias)
+                                    pair = Pair(n, new, *banks, loop.half, w_needs + bias, x_needs + bias, depth)
                                     new = False
                                     loop.pairs.append(pair)
                                     last[b, r, q, o] = pair

@@ -24,6 +24,8 @@ class Block:
     needs: list
     stores: list = field(default_factory=list)
     fed: bool = False
+    fed_at: float = float("inf")
+    preloaded_at: float = float("inf")
     done: float = float("inf")
 
 
@@ -159,15 +161,21 @@ class HostTwin(CommandTwin):
             self.store_entries.append(what)
             self.all_stores.append(what)
         else:
-            if 2 * len(self.pair_entries) + (kind == "compute") >= self.c.execute_entries:
+            if self._executes_held(t) + (kind == "compute") >= self.c.execute_entries:
                 return
             if kind == "preload":
                 what.stores = [s for s in self.store_entries if what.results and _meet(what.results, s.place)]
             else:
                 self.pair_entries.append(what)
                 self.pairs_waiting.append(what)
+                self.all_pairs.append(what)
         self.program.popleft()
         self.next_command = t + self.c.host_cycles
+
+    def _executes_held(self, t: int) -> int:
+        computes = sum(t < block.fed_at + 2 for block in self.all_pairs)
+        written = sum(block.results is not None for block in self.pair_entries)
+        return computes + written + sum(t < block.preloaded_at + 2 for block in self.all_pairs if not block.results)
 
     def _used_up(self, move: Move, t: int) -> bool:
         used = all(block not in self.pair_entries if written else block.fed for block, written in move.waits)
@@ -197,8 +205,7 @@ class HostTwin(CommandTwin):
         go_b = computed is not None and b < self.dim and not (real_b and bank_b in written)
         if computed and preloaded:
             go_a, go_b = go_a and a <= b, go_b and b <= a
-            if go_a and go_b and real_a and real_b and bank_a == bank_b:
-                go_b = False
+            go_b = go_b and not (a == b and bank_a == bank_b)
         flushes = computed is None and preloaded is None
         self.fed = a + go_a, b + (go_b or flushes)
         if leaving and (go_b or flushes or (go_a and computed is None)):
@@ -228,10 +235,12 @@ class HostTwin(CommandTwin):
         if computed is None and following is None:
             self.array_free = t + 1 + self.c.flush_cycles
         if computed:
-            computed.fed = True
+            computed.fed, computed.fed_at = True, t
             self.pairs_waiting.remove(computed)
             if computed.results:
                 self.leaving = computed
             else:
                 computed.done = t + 1
         self.preloaded = following
+        if following:
+            following.preloaded_at = t

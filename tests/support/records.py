@@ -129,6 +129,18 @@ def _events(layer: LayerRecord) -> list[TraceEvent]:
     ]
 
 
+def stepped(record: RunRecord) -> RunRecord:
+    """Return it as if every second layer on the array had been stepped: 1, 10, 100 ... outputs by needed bits."""
+    layers = list(record.layers)
+    for layer in layers[::2]:
+        if layer.overflow and layer.overflow.accumulator_needed_bits:
+            bits = layer.overflow.accumulator_needed_bits
+            counts = (0,) * (bits - 4) + (100_000, 1000, 100, 10, 1)
+            ledger = replace(layer.overflow, outputs_by_needed_bits=counts, needed_bits_is_exact=True)
+            layers[layer.index] = replace(layer, overflow=ledger)
+    return replace(record, layers=tuple(layers))
+
+
 def _overflow(index: int, engine: str, overflow: bool) -> OverflowRecord:
     if engine != "array":
         return OverflowRecord()

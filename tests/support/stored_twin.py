@@ -8,6 +8,7 @@ import numpy as np
 
 from simulator.lowering.layer import ConvGeometry
 from simulator.mapping.schedule import LayerMapping, LayerSchedule, Residency
+from simulator.mapping.work import Part
 
 
 def addresses(shape: tuple[int, ...], within: tuple[tuple[int, ...], int, int] | None = None) -> np.ndarray:
@@ -81,13 +82,16 @@ def outputs_of(op, g: ConvGeometry) -> set:
     return {(int(op["batch"]), r, c, n) for r in rows for c in cols for n in channels}
 
 
-def loaded_box(op, g: ConvGeometry, mapping: LayerMapping) -> tuple[list[int], list[int], list[int], list[int]]:
+def loaded_box(
+    op, g: ConvGeometry, mapping: LayerMapping, part: Part
+) -> tuple[list[int], list[int], list[int], list[int]]:
     """Images, rows, columns and channels that a tile op loads if it loads inputs."""
     groups = range(int(op["group"]), int(op["group"] + op["groups"]))
     rows, cols = (range(int(op[a]), int(op[a] + op[b])) for a, b in (("row", "rows"), ("col", "cols")))
     taps_h, taps_w, channels, images = range(g.kernel[0]), range(g.kernel[1]), range(g.channels), [int(op["batch"])]
     if mapping.input_residency is Residency.LAYER:
-        rows, cols, images = range(g.out_height), range(g.out_width), list(range(g.batch))
+        rows, cols = range(part.row, part.row + part.rows), range(g.out_width)
+        images = list(range(part.image, part.image + part.images))
     if mapping.input_residency is Residency.CHUNK:
         ks = range(int(op["k"]), int(op["k"] + op["k_length"]))
         taps = {k // g.channels for k in ks}
@@ -97,7 +101,7 @@ def loaded_box(op, g: ConvGeometry, mapping: LayerMapping) -> tuple[list[int], l
         if len(taps) == 1:
             channels = sorted({k % g.channels for k in ks})
     high = _positions(rows, taps_h, g, 0)
-    if mapping.input_residency is Residency.TILE and rows.start:
+    if mapping.input_residency is Residency.TILE and rows.start > part.row:
         high -= _positions(range(rows.start - mapping.rows, rows.start), taps_h, g, 0)
     wide = _positions(cols, taps_w, g, 1)
     return images, sorted(high), sorted(wide), [group * g.channels + c for group in groups for c in channels]

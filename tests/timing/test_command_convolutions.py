@@ -113,7 +113,7 @@ def test_one_output_by_hand():
     assert kinds.count(at.SETUP) == 3
     assert kinds.count(at.ZEROS) == 1
     # 16 rows of weights alone, twice 16 beside a block, and the last block's 4 at least, once all loads are through.
-    patient = GEMMINI.evolve({"controller.load_done_cycles": 90})
+    patient = GEMMINI.evolve({"controller.load_done_cycles": 90, "controller.load_commands_in_flight": 16})
     time = run_command_layer(schedule.commands, patient, 10)[0]
     assert time.compute_cycles == 16 + 16 + 16 + 4
 
