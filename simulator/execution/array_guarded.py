@@ -23,12 +23,15 @@ from simulator.execution.array_tiles import (
 from simulator.execution.array_weights import Weights
 from simulator.execution.fused import Fused
 from simulator.kernels import guarded_convolve as plan_of
+from simulator.kernels.cell_steps import MOST_GROUPS, MOST_STEPS
 from simulator.kernels.dot_tile import GROUP_BYTES, PAIRS, UNROLLED
+from simulator.kernels.isa import InstructionSet
 from simulator.kernels.norms import block_norms, segment_norms
 from simulator.kernels.packing import pack
 from simulator.kernels.requantize_panels import PLAN_LENGTH
 from simulator.kernels.tally import tally_shifts
 from simulator.kernels.threads import threads_now
+from simulator.kernels.toggles import toggle_shifts
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry, FoldOrder, RegisterSpec
 from simulator.numerics.modes import OverflowMode
@@ -36,7 +39,7 @@ from simulator.numerics.scalar import needed_bits
 
 _BLOCK = 32
 """Longest block of K with a guard: long enough to pay for it, short enough to be clear of the rails."""
-_LONG_BLOCK, _LONG_BITS = 256, 22
+_LONG_BLOCK, _LONG_BITS = 2 * MOST_GROUPS, 22
 """The same in registers of that many bits or more, whose rails are further off."""
 _PROVED_BLOCK = 512
 """Longest block without."""
@@ -84,7 +87,9 @@ class _Blocks:
 @dataclass(frozen=True, eq=False)
 class _Packed:
     weights: NDArray[np.int16]
-    norms: NDArray[np.int32]
+    """[1 or 2, panels of all groups, pairs, channels, 2]: as they are, and raised where steps want that."""
+    half_norms: NDArray[np.int32]
+    """[panels of all groups, blocks, channels]: halves, rounded up."""
 
 
 def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fused | None) -> Guarded | None:
@@ -108,15 +113,16 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
     proved = partial_sums_are_safe(order, bounds)
     longest = _PROVED_BLOCK if proved else _LONG_BLOCK if inner.bits >= _LONG_BITS else _BLOCK
     blocks = _blocks(geometry, image, order, weights, longest)
-    packed = _packed(geometry, weights, blocks, chosen, order, longest)
+    shifts = None if proved else _shifts(inner, operands, chosen.isa)
+    packed = _packed(geometry, weights, blocks, chosen, order, longest, shifts[1] if shifts else 0)
     norms = _image_norms(image, geometry, blocks)
-    if not proved and _WIDEST + int(norms.max()) * int(packed.norms.max()) > _INT31:
+    if not proved and _WIDEST + 4 * int(norms.max()) * int(packed.half_norms.max()) > _INT31:
         return None
     plan = _plan(operands, image, blocks, order, chosen)
     plan[plan_of.INNER_IS_PROVED] = proved
-    shifts = None if proved else tally_shifts(inner.bits, 2 * blocks.pairs, operands.x_range, weights.range)
     if shifts is not None:
-        plan[plan_of.TALLY : plan_of.TALLY + 3] = True, *shifts
+        to_raised = packed.weights.strides[0] if shifts[1] else 0
+        plan[plan_of.TRICKS : plan_of.TRICKS + 4] = True, shifts[0], sum(shifts), to_raised
     start, start_events = _loaded(operands.start[0], order.accumulator)
     filters = geometry.filters * geometry.groups
     nothing = np.zeros(filters, np.int32)
@@ -134,7 +140,7 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         image.reshape(-1),
         norms.reshape(-1),
         packed.weights,
-        packed.norms,
+        packed.half_norms,
         blocks.pieces * image.itemsize,
         blocks.norm_pieces * norms.itemsize,
         plan,
@@ -252,19 +258,36 @@ def _segments(run_length: int, begin: int, end: int, longest: int) -> Iterator[t
         begin += length
 
 
+def _shifts(register: RegisterSpec, operands: Operands, isa: InstructionSet) -> tuple[int, int] | None:
+    """Return by how many bits activations and weights are raised where they are stepped; None = they are compared."""
+    ranges = operands.x_range, operands.weights.range
+    if register.mode is not OverflowMode.SATURATE:
+        return toggle_shifts(register.bits, *ranges)
+    return tally_shifts(register.bits, MOST_STEPS, *ranges) if isa.has_pair_dot else None
+
+
 def _packed(
-    geometry: ConvGeometry, weights: Weights, blocks: _Blocks, tiles: Tiles, order: FoldOrder, longest: int
+    geometry: ConvGeometry,
+    weights: Weights,
+    blocks: _Blocks,
+    tiles: Tiles,
+    order: FoldOrder,
+    longest: int,
+    raised: int,
 ) -> _Packed:
-    key = ("guarded", longest, tiles, order.fold_length, geometry.kernel, geometry.dilation, geometry.groups)
+    key = ("guarded", longest, tiles, order.fold_length, geometry.kernel, geometry.dilation, geometry.groups, raised)
     if key not in weights.kept:
         panels = -(-geometry.filters // tiles.isa.channels)
         shape = (geometry.groups * panels, blocks.source.size // 2, tiles.isa.channels, 2)
-        packed = aligned_zeros(shape, np.int16)
+        both = aligned_zeros((2 if raised else 1, *shape), np.int16)
+        packed = both[0]
         stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
         pack(stored, weights.zero_points.reshape(stored.shape[:2]), blocks.source, panels, packed)
         norms = np.empty((shape[0], len(blocks.pieces), tiles.isa.channels), np.int32)
         block_norms(packed, blocks.pairs, norms)
-        weights.kept[key] = _Packed(packed, norms)
+        if raised:
+            np.left_shift(packed, raised, out=both[1])
+        weights.kept[key] = _Packed(both, (norms + 1) >> 1)
     found: _Packed = weights.kept[key]
     return found
 

@@ -48,9 +48,9 @@ REGISTERS = UNITS + 7
 """Six entries: low end, high end, whether it saturates, of the inner and the outer register."""
 INNER_IS_PROVED = REGISTERS + 6
 """Whether no partial sum can overflow (weight stationary)."""
-TALLY = REGISTERS + 7
-"""Three entries: whether rows are stepped by tally, and its shifts of activations and weights."""
-PLAN_LENGTH = REGISTERS + 10
+TRICKS = REGISTERS + 7
+"""Four entries, as in the frame of `guarded_tile`."""
+PLAN_LENGTH = REGISTERS + 11
 
 STAT_INNER_EVENTS = 0
 STAT_OUTER_EVENTS = 1
@@ -93,8 +93,8 @@ def fill_frame(plan: Any, frame: Any) -> None:
     frame[guarded_tile.FOLD_BLOCKS] = plan[UNIT_BLOCKS]
     frame[guarded_tile.BLOCK_GROUPS] = plan[BLOCK_GROUPS]
     frame[guarded_tile.INNER_IS_PROVED] = plan[INNER_IS_PROVED]
-    for i in range(3):
-        frame[guarded_tile.TALLIES + i] = plan[TALLY + i]
+    for i in range(4):
+        frame[guarded_tile.TRICKS + i] = plan[TRICKS + i]
     for i in range(6):
         frame[guarded_tile.INNER_LOW + i] = plan[REGISTERS + i]
 
@@ -125,7 +125,8 @@ def _guarded_convolve(
     norms
         int32, flat: norms of the blocks of activations at each pixel.
     weights, weight_norms
-        int16 [panels of all groups, ...] and int32 [panels of all groups, blocks, CHANNELS], packed.
+        int16 [1 or 2, panels of all groups, ...], packed, and raised where the plan says so; int32 [panels of all
+        groups, blocks, CHANNELS], halves of the norms.
     pieces, norm_pieces
         int64 [blocks], byte offsets of the blocks into `image` and `norms`.
     plan

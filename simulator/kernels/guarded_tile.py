@@ -1,11 +1,15 @@
 """The innermost kernel of the narrow path: registers stepped addition by addition, but only where that can matter.
 
-K is cut into blocks, in the device's order. Within a block the running sum moves by at most |a| * |w|, the Euclidean
-norms of the block's activations and weights (Cauchy-Schwarz; the norm of a prefix is no greater). Where the register is
-further than that from its rails, no addition of the block can be an event: the block is added as one exact sum, two
-products an instruction. A row of the tile where that is not so, in any channel, is stepped: each product by itself,
-wrapped or saturated, its events counted. Values and counts are those of the device, whatever the bound decides. A block
-in which all activations of the tile are 0, as under the border of an image, changes no register and is left out.
+K is cut into blocks, in the device's order, and each is added as one exact sum, two products an instruction. How far
+the running sum can have been from both its ends is bounded: let a block's activations and weights have the Euclidean
+norms A and W, and their first part, up to some step, uA and vW, with u and v in [0, 1]. By Cauchy-Schwarz the sum is
+then within uvAW of where it began, and within sqrt(1 - u^2) sqrt(1 - v^2) AW of where it ended. These two factors
+together are at most 1 (Cauchy-Schwarz again), so the lesser is at most 1/2: every running sum lies within AW / 2 of
+one of the ends. Where that is inside the rails no addition was an event, and the exact sum is what the register
+holds. A cell of the tile, one pixel by one vector of channels, where that is not so in any channel, is stepped from
+its old value instead (see `cell_steps`). Values and counts are those of the device, whatever the bound decides. A
+block in which all activations of the tile are 0, as under the border of an image, changes no register and is left
+out.
 
 Weight stationary (`two_level`): blocks form folds; the register is a partial sum that starts at 0 in each fold and is
 then added to the accumulator. Where no partial sum of the layer can overflow, each is one exact sum, without guards.
@@ -22,9 +26,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from simulator.kernels.dot_tile import GROUP_BYTES, UNROLLED
+from simulator.kernels.cell_steps import Block, CellList, emit_steps
+from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
-from simulator.kernels.tally import Tally
 from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, load_scalar, offset
 
 ACTIVATIONS = 0
@@ -41,11 +45,11 @@ FOLDS = 6
 FOLD_BLOCKS = 7
 """Blocks of a fold."""
 BLOCK_GROUPS = 8
-"""Pairs of k in a block, a multiple of UNROLLED."""
+"""Pairs of k in a block."""
 WEIGHTS = 9
 """Address of packed int16 weights [block][group][channels][2]."""
 WEIGHT_NORMS = 10
-"""Address of int32 norms of the weights [block][channels]."""
+"""Address of int32 halves of the norms of the weights [block][channels]."""
 INNER = 11
 """Address of int32 [TILE_ROWS, channels]: partial sums, 0 (two-level); or accumulators, updated."""
 INNER_EVENTS = 12
@@ -61,13 +65,15 @@ OUTER_HIGH = 19
 OUTER_SATURATES = 20
 INNER_IS_PROVED = 21
 """Whether no inner register can overflow (two-level)."""
-TALLIES = 22
-"""Whether rows are stepped by tally (sets with vpdpwssds), with the two shifts that follow."""
+TRICKS = 22
+"""Whether cells are stepped raised, by toggles or by tally, of which the three that follow speak; else they are 0."""
 SHIFT_A = 23
 """Bits by which activations are raised; they stay within int16, as do the weights."""
-SHIFT_W = 24
-"""Bits by which weights are raised; both together are 32 less the width of the inner register."""
-FRAME_LENGTH = 25
+RAISED = 24
+"""Bits by which products are."""
+RAISED_WEIGHTS = 25
+"""Bytes from the weights to those raised."""
+FRAME_LENGTH = 26
 
 
 class _Rails:
@@ -99,6 +105,7 @@ class _Emitter:
         self.lanes = Lanes(builder, isa)
         self.row_bytes = isa.channels * 4
         self.frame = frame
+        self.near = CellList(self.lanes)
         self.field = [load_scalar(builder, offset(builder, frame, 8 * i), I64) for i in range(FRAME_LENGTH)]
 
     # ---------------------------------------------------------------- addresses
@@ -193,126 +200,69 @@ class _Emitter:
     def _block_with_norms(self, block: Any, norms: list[Any]) -> None:
         builder, lanes, isa = self.builder, self.lanes, self.isa
         piece, weights = self._entry(PIECES, block), self._weights(block)
-        row_numbers = [constant64(row) for row in range(TILE_ROWS)]
-        registers = [[lanes.load(self.cell(INNER, row, v)) for v in range(isa.vectors)] for row in row_numbers]
-        near = cgutils.alloca_once(builder, I64, size=TILE_ROWS)
-        norms_at = builder.add(self.field[WEIGHT_NORMS], builder.mul(block, constant64(self.row_bytes)))
-        weight_norms = [lanes.load(offset(builder, norms_at, v * lanes.bytes)) for v in range(isa.vectors)]
-        any_near = None
-        for row in range(TILE_ROWS):
-            found = self._near_rails(registers[row], lanes.splat(norms[row]), weight_norms)
-            builder.store(builder.zext(found, I64), cgutils.gep_inbounds(builder, near, row))
-            any_near = found if any_near is None else builder.or_(any_near, found)
-        rows = [builder.add(self.row_address(self.field[ACTIVATIONS], ROWS, row), piece) for row in row_numbers]
-        with builder.if_else(any_near) as (some, none):
-            with none:
-                self._add_block(row_numbers, rows, registers, weights)
-            with some, cgutils.for_range(builder, constant64(TILE_ROWS)) as loop:
-                row_at = builder.add(self.row_address(self.field[ACTIVATIONS], ROWS, loop.index), piece)
-                is_near = builder.load(cgutils.gep_inbounds(builder, near, loop.index))
-                with builder.if_else(builder.icmp_unsigned("!=", is_near, constant64(0))) as (step, leap):
-                    with leap:
-                        held = [lanes.load(self.cell(INNER, loop.index, v)) for v in range(isa.vectors)]
-                        self._add_block([loop.index], [row_at], [held], weights)
-                    with step:
-                        self._step_row(loop.index, row_at, weights)
-
-    def _near_rails(self, registers: list[Any], norm: Any, weight_norms: list[Any]) -> Any:
-        """Whether any register of a row could reach a rail within the block, as one bit."""
-        builder, lanes = self.builder, self.lanes
-        beyond, rails = None, _Rails(lanes, self.frame, INNER_LOW)
-        for register, weight_norm in zip(registers, weight_norms, strict=True):
-            zero = lanes.constant(0)
-            magnitude = lanes.maximum(register, builder.sub(zero, register))
-            reach = builder.add(magnitude, builder.mul(norm, weight_norm))
-            # The sign of high - reach: an or of vectors, and one test, find any of them.
-            short = builder.sub(rails.high, reach)
-            beyond = short if beyond is None else builder.or_(beyond, short)
-        signs = builder.icmp_signed("<", beyond, lanes.constant(0))
-        mask = ir.IntType(self.isa.lanes)
-        return builder.icmp_unsigned("!=", builder.bitcast(signs, mask), ir.Constant(mask, 0))
-
-    def _add_block(self, rows: list[Any], row_at: list[Any], registers: list[list[Any]], weights: Any) -> None:
-        """Add a block to some rows as one exact sum."""
-        builder, lanes, isa = self.builder, self.lanes, self.isa
-        cells = [(r, v) for r in range(len(rows)) for v in range(isa.vectors)]
-        totals = {(r, v): lanes.variable(lanes.constant(0)) for r, v in cells}
-        for r, v in cells:
-            builder.store(registers[r][v], totals[r, v])
+        row_at = [
+            builder.add(self.row_address(self.field[ACTIVATIONS], ROWS, constant64(row)), piece)
+            for row in range(TILE_ROWS)
+        ]
+        totals = {(r, v): lanes.variable(lanes.constant(0)) for r in range(TILE_ROWS) for v in range(isa.vectors)}
+        for (row, v), total in totals.items():
+            builder.store(lanes.load(self.cell(INNER, constant64(row), v)), total)
         self._add_products(row_at, weights, totals)
-        for r, v in cells:
-            lanes.store(builder.load(totals[r, v]), self.cell(INNER, rows[r], v))
+        self.near.clear()
+        self._keep_far(block, norms, totals)
+        count = builder.load(self.near.count)
+        with builder.if_then(builder.icmp_unsigned("!=", count, constant64(0))):
+            self._step_near(row_at, weights)
+
+    def _keep_far(self, block: Any, norms: list[Any], totals: dict[tuple[int, int], Any]) -> None:
+        """Store the sums of cells that no step could have brought to a rail, and list the others, which stay."""
+        builder, lanes = self.builder, self.lanes
+        norms_at = builder.add(self.field[WEIGHT_NORMS], builder.mul(block, constant64(self.row_bytes)))
+        weight_norms = [lanes.load(offset(builder, norms_at, v * lanes.bytes)) for v in range(self.isa.vectors)]
+        high = _Rails(lanes, self.frame, INNER_LOW).high
+        mask = ir.IntType(self.isa.lanes)
+        for (row, v), total in totals.items():
+            at = self.cell(INNER, constant64(row), v)
+            after = builder.load(total)
+            farthest = lanes.maximum(lanes.magnitude(lanes.load(at)), lanes.magnitude(after))
+            reach = builder.add(farthest, builder.mul(lanes.splat(norms[row]), weight_norms[v]))
+            signs = builder.icmp_signed("<", high, reach)
+            is_near = builder.icmp_unsigned("!=", builder.bitcast(signs, mask), ir.Constant(mask, 0))
+            lanes.store(after, builder.select(is_near, self.near.trash, at))
+            self.near.append_if(is_near, row * self.isa.vectors + v)
+
+    def _step_near(self, row_at: list[Any], weights: Any) -> None:
+        """Step the listed cells through a block."""
+        builder = self.builder
+        shift, raised, to_raised = (
+            load_scalar(builder, offset(builder, self.frame, 8 * i), I64) for i in (SHIFT_A, RAISED, RAISED_WEIGHTS)
+        )
+        for row in range(TILE_ROWS):
+            self.near.spread(row, row_at[row], self.field[BLOCK_GROUPS], shift)
+        block = Block(
+            groups=self.field[BLOCK_GROUPS],
+            weights=builder.add(weights, to_raised),
+            registers=self.field[INNER],
+            events=self.field[INNER_EVENTS],
+        )
+        tricks = [builder.icmp_unsigned("!=", self.field[i], constant64(0)) for i in (INNER_SATURATES, TRICKS)]
+        emit_steps(self.near, block, self._settle_inner, tricks, raised)
+
+    def _settle_inner(self, total: Any, saturates: bool) -> Any:
+        return _Rails(self.lanes, self.frame, INNER_LOW).settle(total, saturates=saturates)
 
     def _add_products(self, row_at: list[Any], weights: Any, totals: dict[tuple[int, int], Any]) -> None:
         """Add the products of a block to exact sums."""
         builder, lanes, isa = self.builder, self.lanes, self.isa
-        with cgutils.for_range(builder, builder.sdiv(self.field[BLOCK_GROUPS], constant64(UNROLLED))) as loop:
-            at = builder.mul(loop.index, constant64(UNROLLED * GROUP_BYTES))
-            b_at = builder.add(weights, builder.mul(loop.index, constant64(UNROLLED * self.row_bytes)))
-            for group in range(UNROLLED):
-                b = [
-                    lanes.load(offset(builder, b_at, group * self.row_bytes + v * lanes.bytes))
-                    for v in range(isa.vectors)
-                ]
-                for r in range(len(row_at)):
-                    a_at = offset(builder, builder.add(row_at[r], at), group * GROUP_BYTES)
-                    a = lanes.splat(load_scalar(builder, a_at, I32))
-                    for v in range(isa.vectors):
-                        total = lanes.add_pair_products(builder.load(totals[r, v]), a, b[v])
-                        builder.store(total, totals[r, v])
-
-    def _step_row(self, row: Any, row_at: Any, weights: Any) -> None:
-        """Add a block to one row product by product."""
-        builder = self.builder
-
-        def compared() -> None:
-            self._in_mode(
-                INNER_SATURATES, lambda saturates: self._step_row_in_mode(row, row_at, weights, saturates=saturates)
-            )
-
-        if not self.isa.has_pair_dot:
-            compared()
-            return
-        tallies = builder.icmp_unsigned("!=", self.field[TALLIES], constant64(0))
-        with builder.if_else(tallies) as (then, otherwise):
-            with then:
-                # Loaded here, as rails are.
-                shift_a = load_scalar(builder, offset(builder, self.frame, 8 * SHIFT_A), I64)
-                shift_w = load_scalar(builder, offset(builder, self.frame, 8 * SHIFT_W), I64)
-                tally = Tally(self.lanes, shift_a, shift_w, self.field[BLOCK_GROUPS])
-                at = [self.cell(INNER, row, v) for v in range(self.isa.vectors)]
-                events_at = [self.cell(INNER_EVENTS, row, v) for v in range(self.isa.vectors)]
-                self._in_mode(
-                    INNER_SATURATES,
-                    lambda saturates: tally.step(row_at, weights, at, events_at, saturates=saturates),
-                )
-            with otherwise:
-                compared()
-
-    def _step_row_in_mode(self, row: Any, row_at: Any, weights: Any, *, saturates: bool) -> None:
-        builder, lanes, vectors = self.builder, self.lanes, range(self.isa.vectors)
-        rails = _Rails(lanes, self.frame, INNER_LOW)
-        registers = [lanes.variable(lanes.constant(0)) for _ in vectors]
-        events = [lanes.variable(lanes.constant(0)) for _ in vectors]
-        for v in vectors:
-            builder.store(lanes.load(self.cell(INNER, row, v)), registers[v])
-            builder.store(lanes.load(self.cell(INNER_EVENTS, row, v)), events[v])
+        # One group an iteration: LLVM splits a second vpdpwssd in a row into two instructions.
         with cgutils.for_range(builder, self.field[BLOCK_GROUPS]) as group:
-            a_at = builder.add(row_at, builder.shl(group.index, constant64(2)))
-            pair = lanes.splat(load_scalar(builder, a_at, I32))
+            at = builder.mul(group.index, constant64(GROUP_BYTES))
             b_at = builder.add(weights, builder.mul(group.index, constant64(self.row_bytes)))
-            b = [lanes.load(offset(builder, b_at, v * lanes.bytes)) for v in vectors]
-            # One product at a time: the other activation of the pair is put to 0.
-            for mask in (0xFFFF, -0x10000):
-                a = builder.and_(pair, lanes.constant(mask))
-                for v in vectors:
-                    total = builder.add(builder.load(registers[v]), lanes.pair_products(a, b[v]))
-                    held = rails.settle(total, saturates=saturates)
-                    builder.store(held, registers[v])
-                    builder.store(builder.sub(builder.load(events[v]), lanes.where_different(held, total)), events[v])
-        for v in vectors:
-            lanes.store(builder.load(registers[v]), self.cell(INNER, row, v))
-            lanes.store(builder.load(events[v]), self.cell(INNER_EVENTS, row, v))
+            b = [lanes.load(offset(builder, b_at, v * lanes.bytes)) for v in range(isa.vectors)]
+            for r in range(len(row_at)):
+                a = lanes.splat(load_scalar(builder, builder.add(row_at[r], at), I32))
+                for v in range(isa.vectors):
+                    builder.store(lanes.add_pair_products(builder.load(totals[r, v]), a, b[v]), totals[r, v])
 
     # ---------------------------------------------------------------- folds
 
@@ -346,7 +296,7 @@ def make_guarded_tile(isa: InstructionSet, *, two_level: bool) -> Any:
     """Return the intrinsic ``tile(frame)`` for Numba code; `frame` is the address of int64 [FRAME_LENGTH].
 
     The registers are of at most 31 bits, and so that no sum that is formed leaves int32:
-    high + |product| < 2^31 (inner), outer high + inner high < 2^31, high + greatest product of norms < 2^31.
+    high + |product| < 2^31 (inner), outer high + inner high < 2^31, high + 2 * greatest product of norms < 2^31.
     """
 
     @intrinsic

@@ -124,6 +124,34 @@ def pixel_squares(x: Any, zero_point: Any, groups: Any, squares: Any) -> None:
 
 
 @kernel(parallel=True)
+def interval_squares(x: Any, zero_point: Any, groups: Any, begins: Any, ends: Any, squares: Any) -> None:
+    """Sum the squares over intervals of the channels of each pixel and group.
+
+    Parameters
+    ----------
+    x
+        int8 or uint8 [pixels, channels of all groups], as stored.
+    zero_point
+        Subtracted.
+    groups
+        Groups of channels.
+    begins, ends
+        int64 [intervals], from a group's first channel.
+    squares
+        int64 [pixels, groups, intervals], written.
+
+    """
+    channels = x.shape[1] // groups
+    for index in numba.prange(x.shape[0]):
+        pixel = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
+        row = x[pixel]
+        for group in range(groups):
+            numbers = row[group * channels : (group + 1) * channels]
+            for i in range(begins.shape[0]):
+                squares[pixel, group, i] = byte_squares(numbers[begins[i] : ends[i]], np.int32(zero_point))
+
+
+@kernel(parallel=True)
 def add_windows(squares: Any, geometry: Any, read: Any) -> None:
     """Sum over what each output pixel reads.
 

@@ -107,6 +107,24 @@ class Lanes:
         """Nearest value in [low, high]."""
         return self.minimum(self.maximum(value, low), high)
 
+    def magnitude(self, value: Any) -> Any:
+        """Absolute value of each lane."""
+        return self.call(f"llvm.abs.v{self.count}i32", value, ir.Constant(ir.IntType(1), 0), result=self.type)
+
+    def shift_in_top_bit(self, history: Any, value: Any) -> Any:
+        """Shift each lane of a history left by one, and its lowest bit is the top bit of `value` (vpshldd, if any)."""
+        return self.call(f"llvm.fshl.v{self.count}i32", history, value, self.constant(1))
+
+    def count_ones(self, value: Any) -> Any:
+        """Return how many bits of each lane are 1."""
+        return self.call(f"llvm.ctpop.v{self.count}i32", value)
+
+    def interleave(self, a: Any, b: Any, half: int) -> Any:
+        """Return lanes of a and b by turns: of their lower half (0), or their upper (1)."""
+        begin = half * self.count // 2
+        order = [lane + vector for lane in range(begin, begin + self.count // 2) for vector in (0, self.count)]
+        return self.builder.shuffle_vector(a, b, ir.Constant(self.type, order))
+
     def where_different(self, a: Any, b: Any) -> Any:
         """-1 in each lane where a and b differ, else 0."""
         return self.builder.sext(self.builder.icmp_unsigned("!=", a, b), self.type)

@@ -37,7 +37,7 @@ def proofs(monkeypatch) -> list[bool]:
         return result
 
     monkeypatch.setenv(isa.VARIABLE, NATIVE_OR_EMULATED)
-    monkeypatch.setattr(array_watched, "_CHUNK_K", CHUNK_K)
+    monkeypatch.setattr(array_watched, "_CHUNK_K", (CHUNK_K,))
     monkeypatch.setattr(array, "run_watched", run)
     return found
 
