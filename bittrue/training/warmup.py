@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,8 @@ from accel_models.load import load_accelerator
 from bittrue.training.plan import Request, make_plan
 from workloads.training.config import preset
 
-_SIZE, _CLASSES, _BATCH = (64, 64), 4, 4
+_SIZE, _CLASSES, _BATCHES = (64, 64), 4, (4, 2)
+"""Filters of gradients are packed from what lies behind them in batches of whole groups of 4 bytes, else another way."""
 _RUNS = (
     ("deeplabv3_resnet50", "paper", {"width": 0.125}),
     ("deeplabv3_resnet50", "e2_8", {"width": 0.125}),
@@ -33,7 +35,7 @@ def write_noise(folder: Path) -> None:
     for split in ("train", "val"):
         for kind in ("images", "masks"):
             (folder / kind / split).mkdir(parents=True)
-        for number in range(_BATCH):
+        for number in range(max(_BATCHES)):
             pixels = rng.integers(0, 256, (*_SIZE, 3), np.uint8)
             labels = rng.integers(0, _CLASSES, _SIZE, np.uint8)
             Image.fromarray(pixels).save(folder / "images" / split / f"{number}.png")
@@ -56,9 +58,9 @@ def train_on_noise(phase: Phase, on_progress: Step) -> None:
     device = load_accelerator("paper_device")
     with TemporaryDirectory(prefix="bittrue-warmup-") as folder:
         write_noise(Path(folder))
-        for name, scheme, options in _RUNS:
-            phase(f"compile a training step of {name}, {scheme}")
-            request = Request(name, f"folder:{folder}", preset(scheme), device, options, _SIZE, _BATCH, steps=1)
+        for (name, scheme, options), batch in product(_RUNS, _BATCHES):
+            phase(f"compile a training step of {name}, {scheme}, batches of {batch}")
+            request = Request(name, f"folder:{folder}", preset(scheme), device, options, _SIZE, batch, steps=1)
             plan = make_plan(request)
             state = dict(plan.first_state().arrays)
             state, _ = plan.trainer.run_step(0, state, on_progress)

@@ -100,7 +100,11 @@ def make_taps(isa: InstructionSet, vectors: int) -> Any:
 
 @kernel(inline=True)
 def find_taps(x: Any, zeros: Any, geometry: Any, filters: Any, pixel: Any, places: Any) -> Any:
-    """Write the address of each tap's activations for an output, and return whether all lie inside the image."""
+    """Write the address of each tap's activations for an output, and return whether all lie inside the image.
+
+    The companion of the last of an odd number of taps, whose weights are 0, reads what the first one does: wherever the
+    taps move along to, that is memory of `x`.
+    """
     outside = 0
     line = pixel // geometry[geo.OUT_WIDTH]
     column = pixel - line * geometry[geo.OUT_WIDTH]
@@ -117,6 +121,7 @@ def find_taps(x: Any, zeros: Any, geometry: Any, filters: Any, pixel: Any, place
             outside += not inside
             at = x.ctypes.data + row * filters * x.itemsize if inside else zeros.ctypes.data
             places[kh * geometry[geo.KERNEL_W] + kw] = at
+    places[geometry[geo.KERNEL_H] * geometry[geo.KERNEL_W] :] = places[0]
     return outside == 0
 
 

@@ -88,5 +88,5 @@ def test_noise_is_a_data_set(tmp_path):
     write_noise(tmp_path)
     for split in ("train", "val"):
         dataset = open_dataset(f"folder:{tmp_path}", split)
-        assert len(dataset) == 2
+        assert len(dataset) == 4
         assert {*np.unique(dataset.sample(0).labels)} == {0, 1, 2, 3}

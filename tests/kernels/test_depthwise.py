@@ -7,7 +7,7 @@ import pytest
 
 from simulator.execution.array_operands import geometry_vector
 from simulator.graph.ops import Padding
-from simulator.kernels.depthwise import make_depthwise
+from simulator.kernels.depthwise import find_taps, make_depthwise
 from simulator.kernels.isa import INSTRUCTION_SETS
 from simulator.kernels.requantize_panels import PLAN_LENGTH, RAW
 from simulator.lowering.layer import ConvGeometry
@@ -70,3 +70,18 @@ def test_sums_are_those_of_a_loop(name, dtype, filters, stride, dilation, pads):
     )
     np.testing.assert_array_equal(out, expected.reshape(-1, filters))
     assert (guarded[-1] == 7).all()
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 2), (1, 5)])
+def test_places_of_taps_lie_within_the_activations_wherever_they_move_along_to(kernel):
+    """With the companion of an odd tap: it is read, though its weights are 0."""
+    height, width, filters = 5, 40, 16
+    x = np.zeros((height * width, filters), np.int8)
+    zeros = np.zeros(filters, np.int8)
+    rows, columns = height - kernel[0] + 1, width - kernel[1] + 1
+    layer = ConvGeometry(1, height, width, rows, columns, 1, 1, groups=filters, kernel=kernel)
+    places = np.full(2 * -(-kernel[0] * kernel[1] // 2), zeros.ctypes.data, np.int64)
+    assert find_taps(x, zeros, geometry_vector(layer), filters, 0, places)
+    furthest = places + (columns - 1) * filters
+    assert (places >= x.ctypes.data).all()
+    assert (furthest + filters <= x.ctypes.data + x.nbytes).all()
