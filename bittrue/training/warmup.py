@@ -16,7 +16,7 @@ from bittrue.training.plan import Request, make_plan
 from workloads.training.config import preset
 
 _SIZE, _CLASSES, _BATCHES = (64, 64), 4, (4, 2)
-"""Filters of gradients are packed from what lies behind them in batches of whole groups of 4 bytes, else another way."""
+"""Filters of gradients are packed from what lies behind them in batches of whole groups of 4, else another way."""
 _RUNS = (
     ("deeplabv3_resnet50", "paper", {"width": 0.125}),
     ("deeplabv3_resnet50", "e2_8", {"width": 0.125}),

@@ -85,7 +85,8 @@ _WHOLE_K = min(isa.weight_bytes // (GROUP_BYTES * isa.channels) for isa in INSTR
 
 def _is_its_own_image(operands: Operands, plan: _Plan) -> bool:
     """Whether x, unsigned bytes, has no border, and no piece of K reads past its end."""
-    whole = operands.geometry.k <= _WHOLE_K and plan.channels % (GROUP_BYTES * UNROLLED) == 0
+    # A run of K is some taps' channels of one group.
+    whole = operands.geometry.k <= _WHOLE_K and operands.geometry.channels % (GROUP_BYTES * UNROLLED) == 0
     return whole and plan.shape == plan.x_shape and operands.x.dtype == np.uint8
 
 

@@ -92,6 +92,8 @@ def test_the_range_is_that_of_all_activations_with_or_without_an_image(kind, cha
     ("channels", "kernel", "form", "shared"),
     [
         (16, (1, 1), UINT8, True),
+        (8, (1, 1), UINT8, True),
+        (12, (1, 1), UINT8, False),
         (16, (3, 3), UINT8, False),  # its border must be filled in
         (20, (1, 1), UINT8, False),  # a round of the kernel's loop would read past the last pixel
         (2048, (1, 1), UINT8, False),  # so may the last of several pieces of K
