@@ -40,6 +40,7 @@ def test_a_run_on_a_cold_cache_says_what_it_waits_for(run, tmp_path, monkeypatch
     invoke, x = run
     monkeypatch.setattr(_jit, "CACHE_DIRECTORY", tmp_path / "kernels-none")
     assert NOTE in invoke("-i", x).stderr
+    monkeypatch.setattr(_jit, "CACHE_DIRECTORY", tmp_path / "none-either")
     assert f"{NOTE}, about 6 s)" in invoke("--timing-only").stderr  # which compiles the machine alone
 
 
