@@ -9,6 +9,8 @@ from pathlib import Path
 
 from proof.schedules import banked_case, cores_case, differences, has_place, joined_case, timing_case
 
+PROGRESS_CASES = 250
+
 
 def main() -> int:
     """Print what was held to what, and every difference; 1 where there was one."""
@@ -36,6 +38,9 @@ def main() -> int:
             len(s.core_ops) > 1 and (has_place(s) or bool(s.work and s.work.pool)) for s in joined.schedule.layers
         )
         found += differences(joined)
+        done = number + 1 - options.first
+        if done % PROGRESS_CASES == 0:
+            sys.stderr.write(f"{done} of {options.cases} cases, {len(found)} differences\n")
     counted = ", ".join(f"{count} {name}" for name, count in seen.items())
     text = f"cases {options.first} to {options.first + options.cases - 1}: {counted}\n"
     text += (
