@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import numba
 import numpy as np
@@ -103,3 +104,18 @@ def test_a_second_caller_works_alone_meanwhile():
     with thread_count(2):
         assert run_on_threads(work) == 0
     assert found == [10]
+
+
+@needs_two
+def test_a_worker_that_has_begun_is_waited_for():
+    for _ in range(5):
+        barrier = threading.Barrier(2, timeout=30)
+
+        def work(thread: int, barrier: threading.Barrier = barrier) -> int:
+            barrier.wait()
+            if thread == 1:
+                time.sleep(0.02)
+            return 10 + thread
+
+        with thread_count(2):
+            assert run_on_threads(work) == 21
