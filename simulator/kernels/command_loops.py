@@ -13,7 +13,7 @@ from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
 from simulator.kernels.command_array import retire_pairs
-from simulator.kernels.command_state import State, Table
+from simulator.kernels.command_state import Layer, State, Table
 from simulator.kernels.command_turns import (
     ARRAY,
     ISSUE,
@@ -73,12 +73,7 @@ def run_commands(
     begin: int,
     until_loop: int,
     every_cycle: bool,
-    loops: Table,
-    commands: Table,
-    executes: Table,
-    pattern_start: Table,
-    requests: Table,
-    constants: Table,
+    layer: Layer,
     state: State,
     results: Table,
     intervals: Table,
@@ -91,8 +86,8 @@ def run_commands(
         Cycle to go on from; 0 = the first command is offered.
     every_cycle
         Let every part look at every cycle. It changes nothing but the time it takes.
-    loops, commands, executes, pattern_start, requests, constants
-        int64, as `command_layout` lays them out.
+    layer
+        What it runs, and on what device.
     state
         The machine; changed.
     results
@@ -106,86 +101,22 @@ def run_commands(
     The cycle to go on from.
 
     """
-    # The functions of a cycle take arrays: Numba counts references for every field that is read off a tuple.
-    scalars, sequencers, loop_times = state.scalars, state.sequencers, state.loop_times
-    loads, done, entries, trackers = state.loads, state.done, state.entries, state.trackers
-    pair_done, store_loops, stored = state.pair_done, state.store_loops, state.stored
-    reads, windows = state.reads, state.windows
-    writes, result_reads, adding = state.writes, state.result_reads, state.adding
-    passes, pairs, wakes = state.passes, state.pairs, state.wakes
+    loops, constants, scalars, wakes = layer.loops, layer.constants, state.scalars, state.wakes
+    pair_done, loads, store_loops = state.pair_done, state.loads, state.store_loops
     cycle = begin
     wakes[:] = cycle
     while scalars[of.OLDEST_LOOP] < until_loop:
         if wakes[ISSUE] <= cycle:
-            turn_of_issue(
-                cycle,
-                loops,
-                commands,
-                executes,
-                constants,
-                scalars,
-                sequencers,
-                loop_times,
-                loads,
-                entries,
-                pairs,
-                store_loops,
-                wakes,
-            )
+            turn_of_issue(cycle, layer, state)
         if wakes[LOAD] <= cycle:
-            turn_of_load(
-                cycle,
-                loops,
-                commands,
-                pattern_start,
-                requests,
-                constants,
-                scalars,
-                loads,
-                done,
-                entries,
-                trackers,
-                reads,
-                windows,
-                wakes,
-            )
+            turn_of_load(cycle, layer, state)
         present = cycle
         if wakes[ARRAY] <= cycle:
-            turn_of_array(
-                cycle,
-                loops,
-                constants,
-                scalars,
-                done,
-                executes,
-                pair_done,
-                adding,
-                pairs,
-                passes,
-                windows,
-                wakes,
-                results,
-                intervals,
-            )
-        if retire_pairs(cycle, constants, scalars, executes, pair_done, pairs):
+            turn_of_array(cycle, layer, state, results, intervals)
+        if retire_pairs(cycle, constants, scalars, layer.executes, pair_done, state.pairs):
             wakes[ISSUE], wakes[LOAD] = min(wakes[ISSUE], cycle + 1), min(wakes[LOAD], cycle + 1)
         if wakes[STORE] <= cycle:
-            turn_of_store(
-                cycle,
-                loops,
-                commands,
-                pattern_start,
-                requests,
-                constants,
-                scalars,
-                stored,
-                pair_done,
-                store_loops,
-                writes,
-                result_reads,
-                adding,
-                wakes,
-            )
+            turn_of_store(cycle, layer, state)
         if _finished(cycle, loops, scalars):
             _note_transfers(cycle, cycle + 1, scalars, loads, store_loops, results, intervals)
             results[at.CYCLES] = cycle + 1 + constants[at.END]
@@ -199,22 +130,7 @@ def run_commands(
             following = cycle
             wakes[:] = cycle
         while cycle < following and scalars[of.STEP] != of.NOTHING:
-            turn_of_array(
-                cycle,
-                loops,
-                constants,
-                scalars,
-                done,
-                executes,
-                pair_done,
-                adding,
-                pairs,
-                passes,
-                windows,
-                wakes,
-                results,
-                intervals,
-            )
+            turn_of_array(cycle, layer, state, results, intervals)
             if scalars[of.STEP] == of.NOTHING:
                 following = cycle + 1
             cycle += 1

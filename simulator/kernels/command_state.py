@@ -109,6 +109,17 @@ RESULT_RING = 256
 """Cycles ahead for which accumulator writes are noted; more than any result_cycles."""
 
 
+class Layer(NamedTuple):
+    """What the machine is given: int64, as `command_layout` lays them out."""
+
+    loops: Table
+    commands: Table
+    executes: Table
+    pattern_start: Table
+    requests: Table
+    constants: Table
+
+
 class State(NamedTuple):
     """Everything that changes."""
 

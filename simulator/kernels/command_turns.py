@@ -16,7 +16,7 @@ from simulator.kernels.command_issue_convolution import issue_of_convolution
 from simulator.kernels.command_issue_host import issue_of_host
 from simulator.kernels.command_memory import load, store
 from simulator.kernels.command_sequencers import configure, retire_loops, start_sequencers
-from simulator.kernels.command_state import Table
+from simulator.kernels.command_state import Layer, State, Table
 from simulator.kernels.command_wake import wake_of_array, wake_of_issue, wake_of_load, wake_of_store
 
 # Columns of `wakes`: cycle in which each part looks again.
@@ -39,123 +39,124 @@ def _wake(wakes: Table, part: int, cycle: int) -> None:
     wakes[part] = min(wakes[part], cycle)
 
 
-@kernel(allocates=False)
-def turn_of_issue(
-    cycle: int,
-    loops: Table,
-    commands: Table,
-    executes: Table,
-    constants: Table,
-    scalars: Table,
-    sequencers: Table,
-    loop_times: Table,
-    loads: Table,
-    entries: Table,
-    pairs: Table,
-    store_loops: Table,
-    wakes: Table,
-) -> None:
+@kernel(inline=True, allocates=False)
+def turn_of_issue(cycle: int, layer: Layer, state: State) -> None:
     """Configure a loop, start sequencers, issue a command."""
+    constants, scalars, wakes = layer.constants, state.scalars, state.wakes
     changes = scalars[of.CHANGES]
     if constants[at.UNROLLER] == at.HOST:
         issue_of_host(
             cycle,
-            loops,
-            commands,
-            executes,
+            layer.loops,
+            layer.commands,
+            layer.executes,
             constants,
             scalars,
-            sequencers,
-            loop_times,
-            loads,
-            entries,
-            pairs,
-            store_loops,
+            state.sequencers,
+            state.loop_times,
+            state.loads,
+            state.entries,
+            state.pairs,
+            state.store_loops,
         )
     else:
-        configure(cycle, loops, constants, scalars, loop_times)
-        start_sequencers(cycle, loops, scalars, sequencers, loop_times)
+        configure(cycle, layer.loops, constants, scalars, state.loop_times)
+        start_sequencers(cycle, layer.loops, scalars, state.sequencers, state.loop_times)
         if constants[at.UNROLLER] == at.PRODUCTS:
             issue_of_product(
-                cycle, loops, commands, constants, scalars, sequencers, loop_times, loads, entries, store_loops
+                cycle,
+                layer.loops,
+                layer.commands,
+                constants,
+                scalars,
+                state.sequencers,
+                state.loop_times,
+                state.loads,
+                state.entries,
+                state.store_loops,
             )
         else:
-            issue_of_convolution(cycle, loops, constants, scalars, sequencers, loop_times, loads, entries, store_loops)
-    retire_loops(cycle, loops, scalars, sequencers, loop_times)
+            issue_of_convolution(
+                cycle,
+                layer.loops,
+                constants,
+                scalars,
+                state.sequencers,
+                state.loop_times,
+                state.loads,
+                state.entries,
+                state.store_loops,
+            )
+    retire_loops(cycle, layer.loops, scalars, state.sequencers, state.loop_times)
     if scalars[of.CHANGES] == changes:
-        wakes[ISSUE] = wake_of_issue(cycle, loops, constants, scalars, sequencers, loop_times, entries)
+        wakes[ISSUE] = wake_of_issue(
+            cycle, layer.loops, constants, scalars, state.sequencers, state.loop_times, state.entries
+        )
         return
     wakes[:] = cycle
     wakes[ISSUE] = cycle + 1
 
 
-@kernel(allocates=False)
-def turn_of_load(
-    cycle: int,
-    loops: Table,
-    commands: Table,
-    pattern_start: Table,
-    requests: Table,
-    constants: Table,
-    scalars: Table,
-    loads: Table,
-    done: Table,
-    entries: Table,
-    trackers: Table,
-    reads: Table,
-    windows: Table,
-    wakes: Table,
-) -> None:
+@kernel(inline=True, allocates=False)
+def turn_of_load(cycle: int, layer: Layer, state: State) -> None:
     """Load controller: begin a load, or send a request."""
+    constants, scalars, wakes = layer.constants, state.scalars, state.wakes
     changes = scalars[of.CHANGES]
     load(
         cycle,
-        loops,
-        commands,
-        pattern_start,
-        requests,
+        layer.loops,
+        layer.commands,
+        layer.pattern_start,
+        layer.requests,
         constants,
         scalars,
-        loads,
-        done,
-        entries,
-        trackers,
-        reads,
-        windows,
+        state.loads,
+        state.done,
+        state.entries,
+        state.trackers,
+        state.reads,
+        state.windows,
     )
     if scalars[of.CHANGES] == changes:
-        wakes[LOAD] = wake_of_load(cycle, constants, scalars, loads, done, trackers, reads)
+        wakes[LOAD] = wake_of_load(cycle, constants, scalars, state.loads, state.done, state.trackers, state.reads)
         return
     wakes[LOAD], wakes[ARRAY] = cycle + 1, cycle
     _wake(wakes, ISSUE, cycle + 1)
 
 
 @kernel(inline=True, allocates=False)
-def turn_of_array(
-    cycle: int,
-    loops: Table,
-    constants: Table,
-    scalars: Table,
-    done: Table,
-    executes: Table,
-    pair_done: Table,
-    adding: Table,
-    pairs: Table,
-    passes: Table,
-    windows: Table,
-    wakes: Table,
-    results: Table,
-    intervals: Table,
-) -> None:
+def turn_of_array(cycle: int, layer: Layer, state: State, results: Table, intervals: Table) -> None:
     """Array: begin a pass, or take a row."""
+    constants, scalars, wakes = layer.constants, state.scalars, state.wakes
     loop, passed = scalars[of.EXECUTE_LOOP], scalars[of.PASSES]
-    written = written_bank(cycle, scalars, windows)
+    written = written_bank(cycle, scalars, state.windows)
     if constants[at.OUTPUT_STATIONARY] == 1:
         fed = execute_output_stationary(
-            cycle, written, loops, constants, scalars, done, executes, pair_done, adding, pairs, passes
+            cycle,
+            written,
+            layer.loops,
+            constants,
+            scalars,
+            state.done,
+            layer.executes,
+            state.pair_done,
+            state.adding,
+            state.pairs,
+            state.passes,
         )
     else:
-        fed = execute(cycle, written, loops, constants, scalars, done, executes, pair_done, adding, passes)
+        fed = execute(
+            cycle,
+            written,
+            layer.loops,
+            constants,
+            scalars,
+            state.done,
+            layer.executes,
+            state.pair_done,
+            state.adding,
+            state.passes,
+        )
     if fed:
         results[at.COMPUTE_CYCLES] += 1
         results[at.LAST_COMPUTE] = cycle + 1
@@ -165,56 +166,44 @@ def turn_of_array(
         for part in (ISSUE, LOAD, STORE):
             _wake(wakes, part, cycle + 1)
     elif scalars[of.STEP] == of.NOTHING:
-        wakes[ARRAY] = wake_of_array(cycle, loops, constants, scalars, done, executes, pairs, passes)
+        wakes[ARRAY] = wake_of_array(
+            cycle, layer.loops, constants, scalars, state.done, layer.executes, state.pairs, state.passes
+        )
 
 
-@kernel(allocates=False)
-def turn_of_store(
-    cycle: int,
-    loops: Table,
-    commands: Table,
-    pattern_start: Table,
-    requests: Table,
-    constants: Table,
-    scalars: Table,
-    stored: Table,
-    pair_done: Table,
-    store_loops: Table,
-    writes: Table,
-    result_reads: Table,
-    adding: Table,
-    wakes: Table,
-) -> None:
+@kernel(inline=True, allocates=False)
+def turn_of_store(cycle: int, layer: Layer, state: State) -> None:
     """Store controller: begin a store, read a row of accumulators, or send a write."""
+    constants, scalars, wakes = layer.constants, state.scalars, state.wakes
     changes = scalars[of.CHANGES]
     store(
         cycle,
-        loops,
-        commands,
-        pattern_start,
-        requests,
+        layer.loops,
+        layer.commands,
+        layer.pattern_start,
+        layer.requests,
         constants,
         scalars,
-        stored,
-        pair_done,
-        store_loops,
-        writes,
-        result_reads,
-        adding,
+        state.stored,
+        state.pair_done,
+        state.store_loops,
+        state.writes,
+        state.result_reads,
+        state.adding,
     )
     if scalars[of.CHANGES] == changes:
         wakes[STORE] = wake_of_store(
             cycle,
-            loops,
-            commands,
+            layer.loops,
+            layer.commands,
             constants,
             scalars,
-            stored,
-            pair_done,
-            store_loops,
-            writes,
-            result_reads,
-            adding,
+            state.stored,
+            state.pair_done,
+            state.store_loops,
+            state.writes,
+            state.result_reads,
+            state.adding,
         )
         return
     wakes[STORE] = cycle + 1

@@ -19,7 +19,7 @@ from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels.command_loops import run_commands
 from simulator.kernels.command_period import WINDOW, jump, signature
-from simulator.kernels.command_state import State, new_state
+from simulator.kernels.command_state import Layer, State, new_state
 from simulator.mapping.command_lists import CommandLists
 
 Table = NDArray[np.int64]
@@ -84,8 +84,9 @@ class _Run:
         """Run until the commands of the loops before `until_loop` are issued, or the device is idle."""
         lists = self.lists
         tables = lists.loops, lists.commands, lists.executes, lists.pattern_start, lists.requests
+        layer = Layer(*tables, self.constants)
         self.cycle = run_commands(
-            self.cycle, until_loop, self.every_cycle, *tables, self.constants, self.state, self.results, self.intervals
+            self.cycle, until_loop, self.every_cycle, layer, self.state, self.results, self.intervals
         )
 
     def leave_out_periods(self) -> None:
