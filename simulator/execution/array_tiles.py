@@ -144,7 +144,7 @@ def run_tiles(
     key = ("constants", tiles, geometry, border, threads_now())
     constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image, border))
     shape = geometry.m, operands.filters
-    out = np.empty(shape, fused.format.dtype) if fused else aligned(shape, np.int32)
+    out = aligned(shape, fused.format.dtype if fused else np.int32)
     raw = out.reshape(-1).view(np.uint8)
     run, counter = plan_of.make_convolve(tiles.isa, tiles.operands), np.zeros(1, np.int64)
     if extremes is None:

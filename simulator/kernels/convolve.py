@@ -1,4 +1,4 @@
-"""Convolution on register tiles: every output as one exact sum, requantized straight out of the tile's scratch.
+"""Convolution on register tiles: every output as one exact sum, requantized straight out of the scratch of a few tiles.
 
 The work is cut into tasks of PIXELS output pixels and some panels of channels. For each panel the weights are taken in
 chunks that stay in the cache while all pixels of the task pass over them. The image is convolved in place: rows of the
@@ -17,6 +17,7 @@ import numpy as np
 
 from simulator.kernels import requantize_panels
 from simulator.kernels._jit import kernel, specialized
+from simulator.kernels.ask_ahead import ask_ahead
 from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
 from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
@@ -25,6 +26,12 @@ from simulator.kernels.tickets import take_ticket
 
 PIXELS = 384
 """Output pixels of a task, at most; a multiple of TILE_ROWS."""
+
+_LINE = 16
+"""Sums in a line of the caches: a tile's begin on one, so that no vector straddles two."""
+FINISHED_ROWS = 4 * TILE_ROWS
+"""Rows of sums that are requantized at once: still in the nearest cache, and their lines of the output not too many to
+be asked for ahead. Whole tiles."""
 
 # A plan begins as that of `requantize_panels`.
 PIXEL_COUNT = requantize_panels.PLAN_LENGTH
@@ -194,10 +201,13 @@ def _convolve(
     piece_bytes = plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
     clipped = np.int64(0)
     sums_out = out.view(np.int32) if plan[KIND] == RAW else out[:0].view(np.int32)
+    stays_near = plan[KIND] != RAW and plan[PIECES] <= plan[CHUNK_PIECES]
     table = np.empty(PIXELS + TILE_ROWS, np.int64)
     windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
     chosen = np.empty(2 * plan[CHUNK_PIECES], np.int64)
-    sums = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+    room = np.empty((PIXELS + TILE_ROWS) * CHANNELS + _LINE, np.int32)
+    skipped = -(room.ctypes.data // 4) % _LINE
+    sums = room[skipped : skipped + (PIXELS + TILE_ROWS) * CHANNELS].reshape((PIXELS + TILE_ROWS, CHANNELS))
     spare = np.empty((PIXELS, CHANNELS), np.uint8)
     task = take_ticket(counter.ctypes.data)
     while task < tasks:
@@ -211,10 +221,14 @@ def _convolve(
             number = panel - group * panels
             base = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
             packed = weights.ctypes.data + panel * plan[PIECES] * piece_bytes
+            width = min(CHANNELS, filters - number * CHANNELS)
+            channel = group * filters + number * CHANNELS
+            at = panel * CHANNELS
             for piece in range(0, plan[PIECES], plan[CHUNK_PIECES]):
                 chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
-                is_last = piece + chunk == plan[PIECES] and extra_begins.shape[0] > 0
-                extras_at = extra_begins[panel].ctypes.data if is_last else 0
+                is_last = piece + chunk == plan[PIECES]
+                finishes = is_last and plan[KIND] != RAW
+                extras_at = extra_begins[panel].ctypes.data if is_last and extra_begins.shape[0] > 0 else 0
                 lows = highs = 0
                 if extremes.shape[1] > 0:
                     ended = piece // plan[CHUNK_PIECES]
@@ -226,6 +240,11 @@ def _convolve(
                 for i in range(0, count, TILE_ROWS):
                     if i == 0 or plan[ALL_COUNTS] == 0:
                         used = choose_pieces(plan, taken, windows[i // TILE_ROWS], piece_bytes, chosen)
+                    turn = i % FINISHED_ROWS
+                    sums_at = sums.ctypes.data + 4 * CHANNELS * (turn if stays_near else i)
+                    if finishes:
+                        for row in range(begin + i, begin + min(i + TILE_ROWS, count)):
+                            ask_ahead(out.ctypes.data + row * row_filters + channel)
                     dot_tile(
                         base,
                         table.ctypes.data + 8 * i,
@@ -233,7 +252,7 @@ def _convolve(
                         used,
                         plan[PIECE_GROUPS],
                         chunk_at,
-                        sums.ctypes.data + 4 * CHANNELS * i,
+                        sums_at,
                         piece,
                         lows,
                         highs,
@@ -241,9 +260,23 @@ def _convolve(
                         extra_offsets.ctypes.data,
                         extra_weights.ctypes.data,
                     )
-            width = min(CHANNELS, filters - number * CHANNELS)
-            channel = group * filters + number * CHANNELS
-            at = panel * CHANNELS
+                    done = min(i + TILE_ROWS, count)
+                    if finishes and (turn + TILE_ROWS == FINISHED_ROWS or done == count):
+                        clipped += requantize_block(
+                            plan,
+                            sums_at - 4 * CHANNELS * turn,
+                            4 * CHANNELS,
+                            done - (i - turn),
+                            width,
+                            start,
+                            first,
+                            second,
+                            at,
+                            out,
+                            (begin + i - turn) * row_filters + channel,
+                            row_filters,
+                            spare,
+                        )
             if plan[KIND] == RAW and plan[STREAMS] != 0:
                 for i in range(count):
                     place = out.ctypes.data + 4 * ((begin + i) * row_filters + channel)
@@ -252,22 +285,6 @@ def _convolve(
                 for i in range(count):
                     place = (begin + i) * row_filters + channel
                     add_start(sums[i], start[at:], sums_out[place : place + width])
-            else:
-                clipped += requantize_block(
-                    plan,
-                    sums.ctypes.data,
-                    4 * CHANNELS,
-                    count,
-                    width,
-                    start,
-                    first,
-                    second,
-                    at,
-                    out,
-                    begin * row_filters + channel,
-                    row_filters,
-                    spare,
-                )
         task = take_ticket(counter.ctypes.data)
     if plan[STREAMS] != 0:
         end_stream()
