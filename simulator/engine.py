@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -17,7 +17,6 @@ from simulator.accelerator.technology import Technology
 from simulator.energy.account import account, priced_activity
 from simulator.energy.components import area_mm2, device_prices, prices_of_cores
 from simulator.errors import InputError
-from simulator.execution.array_weights import Weights
 from simulator.execution.context import ExecutionContext
 from simulator.execution.execute import execute
 from simulator.execution.sweep import Sweep, SweepExecution, execute_sweep, plan_sweep, sweep_widths
@@ -120,7 +119,6 @@ class Prepared:
     """Set where Options.accumulator_sweep names widths."""
     area_mm2: Mapping[str, float] = field(default_factory=dict)
     """By component; empty where the table gives prices alone."""
-    _weights: dict[Hashable, Weights] = field(default_factory=dict, repr=False)
     _timed: list[tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]] = field(default_factory=list, repr=False)
 
     def run(
@@ -170,9 +168,7 @@ class Prepared:
         if inputs is None:
             raise InputError(f"{self.graph.name}: values need inputs; give them, or ask for timing only")
         options = self.options
-        context = ExecutionContext(
-            options.exact_ledger, options.channel_ledger, options.activity, options.seed, weights=self._weights
-        )
+        context = self._context
         common: dict[str, Any] = {"keep_tensors": options.keep_tensors, "on_progress": on_progress}
         with thread_count(options.threads):
             if self.sweep is None:
@@ -199,6 +195,11 @@ class Prepared:
         return self._timed[0]
 
     @cached_property
+    def _context(self) -> ExecutionContext:
+        options = self.options
+        return ExecutionContext(options.exact_ledger, options.channel_ledger, options.activity, options.seed)
+
+    @cached_property
     def _identity(self) -> Identity:
         return identity(self.graph)
 
@@ -215,22 +216,26 @@ class Prepared:
             "dram_bytes_per_cycle": float(self.accelerator.dram_bytes_per_cycle),
         }
 
-    def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
+    @cached_property
+    def _blank(self) -> RunRecord:
+        """A record without layers and events."""
         return RunRecord(
             **self._device,
             network=self.graph.name,
             accelerator=self.accelerator.name,
             mode=self.options.mode,
             seed=self.options.seed,
-            layers=layers,
+            layers=(),
             area_mm2=self.area_mm2,
             network_hash=self._identity.network_hash,
             tool_version=_tool_version(),
             clock_mhz=self.accelerator.clock_mhz,
             peak_memory_bytes=self._identity.peak_memory_bytes,
             notes=self.graph.notes,
-            events=events,
         )
+
+    def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
+        return changed(self._blank, layers=layers, events=events)
 
 
 def prepare(

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.aligned import aligned_zeros
 from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import (
     Tiles,
-    aligned_zeros,
     by_panel,
     choose_tiles,
     runs_of_k,

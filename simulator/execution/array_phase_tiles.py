@@ -10,12 +10,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.aligned import aligned_zeros
 from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_tiles import (
     WEIGHT_DTYPES,
     Tiles,
-    aligned_zeros,
     by_panel,
     chunk_pieces,
     cut_run,

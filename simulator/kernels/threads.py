@@ -10,8 +10,6 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numba
@@ -44,18 +42,31 @@ def threads_now() -> int:
     return _held.count or numba.get_num_threads()
 
 
-@contextmanager
-def thread_count(threads: int | None) -> Iterator[int]:
+def thread_count(threads: int | None) -> _ThreadCount:
     """Run the body's kernels on `threads` threads (None = all cores), at most as many as Numba was started with."""
-    held, before = _held.count, threads_now()
-    limit = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    used = limit if threads is None else min(threads, limit)
-    if used != before:
-        numba.set_num_threads(used)
-    _held.count = used
-    try:
-        yield used
-    finally:
-        _held.count = held
-        if used != before:
-            numba.set_num_threads(before)
+    return _ThreadCount(threads)
+
+
+class _ThreadCount:
+    """The count while it is in force; written out, for a generator as context manager takes twice as long."""
+
+    __slots__ = ("_before", "_held", "_threads")
+
+    def __init__(self, threads: int | None) -> None:
+        self._threads = threads
+
+    def __enter__(self) -> int:
+        """Return the number of threads."""
+        self._held, self._before = _held.count, threads_now()
+        limit = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+        used = limit if self._threads is None else min(self._threads, limit)
+        if used != self._before:
+            numba.set_num_threads(used)
+        _held.count = used
+        return used
+
+    def __exit__(self, *_: object) -> None:
+        """Set what was set before."""
+        used, _held.count = _held.count, self._held
+        if used != self._before:
+            numba.set_num_threads(self._before)
