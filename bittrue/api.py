@@ -59,12 +59,12 @@ class PreparedRun:
 
 def name_inputs(graph: Graph, inputs: Inputs) -> dict[str, NDArray[Any]]:
     """Return inputs by name: a mapping as it is, a sequence in the order of the graph's inputs."""
-    # The plain kinds first: an abstract one is looked up in a registry.
-    if isinstance(inputs, dict) or (not isinstance(inputs, list | tuple) and isinstance(inputs, Mapping)):
+    is_list = isinstance(inputs, (list, tuple))  # asked first: an abstract kind is looked up in a registry
+    if not is_list and isinstance(inputs, Mapping):
         return {name: np.asarray(value) for name, value in inputs.items()}
     if isinstance(inputs, np.ndarray):
         raise InputError("inputs is a dict by name or a list in order; put a single array into a list: inputs=[x]")
-    if not isinstance(inputs, list | tuple) and not isinstance(inputs, Sequence):
+    if not is_list and not isinstance(inputs, Sequence):
         raise InputError(f"inputs is a dict by name or a list in order, not {type(inputs).__name__}")
     if len(inputs) != len(graph.inputs):
         raise InputError(f"{graph.name} takes {len(graph.inputs)} inputs {list(graph.inputs)}, not {len(inputs)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from math import prod
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.execution.aligned import aligned
+from simulator.kernels import rooms
 from simulator.kernels.copy_bytes import VECTOR_BYTES
 from simulator.kernels.dot_tile import BYTES, PAIRS
-from simulator.kernels.packing import fill_image
 from simulator.kernels.threads import threads_now
+from simulator.kernels.turned import fill_turned
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
 
@@ -25,7 +26,6 @@ _STREAMED_BYTES = 8 << 20
 """An image of more is written past the caches: they would not hold it until it is read."""
 _LONGEST_ROUND = 64
 """More than the kernel's loop takes of K at once."""
-_NO_SPAN = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 
 Span = tuple[int, int]
 """Least and greatest number of x as stored."""
@@ -99,36 +99,51 @@ class Filling:
     is_x: bool
     """Whether x is the image."""
 
-    def image(self, x: NDArray[Any]) -> tuple[NDArray[Any], Span | None]:
-        """Return the image of x, and the span of x where all of it was looked at.
+    @cached_property
+    def _placing(self) -> NDArray[np.int64]:
+        plan = self.plan
+        streams = self.kind == BYTES and plan.channels % VECTOR_BYTES == 0 and plan.size >= _STREAMED_BYTES
+        placing = np.zeros(rooms.PLACING_LENGTH, np.int64)
+        placing[[rooms.TOP, rooms.LEFT, rooms.LESS, rooms.BORDER]] = plan.top, plan.left, self.less, self.border
+        placing[[rooms.STREAMS, rooms.HEIGHT, rooms.WIDTH, rooms.SLACK]] = streams, *plan.shape[1:3], plan.slack
+        return placing
 
-        Parameters
-        ----------
-        x
-            Contiguous, as stored.
+    @cached_property
+    def _length(self) -> int:
+        """Numbers of a room for the image."""
+        return self.plan.size + self.plan.slack + rooms.LINE_BYTES
 
-        """
+    @cached_property
+    def _most_threads(self) -> int:
+        return 1 + self._length * _DTYPES[self.kind]().itemsize // _BYTES_WORTH_A_THREAD
+
+    def fill(self, x: NDArray[Any]) -> FilledImage:
+        """Return the image of x, which is contiguous, as stored."""
         plan = self.plan
         if self.is_x:
-            return x.reshape(plan.shape), None
-        streams = self.kind == BYTES and plan.channels % VECTOR_BYTES == 0 and plan.size >= _STREAMED_BYTES
-        image = self.empty()
-        most = 1 + image.nbytes // _BYTES_WORTH_A_THREAD
-        spans = np.array([_NO_SPAN] * min(threads_now(), most), np.int64)
-        counter = np.zeros(1, np.int64)
-        arguments = (x.reshape(plan.x_shape), plan.top, plan.left, self.less, self.border, int(streams), image, counter)
-        run_on_threads(lambda thread: fill_image(*arguments, spans[thread]) or 0, len(spans))
+            return FilledImage(self, x.reshape(-1), 0, None)
+        room = np.empty(self._length, _DTYPES[self.kind])
+        threads = min(threads_now(), self._most_threads)
+        found = _nothing_found(threads).copy()
+        x = x if x.shape == plan.x_shape else x.reshape(plan.x_shape)
+        placing = self._placing
+        run_on_threads(lambda thread: rooms.fill_room(x, placing, room, found, thread) or 0, threads)
+        (_, begin), *spans = found.tolist()
         if not (x.size and plan.holds_all):
-            return image, None
-        lows, highs = zip(*spans.tolist(), strict=True)
-        return image, (min(lows), max(highs))
+            return FilledImage(self, room, begin, None)
+        return FilledImage(self, room, begin, (min(low for low, _ in spans), max(high for _, high in spans)))
 
-    def empty(self) -> NDArray[Any]:
-        """Return an image of any numbers; behind it are zeros that may be read."""
+    def turn(self, source: NDArray[Any]) -> FilledImage:
+        """Return the image of an array of bytes [channels, height, width, batch]."""
         plan = self.plan
         flat = aligned((plan.size + plan.slack,), _DTYPES[self.kind])
         flat[plan.size :] = 0
-        return flat[: plan.size].reshape(plan.shape)
+        filled = FilledImage(self, flat, 0, None)
+        fill_turned(source.view(np.uint8), plan.top, plan.left, self.less, self.border, filled.numbers)
+        return filled
+
+
+_nothing_found = cache(rooms.nothing_found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,5 +151,15 @@ class FilledImage:
     """An image, and how it came to be."""
 
     filling: Filling
-    numbers: NDArray[Any]
-    """[batch, height, width, channels of all groups]"""
+    room: NDArray[Any]
+    """Flat, uint8 or int16; behind the image are numbers that may be read, or it is x."""
+    begin: int
+    """Where the image begins in it."""
+    span: Span | None
+    """Of x, where all of it was looked at."""
+
+    @cached_property
+    def numbers(self) -> NDArray[Any]:
+        """[batch, height, width, channels of all groups]."""
+        plan = self.filling.plan
+        return self.room[self.begin : self.begin + plan.size].reshape(plan.shape)

@@ -108,7 +108,7 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         return None
     operands = _woven(operands)
     geometry, weights = operands.geometry, operands.weights
-    image, _ = filled_image(operands, PAIRS)
+    image = filled_image(operands, PAIRS).numbers
     inner = order.partial_sum or order.accumulator
     proved = partial_sums_are_safe(order, bounds)
     longest = _PROVED_BLOCK if proved else _LONG_BLOCK if inner.bits >= _LONG_BITS else _BLOCK

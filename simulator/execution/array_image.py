@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.execution.array_filling import FilledImage, Filling, ImagePlan, image_plan
 from simulator.execution.array_operands import Operands, centred
 from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, UNROLLED
 from simulator.kernels.isa import INSTRUCTION_SETS
-from simulator.kernels.turned import fill_turned
 
 _WHOLE_K = min(isa.weight_bytes // (GROUP_BYTES * isa.channels) for isa in INSTRUCTION_SETS.values()) * GROUP_BYTES
 """K that any kernel takes in one piece."""
@@ -26,8 +22,8 @@ def _is_its_own_image(operands: Operands, plan: ImagePlan) -> bool:
     return whole and is_all and operands.x.dtype == np.uint8
 
 
-def filled_image(operands: Operands, kind: str, *, overruns: bool = False) -> tuple[NDArray[Any], int]:
-    """Return the filled-in image [batch, height, width, channels of all groups], and what stands in its border.
+def filled_image(operands: Operands, kind: str, *, overruns: bool = False) -> FilledImage:
+    """Return the filled-in image of a layer.
 
     Where it is a copy that holds all of `operands.x`, the range of that is found on the way.
 
@@ -44,7 +40,7 @@ def filled_image(operands: Operands, kind: str, *, overruns: bool = False) -> tu
     kept = operands.images.get(kind)
     if kept is None or (overruns and kept.filling.is_x):
         kept = operands.images[kind] = _fill(operands, kind, may_be_x=not overruns)
-    return kept.numbers, kept.filling.border
+    return kept
 
 
 def _fill(operands: Operands, kind: str, *, may_be_x: bool) -> FilledImage:
@@ -54,10 +50,8 @@ def _fill(operands: Operands, kind: str, *, may_be_x: bool) -> FilledImage:
     is_x = may_be_x and kind == BYTES and less == 0 and source is None and _is_its_own_image(operands, plan)
     filling = Filling(plan, kind, less, operands.x_zero_point - less, is_x)
     if source is not None:
-        image = filling.empty()
-        fill_turned(source.view(np.uint8), plan.top, plan.left, less, filling.border, image)
-        return FilledImage(filling, image)
-    image, span = filling.image(operands.x)
-    if span is not None:
-        operands.hold_range(centred(*span, operands.x_zero_point))
-    return FilledImage(filling, image)
+        return filling.turn(source)
+    filled = filling.fill(operands.x)
+    if filled.span is not None:
+        operands.hold_range(centred(*filled.span, operands.x_zero_point))
+    return filled

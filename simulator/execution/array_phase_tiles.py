@@ -68,7 +68,8 @@ def run_phase_tiles(operands: Operands, tiles: Tiles) -> NDArray[np.int32]:
     """
     geometry, weights = operands.geometry, operands.weights
     plan = _plan(geometry, tiles, threads_now())
-    image, border = filled_image(replace(operands, geometry=plan.image), tiles.operands)
+    filled = filled_image(replace(operands, geometry=plan.image), tiles.operands)
+    image, border = filled.numbers, filled.filling.border
     panels = -(-geometry.filters // tiles.isa.channels)
     key = ("phase tiles", tiles, geometry)
     if key not in weights.kept:

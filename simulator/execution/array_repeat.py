@@ -55,15 +55,15 @@ class Repeat:
         known = self.layer is layer and self.isa == isa.chosen() and self.threads == threads_now()
         if not known or x is None or not x.flags.c_contiguous:
             return None
-        image, span = self.filling.image(x)
-        low, high = extremes(x.reshape(-1)) if span is None else span
-        return SeenImage(FilledImage(self.filling, image), centred(int(low), int(high), self.x_zero_point))
+        image = self.filling.fill(x)
+        low, high = image.span or extremes(x.reshape(-1))
+        return SeenImage(image, centred(int(low), int(high), self.x_zero_point))
 
     def result(self, seen: SeenImage) -> LayerResult | None:
         """Run the layer; None where the range of its activations is another."""
         if seen.x_range != self.x_range:
             return None
-        values, saturations = self.run.on(seen.image.numbers)
+        values, saturations = self.run.on(seen.image)
         output = values.reshape(self.layer.outputs[0].shape)
         return LayerResult((output,), changed(self.record, saturations=saturations))
 

@@ -21,6 +21,7 @@ from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
 from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.rooms import make_convolve_in_room
 from simulator.kernels.stream_sums import STREAMED
 from simulator.kernels.threads import threads_now
 from simulator.lowering.layer import ConvGeometry
@@ -140,11 +141,12 @@ def run_tiles(
 
     """
     geometry = operands.geometry
-    image, border = filled_image(operands, tiles.operands, overruns=_overruns(geometry, tiles))
+    image = filled_image(operands, tiles.operands, overruns=_overruns(geometry, tiles))
+    border = image.filling.border
     key = ("constants", tiles, geometry, border, threads_now())
-    constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image, border))
+    constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image.numbers, border))
     run = TileRun(
-        kernel=plan_of.make_convolve(tiles.isa, tiles.operands),
+        kernel=make_convolve_in_room(tiles.isa, tiles.operands),
         constants=constants,
         shape=(geometry.m, operands.filters),
         dtype=np.dtype(fused.format.dtype if fused else np.int32),
