@@ -159,7 +159,8 @@ class Prepared:
             priced = [priced_activity(activity, self.table) for activity in execution.activity]
             records = tuple(changed(r, activity=a) for r, a in zip(records, priced, strict=True))
         record = self._record(records, events)
-        record = changed(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
+        if self.sweep is not None:
+            record = changed(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
         found = execution.outputs, execution.tensors, execution.channels
         new_state = {source: execution.outputs[target] for source, target in self.graph.state}
         return EngineResult(record, *found, swept.outputs, new_state)
@@ -170,9 +171,10 @@ class Prepared:
         options = self.options
         context = self._context
         common: dict[str, Any] = {"keep_tensors": options.keep_tensors, "on_progress": on_progress}
-        with thread_count(options.threads):
-            if self.sweep is None:
+        if self.sweep is None:
+            with thread_count(options.threads, loops=False):
                 return SweepExecution(execute(self.graph, self.layers, inputs, context, **common), (), ())
+        with thread_count(options.threads):
             labels = options.label_output
             return execute_sweep(self.graph, self.sweep, inputs, context, label_output=labels, **common)
 

@@ -27,6 +27,7 @@ from simulator.execution.requantize import random_key, requantize
 from simulator.graph.ops import Conv2D, FullyConnected, TransposeConv2D
 from simulator.kernels.dot_tile import BYTES
 from simulator.kernels.extremes import extremes
+from simulator.kernels.parallel_threads import place_loops
 from simulator.lowering.array import ArrayConstants
 from simulator.lowering.layer import FoldOrder, Layer
 from simulator.numerics.formats import IntFormat
@@ -58,6 +59,7 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     again = known.result(seen) if known is not None and seen is not None else None
     if again is not None:
         return again
+    place_loops()
     operands, proof = prove(layer, arrays, context, seen)
     order = fold_order_of(layer)
     stepped = context.exact_ledger or context.channel_ledger or not proof.clears(order)

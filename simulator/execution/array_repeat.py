@@ -8,7 +8,7 @@ out takes as long as some tenths of a millisecond of its kernel, and more after 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -63,8 +63,7 @@ class Repeat:
         """Run the layer; None where the range of its activations is another."""
         if seen.x_range != self.x_range:
             return None
-        values, saturations = self.run.on(seen.image)
-        output = values.reshape(self.layer.outputs[0].shape)
+        output, saturations = self.run.on(seen.image)
         return LayerResult((output,), changed(self.record, saturations=saturations))
 
 
@@ -88,6 +87,6 @@ def remember(
             filling=image.filling,
             x_zero_point=operands.x_zero_point,
             x_range=operands.x_range,
-            run=operands.runs[0],
+            run=replace(operands.runs[0], shape=layer.outputs[0].shape),
             record=record,
         )

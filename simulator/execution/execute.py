@@ -151,10 +151,17 @@ def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     if executor is None:
         raise NetworkError(f"layer {layer.name}: {layer.node.op.kind} cannot be executed on engine {layer.engine}")
     if is_worth_sharing(layer):
+        return _execute(executor, layer, arrays, context)
+    with thread_count(1, loops=False):
+        return _execute(executor, layer, arrays, context)
+
+
+def _execute(
+    executor: Executor, layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext
+) -> LayerResult:
+    if executor is not array.run_array:  # which often has no parallel loop
         place_loops()
-        return executor(layer, arrays, context)
-    with thread_count(1):
-        return executor(layer, arrays, context)
+    return executor(layer, arrays, context)
 
 
 def is_worth_sharing(layer: Layer) -> bool:

@@ -32,6 +32,7 @@ class _Held(threading.local):
     """How many threads the calling thread's kernels run on, as far as `thread_count` set it."""
 
     count: int | None = None
+    innermost: _ThreadCount | None = None
 
 
 _held = _Held()
@@ -42,31 +43,56 @@ def threads_now() -> int:
     return _held.count or numba.get_num_threads()
 
 
-def thread_count(threads: int | None) -> _ThreadCount:
-    """Run the body's kernels on `threads` threads (None = all cores), at most as many as Numba was started with."""
-    return _ThreadCount(threads)
+def thread_count(threads: int | None, *, loops: bool = True) -> _ThreadCount:
+    """Run the body's kernels on `threads` threads (None = all cores), at most as many as Numba was started with.
+
+    Parameters
+    ----------
+    threads
+        How many.
+    loops
+        Whether Numba's parallel loops follow at once; else from `settle_loops` on, for asking Numba and telling it
+        takes as long as a small layer, and many a run has no such loop.
+
+    """
+    return _ThreadCount(threads, loops)
+
+
+def settle_loops() -> None:
+    """Have Numba's parallel loops run on as many threads as the other kernels: to be called before there is one."""
+    if _held.innermost is not None:
+        _held.innermost.settle()
 
 
 class _ThreadCount:
     """The count while it is in force; written out, for a generator as context manager takes twice as long."""
 
-    __slots__ = ("_before", "_held", "_threads")
+    __slots__ = ("_before", "_loops", "_loops_before", "_outer", "_threads", "_used")
 
-    def __init__(self, threads: int | None) -> None:
+    def __init__(self, threads: int | None, loops: bool) -> None:
         self._threads = threads
+        self._loops = loops
+        self._loops_before: int | None = None
 
     def __enter__(self) -> int:
         """Return the number of threads."""
-        self._held, self._before = _held.count, threads_now()
         limit = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-        used = limit if self._threads is None else min(self._threads, limit)
-        if used != self._before:
-            numba.set_num_threads(used)
-        _held.count = used
-        return used
+        self._used = limit if self._threads is None else min(self._threads, limit)
+        self._outer, self._before = _held.innermost, _held.count
+        _held.innermost, _held.count = self, self._used
+        if self._loops:
+            self.settle()
+        return self._used
+
+    def settle(self) -> None:
+        """Tell Numba, once."""
+        if self._loops_before is None:
+            self._loops_before = numba.get_num_threads()
+            if self._loops_before != self._used:
+                numba.set_num_threads(self._used)
 
     def __exit__(self, *_: object) -> None:
         """Set what was set before."""
-        used, _held.count = _held.count, self._held
-        if used != self._before:
-            numba.set_num_threads(self._before)
+        _held.innermost, _held.count = self._outer, self._before
+        if self._loops_before is not None and self._loops_before != self._used:
+            numba.set_num_threads(self._loops_before)
