@@ -92,7 +92,7 @@ def prove(
     assert weights is not None
     operands = array_operands(layer, x, layer_weights(layer, weights, context.weights), bias)
     if seen is not None:
-        operands.images[BYTES] = seen.image
+        operands.images[seen.image.filling.kind] = seen.image
         operands.hold_range(seen.x_range)
     elif surely_on_bytes(operands):
         filled_image(operands, BYTES)  # which mostly finds the range of x, that the proof asks for, in the same pass

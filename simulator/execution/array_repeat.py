@@ -18,7 +18,6 @@ from simulator.execution.array_operands import Operands, Range, centred
 from simulator.execution.array_tile_run import TileRun
 from simulator.execution.context import ExecutionContext, LayerResult
 from simulator.kernels import isa
-from simulator.kernels.dot_tile import BYTES
 from simulator.kernels.extremes import extremes
 from simulator.kernels.threads import threads_now
 from simulator.lowering.layer import Layer
@@ -75,18 +74,18 @@ def remember(
     context: ExecutionContext,
 ) -> None:
     """Keep how a layer ran without events, if it may run so again."""
-    image = operands.images.get(BYTES)
     parameters = zip(layer.inputs[1:], arrays[1:], strict=True)
     constant = all(tensor is None or tensor.data is array for tensor, array in parameters)
     in_order = operands.source is None and operands.x.size
-    if constant and in_order and image is not None and len(operands.runs) == 1:
+    if constant and in_order and len(operands.runs) == 1:
+        (run,) = operands.runs
         context.repeats[id(layer)] = Repeat(
             layer=layer,
             isa=isa.chosen(),
             threads=threads_now(),
-            filling=image.filling,
+            filling=operands.images[run.kind].filling,
             x_zero_point=operands.x_zero_point,
             x_range=operands.x_range,
-            run=replace(operands.runs[0], shape=layer.outputs[0].shape),
+            run=replace(run, shape=layer.outputs[0].shape),
             record=record,
         )

@@ -21,6 +21,8 @@ _NO_EXTREMES = np.empty((2, 0, 0), np.int32)
 class TileRun:
     """A layer on register tiles."""
 
+    kind: str
+    """BYTES or PAIRS."""
     kernel: Any
     """What `kernels.rooms.make_convolve_in_room` made."""
     constants: tuple[NDArray[Any], ...]

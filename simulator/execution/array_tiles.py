@@ -146,6 +146,7 @@ def run_tiles(
     key = ("constants", tiles, geometry, border, threads_now())
     constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image.numbers, border))
     run = TileRun(
+        kind=tiles.operands,
         kernel=make_convolve_in_room(tiles.isa, tiles.operands),
         constants=constants,
         shape=(geometry.m, operands.filters),
