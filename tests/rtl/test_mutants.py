@@ -114,7 +114,8 @@ def test_a_changed_constant_in_the_model_is_noticed(name, module, old, new, noti
         if module is WS:
             changed.clock_weight_stationary(activations, np.ones(len(activations), np.int64), *job)
         else:
-            changed.clock_output_stationary(activations, *job)
+            held = np.zeros((2, activations.shape[1], job[0].shape[1]), np.int64)
+            changed.clock_output_stationary(activations, *job, held)
 
     assert (rows(name, execute, [int(smallest["seed"])]) != [smallest]) == noticed
 
