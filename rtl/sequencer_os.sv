@@ -1,6 +1,6 @@
 // Read addresses and tokens of an output-stationary job: blocks of ROWS pixels by COLS channels, channels fastest, each
-// of k products. A block takes max(k, ROWS) cycles, since results leave a column in ROWS. Where start values differ from
-// row to row, the start values of the next block are read meanwhile; those of the first take ROWS cycles before anything
+// of k products. A block takes max(k, ROWS) cycles, since results leave a column in ROWS. Where start values differ
+// from row to row, those of the next block are read meanwhile; those of the first take ROWS cycles before anything
 // else. Scratchpads: activations word m_block * k + k; weights word n_fold * k + k; bias word n_fold; accumulators word
 // n_fold * pixels + pixel. Where `pixels` end within a block, its other rows are padding, whose words do not matter.
 module sequencer_os #(

@@ -102,7 +102,7 @@ module system_top #(
   store_t store;
   logic [OP_BITS-1:0] load_op, work_op, next_work_op, store_op;
   logic load_start, load_busy, load_finishes, work_start, work_finishes, store_start, store_busy, store_finishes;
-  logic input_fill, weight_fill, input_half, weight_half, result_half, store_half, works_again, continued, continues;
+  logic input_fill, weight_fill, input_half, weight_half, result_half, store_half, works_again;
   logic [2:0] load_beat;
   logic store_beat;
   logic [BUS_BITS-1:0] load_data, store_data;
@@ -120,7 +120,7 @@ module system_top #(
     if (op_write) {stores[op_address], jobs[op_address], begins[op_address], loads[op_address]} <= op_data;
   end
   assign load = loads[load_op];
-  assign next_job = begins[next_work_op];
+  assign next_job = begins[next_work_op];  // of the job at work until it finishes
   assign job = jobs[work_op];
   assign store = stores[store_op];
 
@@ -139,15 +139,11 @@ module system_top #(
     result_half <= result_half ^ (work_start && next_job.takes_result);
     store_half <= store_half ^ store_start;
     works_again <= works_again || work_start;
-    continued <= continues;
     if (rst || start) begin
       {input_fill, weight_fill, input_half, weight_half, result_half, store_half} <= '1;
       works_again <= 1'b0;
     end
   end
-
-  // The sequencer must know at the start of a job how it begins.
-  assign continues = work_start ? next_job.continues : continued;
 
   dma #(.BUS_BYTES(BUS_BYTES), .LOADS(3), .INDEX_BITS(2)) transfers (
       .clk, .rst, .burst_bytes, .max_outstanding, .setup_cycles, .load_start, .load_first(load.first),
@@ -195,7 +191,7 @@ module system_top #(
     ) core (
         .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write), .write_address,
         .weight_data, .bias_data, .scale_data, .start(work_start), .keeps_counts(works_again),
-        .counts_outputs(job.finishes), .continues, .bias_matrix(1'b0), .weight_half, .result_half,
+        .counts_outputs(job.finishes), .continues(next_job.continues), .bias_matrix(1'b0), .weight_half, .result_half,
         .pixels(job.pixels), .k(job.k_folds), .n_folds(job.n_folds), .last_columns(job.last_columns),
         .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum, .activation_read,
         .activation_address(read_address), .activations, .running(job_running), .finishes(work_finishes),
@@ -216,7 +212,7 @@ module system_top #(
     ) core (
         .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write), .write_address,
         .weight_data, .bias_data, .scale_data, .start(work_start), .keeps_counts(works_again),
-        .counts_outputs(job.finishes), .continues, .bias_matrix(1'b0), .weight_half, .result_half,
+        .counts_outputs(job.finishes), .continues(next_job.continues), .bias_matrix(1'b0), .weight_half, .result_half,
         .pixels(job.pixels), .k_folds(job.k_folds), .n_folds(job.n_folds), .last_columns(job.last_columns),
         .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
         .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),

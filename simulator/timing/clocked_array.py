@@ -72,6 +72,11 @@ class ClockedArray:
     requantizer: Requantizer = _SINGLE
     """Any but one that rounds stochastically."""
 
+    @property
+    def fold_length(self) -> int:
+        """Products that a fold of the reduction has, and words of weights; output stationary, 1."""
+        return self.rows if self.dataflow is Dataflow.WEIGHT_STATIONARY else 1
+
 
 @dataclass(frozen=True)
 class Gemm:
@@ -94,7 +99,7 @@ class Gemm:
     output_minimum: int = -128
     output_maximum: int = 127
     k_cuts: tuple[int, ...] = ()
-    """Where K is cut into jobs that continue one another: rising multiples of the array's rows."""
+    """Where K is cut into jobs that continue one another: rising multiples of the array's fold length."""
 
     @property
     def k_chunks(self) -> Iterator[tuple[int, int]]:
@@ -223,8 +228,8 @@ def check_gemm(array: ClockedArray, gemm: Gemm) -> None:
     for name, shapes in (("bias", ((n,), (m, n))), ("multiplier", ((n,),)), ("shift", ((n,),))):
         if getattr(gemm, name).shape not in shapes:
             raise InputError(f"{name} has shape {getattr(gemm, name).shape}, not {' or '.join(map(str, shapes))}")
-    if any(end <= begin for begin, end in gemm.k_chunks) or any(cut % array.rows for cut in gemm.k_cuts):
-        raise SpecError(f"k_cuts {gemm.k_cuts}: give rising multiples of {array.rows} rows between 0 and K = {k}")
+    if any(end <= begin for begin, end in gemm.k_chunks) or any(cut % array.fold_length for cut in gemm.k_cuts):
+        raise SpecError(f"k_cuts {gemm.k_cuts}: give rising multiples of {array.fold_length} between 0 and K = {k}")
 
 
 def _range(bits: int) -> tuple[int, int]:

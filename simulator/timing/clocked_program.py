@@ -99,14 +99,14 @@ class Layout:
     def of(cls, array: ClockedArray, gemm: Gemm, bus_bytes: int) -> Layout:
         """Lay out a product."""
         (m, k), n = gemm.a.shape, gemm.w.shape[1]
-        k_folds, n_folds = -(-k // fold_length(array)), -(-n // array.cols)
+        k_folds, n_folds = -(-k // array.fold_length), -(-n // array.cols)
         words = k_folds * m if _weight_stationary(array) else -(-m // array.rows) * k
         scale_bits = _MULTIPLIER_BITS + _SHIFT_BITS
         activation = Words((array.activation_bits,) * array.rows, bus_bytes)
         weight, output = (Words((bits,) * array.cols, bus_bytes) for bits in (array.weight_bits, array.output_bits))
         constant = Words((_BIAS_BITS,) * array.cols + (scale_bits,) * array.cols, bus_bytes)
         weights = words * activation.bytes
-        constants = weights + n_folds * k_folds * fold_length(array) * weight.bytes
+        constants = weights + n_folds * k_folds * array.fold_length * weight.bytes
         outputs = constants + n_folds * constant.bytes
         end = outputs + n_folds * m * output.bytes
         return cls(array, activation, weight, constant, output, weights, constants, outputs, end, m, k_folds, n_folds)
@@ -119,7 +119,7 @@ class Layout:
             a = pad(gemm.a, 1, rows, gemm.activation_zero_point).reshape(self.pixels, -1, rows).transpose(1, 0, 2)
         else:
             a = pad(gemm.a, rows, 1, gemm.activation_zero_point).reshape(-1, rows, self.k_folds).transpose(0, 2, 1)
-        w = pad(gemm.w, fold_length(self.array), cols, gemm.weight_zero_point)
+        w = pad(gemm.w, self.array.fold_length, cols, gemm.weight_zero_point)
         w = w.reshape(-1, self.n_folds, cols).transpose(1, 0, 2)
         scales = gemm.shift << _MULTIPLIER_BITS | gemm.multiplier
         constants = [pad(part[None], 1, cols, 0).reshape(-1, cols) for part in (gemm.bias, scales)]
@@ -140,7 +140,7 @@ class Layout:
 
     def weights(self, n_folds: _Span, k_folds: _Span) -> Descriptor:
         """Where those of a tile lie."""
-        length = fold_length(self.array)
+        length = self.array.fold_length
         words = k_folds[0] * length, k_folds[1] * length
         return _block(self.weight.bytes, self.weight_address, n_folds, self.k_folds * length, words)
 
@@ -161,11 +161,6 @@ class Layout:
 
 def _weight_stationary(array: ClockedArray) -> bool:
     return array.dataflow is Dataflow.WEIGHT_STATIONARY
-
-
-def fold_length(array: ClockedArray) -> int:
-    """Products of a fold of the reduction, which are words of weights."""
-    return array.rows if _weight_stationary(array) else 1
 
 
 @dataclass(frozen=True)
@@ -218,7 +213,7 @@ def _check_room(system: ClockedSystem, layout: Layout, tiling: Tiling) -> None:
         raise SpecError(f"{tiling}: pixels must be a multiple of the array's {rows} rows, or all of them")
     for name, words in (
         ("activations", k_folds * (pixels if weight_stationary else -(-pixels // rows))),
-        ("weights", n_folds * k_folds * fold_length(system.array)),
+        ("weights", n_folds * k_folds * system.array.fold_length),
         ("outputs", n_folds * pixels),
     ):
         if words > half:

@@ -6,7 +6,6 @@ from collections import Counter
 
 import pytest
 
-from simulator.timing.clocked_program import fold_length
 from simulator.timing.clocked_system import run_system
 from support.gemm_cases import Stream, differences
 from support.system_cases import SYSTEMS, draw_product
@@ -27,7 +26,7 @@ def test_rtl_equals_the_model(name):
         system, gemm, tiling = draw_product(Stream(11, seed), SYSTEMS[name])
         rtl, model = run_system(system, gemm, tiling, engine), run_system(system, gemm, tiling)
         assert differences(rtl, model) == [], f"seed {seed}: {system.dma}, {tiling}, {gemm.a.shape}, {gemm.w.shape}"
-        k_folds = -(-gemm.a.shape[1] // fold_length(system.array))
+        k_folds = -(-gemm.a.shape[1] // system.array.fold_length)
         met.update(
             cut=tiling.k_folds < k_folds,
             inputs_stay=tiling.inputs_stay and tiling.k_folds >= k_folds,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from simulator.numerics.modes import Dataflow
 from simulator.timing.clocked_array import Gemm
 from simulator.timing.clocked_dma import ClockedDma
-from simulator.timing.clocked_program import MOST_OPS, ClockedSystem, Tiling, fold_length
+from simulator.timing.clocked_program import MOST_OPS, ClockedSystem, Tiling
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
 
 SYSTEMS = {
@@ -33,7 +33,7 @@ def draw_product(stream: Stream, system: ClockedSystem) -> tuple[ClockedSystem, 
         interval_cycles=stream.integer(1, 4),
     )
     (m, k), n, half = gemm.a.shape, gemm.w.shape[1], 1 << (system.address_bits - 1)
-    k_folds, n_folds = -(-k // fold_length(system.array)), -(-n // system.array.cols)
+    k_folds, n_folds = -(-k // system.array.fold_length), -(-n // system.array.cols)
     block = system.array.rows if system.array.dataflow is Dataflow.OUTPUT_STATIONARY else 1
     while True:
         tiling = Tiling(
@@ -45,7 +45,7 @@ def draw_product(stream: Stream, system: ClockedSystem) -> tuple[ClockedSystem, 
         ops = -(-m // tiling.pixels) * -(-n_folds // tiling.n_folds) * -(-k_folds // tiling.k_folds)
         words = (
             tiling.k_folds * (tiling.pixels // block),
-            tiling.n_folds * tiling.k_folds * fold_length(system.array),
+            tiling.n_folds * tiling.k_folds * system.array.fold_length,
         )
         if ops <= MOST_OPS and max(*words, tiling.n_folds * tiling.pixels) <= half:
             return ClockedSystem(system.array, dma, system.address_bits), gemm, tiling
