@@ -183,7 +183,7 @@ def model_of(array: ClockedArray, resets: bool = True) -> Execute:
     def run(*job: Any) -> None:
         if resets:
             held[:] = 0
-        clock_output_stationary(*job, held)
+        clock_output_stationary(*(*job, held))
 
     return run
 
