@@ -20,10 +20,10 @@ constexpr int ACTIVATION_LANES = ROWS;
 
 // Fields of JOB and COUNTS in simulator/kernels/clocked.py, in their order.
 struct Job {
-  int64_t pixels, k_folds, n_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
+  int64_t k_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
   int64_t pool_size, pool_stride, pool_padding[2], pool_end_padding[2], pool_width, pool_height;
-  int64_t m_blocks, n_blocks, k, last_rows;
-  int64_t continues, last_columns, accumulator_bits, accumulator_saturates;
+  int64_t k;
+  int64_t pixels, n_folds, continues, last_columns, accumulator_bits, accumulator_saturates;
   int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
   int64_t requantizer, rounding, bias_matrix;
 };
@@ -144,15 +144,12 @@ class Bench {
     }
 #endif
 #ifdef WEIGHT_STATIONARY
-    engine_->pixels = job.pixels;
     engine_->k_folds = job.k_folds;
-    engine_->n_folds = job.n_folds;
 #else
-    engine_->m_blocks = job.m_blocks;
-    engine_->n_blocks = job.n_blocks;
     engine_->k = job.k;
-    engine_->last_rows = job.last_rows;
 #endif
+    engine_->pixels = job.pixels;
+    engine_->n_folds = job.n_folds;
     engine_->continues = job.continues;
     engine_->bias_matrix = job.bias_matrix;
     engine_->last_columns = (1u << job.last_columns) - 1;

@@ -1,4 +1,4 @@
-"""Register-accurate model of what rtl/system_ws.sv does beside its array: its control, its DMA, and the memory behind.
+"""Register-accurate model of what rtl/system_top.sv does beside its array: its control, its DMA, and the memory behind.
 
 The array takes the cycles of its own model, so a job is a number here.
 """
@@ -41,18 +41,18 @@ TILE_OP = (
         for what in ("activation", "weight", "constant")
         for field in ("address", "segments", "segment_bytes", "stride")
     ),
-    # begin of the job: halves that it takes
-    *("takes_input", "takes_weight", "takes_result"),
-    # job
-    *("gives_input", "gives_weight", "finishes", "continues", "pixels", "k_folds", "n_folds", "last_columns"),
+    # begin of the job: halves that it takes, whether it continues the one before
+    *("takes_input", "takes_weight", "takes_result", "continues"),
+    # job; output stationary, a k fold is a product
+    *("gives_input", "gives_weight", "finishes", "pixels", "k_folds", "n_folds", "last_columns"),
     # store
     *("stores", "store_address", "store_segments", "store_segment_bytes", "store_stride"),
 )
-"""Columns of a program, a row a tile operation: the fields of rtl/system_ws.sv from the lowest bit on."""
+"""Columns of a program, a row a tile operation: the fields of rtl/system_top.sv from the lowest bit on."""
 
 _FIRST, _LAST, _LOAD_TAKES_INPUT, _LOAD_TAKES_WEIGHT, _DESCRIPTORS = range(5)
 _BEGIN = _DESCRIPTORS + 12
-_TAKES_RESULT, _GIVES_INPUT, _GIVES_WEIGHT = _BEGIN + 2, _BEGIN + 3, _BEGIN + 4
+_TAKES_RESULT, _GIVES_INPUT, _GIVES_WEIGHT = _BEGIN + 2, _BEGIN + 4, _BEGIN + 5
 _STORES = _BEGIN + 11
 
 SYSTEM_COUNTS = np.dtype(

@@ -1,4 +1,4 @@
-"""A matrix product as a program of the system in rtl/system_ws.sv: its words in memory, and its tile operations."""
+"""A matrix product as a program of the system in rtl/system_top.sv: its words in memory, and its tile operations."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from simulator.errors import SpecError
 from simulator.kernels.clocked_system import TILE_OP
+from simulator.numerics.modes import Dataflow
 from simulator.timing.clocked_array import ClockedArray, Gemm, Int64, check_gemm, pad
 from simulator.timing.clocked_dma import Bytes, ClockedDma, Descriptor
 
 _BIAS_BITS, _MULTIPLIER_BITS, _SHIFT_BITS = 32, 32, 7
 MOST_OPS = 63
 """Tile operations of a program."""
+_Span = tuple[int, int]
+"""Begin and end."""
 
 
 @dataclass(frozen=True)
 class ClockedSystem:
-    """A weight-stationary array with its DMA, as built: the parameters of rtl/system_ws.sv."""
+    """An array with its DMA, as built: the parameters of rtl/system_top.sv."""
 
     array: ClockedArray
     dma: ClockedDma
@@ -34,10 +37,12 @@ class Tiling:
     """How a product is cut into tile operations, and what stays in its scratchpad from one to the next."""
 
     pixels: int
+    """Output stationary: a multiple of the array's rows, or all."""
     n_folds: int
     """Folds of output channels."""
     k_folds: int
-    """Folds of the reduction. Where one tile operation does not hold all of them, nothing stays."""
+    """Folds of the reduction, as long as the array has rows; output stationary, its products. Where one tile operation
+    does not hold all of them, nothing stays."""
     inputs_stay: bool = False
     """Activations are loaded once for all channels, instead of weights once for all pixels."""
 
@@ -71,9 +76,12 @@ class Words:
 class Layout:
     """Where a product lies in memory: blocks of words, each in the order in which a scratchpad holds it.
 
-    Activations [k fold, pixel] of R; weights [n fold, k] of C; constants [n fold]: C biases, then C of shift and
-    multiplier; outputs [n fold, pixel] of C, as the activations of a next layer where C = R.
+    Activations [k fold, pixel] of R products, or, output stationary, [block of R pixels, k] of R pixels; weights
+    [n fold, k] of C; constants [n fold]: C biases, then C of shift and multiplier; outputs [n fold, pixel] of C, as the
+    activations of a next layer where a weight-stationary array has C = R.
     """
+
+    array: ClockedArray
 
     activation: Words
     weight: Words
@@ -91,22 +99,28 @@ class Layout:
     def of(cls, array: ClockedArray, gemm: Gemm, bus_bytes: int) -> Layout:
         """Lay out a product."""
         (m, k), n = gemm.a.shape, gemm.w.shape[1]
-        k_folds, n_folds = -(-k // array.rows), -(-n // array.cols)
+        k_folds, n_folds = -(-k // array.fold_length), -(-n // array.cols)
+        words = k_folds * m if _weight_stationary(array) else -(-m // array.rows) * k
         scale_bits = _MULTIPLIER_BITS + _SHIFT_BITS
         activation = Words((array.activation_bits,) * array.rows, bus_bytes)
         weight, output = (Words((bits,) * array.cols, bus_bytes) for bits in (array.weight_bits, array.output_bits))
         constant = Words((_BIAS_BITS,) * array.cols + (scale_bits,) * array.cols, bus_bytes)
-        weights = k_folds * m * activation.bytes
-        constants = weights + n_folds * k_folds * array.rows * weight.bytes
+        weights = words * activation.bytes
+        constants = weights + n_folds * k_folds * array.fold_length * weight.bytes
         outputs = constants + n_folds * constant.bytes
         end = outputs + n_folds * m * output.bytes
-        return cls(activation, weight, constant, output, weights, constants, outputs, end, m, k_folds, n_folds)
+        return cls(array, activation, weight, constant, output, weights, constants, outputs, end, m, k_folds, n_folds)
 
-    def image(self, array: ClockedArray, gemm: Gemm) -> Bytes:
+    def image(self, gemm: Gemm) -> Bytes:
         """Memory before the program runs, uint8 [end]; outputs are 0."""
-        rows, cols = array.rows, array.cols
-        a = pad(gemm.a, 1, rows, gemm.activation_zero_point).reshape(self.pixels, -1, rows).transpose(1, 0, 2)
-        w = pad(gemm.w, rows, cols, gemm.weight_zero_point).reshape(-1, self.n_folds, cols).transpose(1, 0, 2)
+        rows, cols = self.array.rows, self.array.cols
+        # Lanes of a word are last: products of a pixel, or pixels of a product.
+        if _weight_stationary(self.array):
+            a = pad(gemm.a, 1, rows, gemm.activation_zero_point).reshape(self.pixels, -1, rows).transpose(1, 0, 2)
+        else:
+            a = pad(gemm.a, rows, 1, gemm.activation_zero_point).reshape(-1, rows, self.k_folds).transpose(0, 2, 1)
+        w = pad(gemm.w, self.array.fold_length, cols, gemm.weight_zero_point)
+        w = w.reshape(-1, self.n_folds, cols).transpose(1, 0, 2)
         scales = gemm.shift << _MULTIPLIER_BITS | gemm.multiplier
         constants = [pad(part[None], 1, cols, 0).reshape(-1, cols) for part in (gemm.bias, scales)]
         blocks = [
@@ -117,9 +131,22 @@ class Layout:
         ]
         return np.concatenate([block.ravel() for block in blocks])
 
-    def constants(self, words: Bytes, cols: int) -> tuple[Int64, Int64]:
+    def activations(self, pixels: _Span, k_folds: _Span) -> Descriptor:
+        """Where those of a tile lie; output stationary, `pixels` begin with a block."""
+        if _weight_stationary(self.array):
+            return _block(self.activation.bytes, 0, k_folds, self.pixels, pixels)
+        blocks = pixels[0] // self.array.rows, -(-pixels[1] // self.array.rows)
+        return _block(self.activation.bytes, 0, blocks, self.k_folds, k_folds)
+
+    def weights(self, n_folds: _Span, k_folds: _Span) -> Descriptor:
+        """Where those of a tile lie."""
+        length = self.array.fold_length
+        words = k_folds[0] * length, k_folds[1] * length
+        return _block(self.weight.bytes, self.weight_address, n_folds, self.k_folds * length, words)
+
+    def constants(self, words: Bytes) -> tuple[Int64, Int64]:
         """Biases [n, C] and scales [n, 2, C], multiplier and shift, of words of constants."""
-        values = self.constant.unpack(words)
+        values, cols = self.constant.unpack(words), self.array.cols
         scales = values[:, cols:]
         mask = (1 << _MULTIPLIER_BITS) - 1
         # The shift is signed, and so is the word, whose highest bits it has.
@@ -130,6 +157,10 @@ class Layout:
         words = memory[self.output_address : self.end].reshape(-1, self.output.bytes)
         blocks = self.output.unpack(words).reshape(self.n_folds, self.pixels, -1)
         return blocks.transpose(1, 0, 2).reshape(self.pixels, -1)[:, :columns]
+
+
+def _weight_stationary(array: ClockedArray) -> bool:
+    return array.dataflow is Dataflow.WEIGHT_STATIONARY
 
 
 @dataclass(frozen=True)
@@ -177,17 +208,18 @@ def _check_room(system: ClockedSystem, layout: Layout, tiling: Tiling) -> None:
     k_folds = min(tiling.k_folds, layout.k_folds)
     if min(pixels, n_folds, k_folds) < 1:
         raise SpecError(f"{tiling}: no size can be below 1")
+    rows, weight_stationary = system.array.rows, _weight_stationary(system.array)
+    if not weight_stationary and pixels < layout.pixels and pixels % rows:
+        raise SpecError(f"{tiling}: pixels must be a multiple of the array's {rows} rows, or all of them")
     for name, words in (
-        ("activations", k_folds * pixels),
-        ("weights", n_folds * k_folds * system.array.rows),
+        ("activations", k_folds * (pixels if weight_stationary else -(-pixels // rows))),
+        ("weights", n_folds * k_folds * system.array.fold_length),
         ("outputs", n_folds * pixels),
     ):
         if words > half:
             raise SpecError(f"{words} words of {name} in a tile, but half a scratchpad has {half}; give smaller tiles")
 
 
-_Span = tuple[int, int]
-"""Begin and end."""
 _Tile = tuple[_Span, _Span, _Span]
 """Pixels, n folds, k folds."""
 
@@ -222,14 +254,8 @@ def _row(
     takes_input, takes_weight = inputs_change(before, tile), weights_change(before, tile)
     finishes = k_end == layout.k_folds
     descriptors = {
-        "activation": _block(layout.activation.bytes, 0, (k, k_end), layout.pixels, (m, m_end)),
-        "weight": _block(
-            layout.weight.bytes,
-            layout.weight_address,
-            (n, n_end),
-            layout.k_folds * array.rows,
-            (k * array.rows, k_end * array.rows),
-        ),
+        "activation": layout.activations((m, m_end), (k, k_end)),
+        "weight": layout.weights((n, n_end), (k, k_end)),
         "constant": _block(layout.constant.bytes, layout.constant_address, (0, 1), layout.n_folds, (n, n_end)),
         "store": _block(layout.output.bytes, layout.output_address, (n, n_end), layout.pixels, (m, m_end)),
     }

@@ -1,6 +1,6 @@
 """Matrix products on the register-accurate model of array, DMA and memory: values, and the cycles of the whole.
 
-The model equals rtl/system_ws.sv in all that is returned here (tests/rtl). It is the judge of the tile machine of
+The model equals rtl/system_top.sv in all that is returned here (tests/rtl). It is the judge of the tile machine of
 `simulator.timing.machine`.
 """
 
@@ -13,12 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import SpecError
 from simulator.kernels.clocked import COUNTS, DIGEST_START
 from simulator.kernels.clocked_system import SYSTEM_COUNTS, TILE_OP, clock_system
-from simulator.kernels.clocked_weight_stationary import clock_weight_stationary
-from simulator.numerics.modes import Dataflow
-from simulator.timing.clocked_array import Gemm, Int64, new_job
+from simulator.timing.clocked_array import Gemm, Int64, model_of, new_job
 from simulator.timing.clocked_dma import Bytes, Descriptor
 from simulator.timing.clocked_program import ClockedSystem, Program, Tiling, plan
 
@@ -58,13 +55,11 @@ def run_system(system: ClockedSystem, gemm: Gemm, tiling: Tiling, execute: Execu
     Raises
     ------
     InputError, SpecError
-        See `plan`; an array that is not weight stationary.
+        See `plan`.
 
     """
-    if system.array.dataflow is not Dataflow.WEIGHT_STATIONARY:
-        raise SpecError(f"the system has a weight_stationary array, not {system.array.dataflow.value}")
     program = plan(system, gemm, tiling)
-    memory = np.concatenate([program.layout.image(system.array, gemm), np.zeros(system.dma.bus_bytes, np.uint8)])
+    memory = np.concatenate([program.layout.image(gemm), np.zeros(system.dma.bus_bytes, np.uint8)])
     counts = np.zeros(1, SYSTEM_COUNTS)[0]
     counts["digest"] = counts["edge_digest"] = DIGEST_START
     (execute or clock_program)(system, gemm, program, memory, counts)
@@ -103,8 +98,8 @@ def clock_times(system: ClockedSystem, program: Program, work_cycles: Int64, cou
 class _Scratchpads:
     """What lies in the halves that the jobs read."""
 
-    def __init__(self, system: ClockedSystem, program: Program, memory: Bytes) -> None:
-        self._cols, self._layout, self._memory = system.array.cols, program.layout, memory
+    def __init__(self, program: Program, memory: Bytes) -> None:
+        self._layout, self._memory = program.layout, memory
         self.activations = self.weights = self.biases = self.scales = np.zeros(0, np.int64)
 
     def load(self, row: dict[str, int]) -> None:
@@ -114,7 +109,7 @@ class _Scratchpads:
             self.activations = layout.activation.unpack(self._words("activation", row, layout.activation.bytes))
         if row["takes_weight"]:
             self.weights = layout.weight.unpack(self._words("weight", row, layout.weight.bytes))
-            biases, scales = layout.constants(self._words("constant", row, layout.constant.bytes), self._cols)
+            biases, scales = layout.constants(self._words("constant", row, layout.constant.bytes))
             # The array's model reads a word more, and does not use it.
             self.biases = np.concatenate([biases, np.zeros_like(biases[:1])])
             self.scales = np.concatenate([scales, np.zeros_like(scales[:1])])
@@ -139,10 +134,10 @@ def _stretches(name: str, row: dict[str, int]) -> list[tuple[int, int, int]]:
 
 def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes, counts: Any) -> Int64:
     """Run the jobs one after another on the array; return the cycles of each from the one after its start on."""
-    array, pads = system.array, _Scratchpads(system, program, memory)
+    array, pads = system.array, _Scratchpads(program, memory)
     accumulators = np.zeros(((1 << system.address_bits) + 1, array.cols), np.int64)
     outputs, tally = np.zeros_like(accumulators), np.zeros(1, COUNTS)[0]
-    tally["digest"] = counts["edge_digest"]
+    tally["digest"], run_job = counts["edge_digest"], model_of(array, resets=False)
     cycles = []
     for numbers in program.rows.tolist():
         row = dict(zip(TILE_OP, numbers, strict=True))
@@ -150,11 +145,8 @@ def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes
         job = new_job(array, gemm, row["continues"])
         for name in ("pixels", "k_folds", "n_folds"):
             job[name] = row[name]
-        job["last_columns"] = row["last_columns"].bit_count()
-        reads = np.ones(len(pads.activations), np.int64)
-        clock_weight_stationary(
-            *(pads.activations, reads, pads.weights, pads.biases, pads.scales, accumulators, outputs, job, tally)
-        )
+        job["k"], job["last_columns"] = row["k_folds"], row["last_columns"].bit_count()
+        run_job(pads.activations, pads.weights, pads.biases, pads.scales, accumulators, outputs, job, tally)
         cycles.append(int(tally["cycles"]) + 1)  # a cycle of the scratchpads comes first
         for name in ("partial_sum_events", "accumulator_events"):
             counts[name] += tally[name]

@@ -26,7 +26,7 @@ def test_rtl_equals_the_model(name):
         system, gemm, tiling = draw_product(Stream(11, seed), SYSTEMS[name])
         rtl, model = run_system(system, gemm, tiling, engine), run_system(system, gemm, tiling)
         assert differences(rtl, model) == [], f"seed {seed}: {system.dma}, {tiling}, {gemm.a.shape}, {gemm.w.shape}"
-        k_folds = -(-gemm.a.shape[1] // system.array.rows)
+        k_folds = -(-gemm.a.shape[1] // system.array.fold_length)
         met.update(
             cut=tiling.k_folds < k_folds,
             inputs_stay=tiling.inputs_stay and tiling.k_folds >= k_folds,
@@ -38,4 +38,4 @@ def test_rtl_equals_the_model(name):
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_lint_finds_nothing(name):
-    assert lint("system_ws", system_parameters(SYSTEMS[name])) == ""
+    assert lint("system_top", system_parameters(SYSTEMS[name])) == ""

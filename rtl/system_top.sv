@@ -1,11 +1,12 @@
-// A weight-stationary engine with its DMA: a program of tile operations, each of which may load activations, weights
-// and the constants of the columns, runs a job, and may store its outputs. All words lie in memory in whole beats.
-module system_ws #(
+// An engine with its DMA: a program of tile operations, each of which may load activations, weights and the constants
+// of the columns, runs a job, and may store its outputs. All words lie in memory in whole beats.
+module system_top #(
+    parameter bit OUTPUT_STATIONARY = 0,         // or weight stationary
     parameter int ROWS = 8,
     parameter int COLS = 8,
     parameter int ACTIVATION_BITS = 8,
     parameter int WEIGHT_BITS = 8,
-    parameter int PARTIAL_SUM_BITS = 32,
+    parameter int PARTIAL_SUM_BITS = 32,         // weight stationary only, and so are the next and WEIGHT_DOUBLE_BUFFER
     parameter bit PARTIAL_SUM_SATURATES = 0,
     parameter int ACCUMULATOR_BITS = 32,
     parameter bit ACCUMULATOR_SATURATES = 0,
@@ -16,7 +17,8 @@ module system_ws #(
     parameter int ROUNDING = 2,
     parameter int ADDRESS_BITS = 10,             // of a scratchpad, both halves
     parameter int BUS_BYTES = 8,
-    parameter int OP_BITS = 6
+    parameter int OP_BITS = 6,
+    localparam int SUM_BITS = OUTPUT_STATIONARY ? ACCUMULATOR_BITS : PARTIAL_SUM_BITS  // of what leaves the array
 ) (
     input  logic                                  clk,
     input  logic                                  rst,
@@ -57,10 +59,9 @@ module system_ws #(
     output logic                                  job_running,
     output logic [ROWS-1:0][ACTIVATION_BITS:0]    edge_activations,
     output logic [COLS-1:0][WEIGHT_BITS:0]        edge_weights,
-    output logic [COLS-1:0][PARTIAL_SUM_BITS-1:0] edge_sums,
+    output logic [COLS-1:0][SUM_BITS-1:0]         edge_sums,
     output logic                                  edge_valid
 );
-  localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
   localparam int HALF = ADDRESS_BITS - 1;
   localparam int BUS_BITS = 8 * BUS_BYTES;
   localparam int SCALE_BITS = 39;
@@ -73,6 +74,7 @@ module system_ws #(
     logic [1:0] first;
   } load_t;
   typedef struct packed {
+    logic continues;
     logic takes_result;             // its outputs go to a new half
     logic takes_weight;
     logic takes_input;
@@ -80,9 +82,8 @@ module system_ws #(
   typedef struct packed {
     logic [COLS-1:0] last_columns;
     logic [15:0] n_folds;
-    logic [15:0] k_folds;
+    logic [15:0] k_folds;           // output stationary: products
     logic [15:0] pixels;
-    logic continues;
     logic finishes;                 // K ends, so the outputs are what they should be
     logic gives_weight;             // at its end the half of its weights is free
     logic gives_input;
@@ -119,7 +120,7 @@ module system_ws #(
     if (op_write) {stores[op_address], jobs[op_address], begins[op_address], loads[op_address]} <= op_data;
   end
   assign load = loads[load_op];
-  assign next_job = begins[next_work_op];
+  assign next_job = begins[next_work_op];  // of the job at work until it finishes
   assign job = jobs[work_op];
   assign store = stores[store_op];
 
@@ -174,31 +175,53 @@ module system_ws #(
       .read(activation_read), .read_address(read_address ^ {input_half, HALF'(0)}),
       .zero_point(activation_zero_point), .operands(activations)
   );
-  logic unused_wanted, unused_first, unused_weight_read, unused_done;
+  // The core: all but the activations' side.
+  logic unused_done;
   logic [31:0] unused_cycles;
-  logic [ROW_BITS-1:0] unused_weight_row;
   logic [COLS-1:0][ACCUMULATOR_BITS-1:0] unused_accumulators;
-  core_ws #(
-      .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
-      .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
-      .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
-      .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
-      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING),
-      .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
-  ) core (
-      .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write),
-      .write_address(constant_write ? constant_address : weight_address), .weight_data, .bias_data, .scale_data,
-      .start(work_start), .keeps_counts(works_again), .counts_outputs(job.finishes), .continues(job.continues),
-      .bias_matrix(1'b0),
-      .weight_half, .result_half, .pixels(job.pixels), .k_folds(job.k_folds), .n_folds(job.n_folds),
-      .last_columns(job.last_columns), .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
-      .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
-      .pool_width(16'd1),
-      .activation_wanted(unused_wanted), .hold(1'b0), .activation_read, .first_wanted(unused_first),
-      .activation_address(read_address), .weight_read(unused_weight_read), .weight_row(unused_weight_row),
-      .activations, .running(job_running), .finishes(work_finishes), .done(unused_done), .cycles(unused_cycles),
-      .partial_sum_events, .accumulator_events, .saturations, .read_address(output_address),
-      .read_accumulators(unused_accumulators), .read_outputs(outputs), .edge_activations, .edge_weights, .edge_sums,
-      .edge_valid
-  );
+  logic [ADDRESS_BITS-1:0] write_address;
+  assign write_address = constant_write ? constant_address : weight_address;
+  if (OUTPUT_STATIONARY) begin : g_os
+    logic unused_parameters;
+    assign unused_parameters = &{1'b0, 8'(PARTIAL_SUM_BITS), PARTIAL_SUM_SATURATES, WEIGHT_DOUBLE_BUFFER};
+    core_os #(
+        .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
+        .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .BIAS_BITS(BIAS_BITS),
+        .OUTPUT_BITS(OUTPUT_BITS), .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
+    ) core (
+        .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write), .write_address,
+        .weight_data, .bias_data, .scale_data, .start(work_start), .keeps_counts(works_again),
+        .counts_outputs(job.finishes), .continues(next_job.continues), .bias_matrix(1'b0), .weight_half, .result_half,
+        .pixels(job.pixels), .k(job.k_folds), .n_folds(job.n_folds), .last_columns(job.last_columns),
+        .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum, .activation_read,
+        .activation_address(read_address), .activations, .running(job_running), .finishes(work_finishes),
+        .done(unused_done), .cycles(unused_cycles), .partial_sum_events, .accumulator_events, .saturations,
+        .read_address(output_address), .read_accumulators(unused_accumulators), .read_outputs(outputs),
+        .edge_activations, .edge_weights, .edge_sums, .edge_valid
+    );
+  end else begin : g_ws
+    localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
+    logic unused_wanted, unused_first, unused_weight_read;
+    logic [ROW_BITS-1:0] unused_weight_row;
+    core_ws #(
+        .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
+        .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
+        .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
+        .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+        .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
+    ) core (
+        .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write), .write_address,
+        .weight_data, .bias_data, .scale_data, .start(work_start), .keeps_counts(works_again),
+        .counts_outputs(job.finishes), .continues(next_job.continues), .bias_matrix(1'b0), .weight_half, .result_half,
+        .pixels(job.pixels), .k_folds(job.k_folds), .n_folds(job.n_folds), .last_columns(job.last_columns),
+        .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
+        .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
+        .pool_width(16'd1), .activation_wanted(unused_wanted), .hold(1'b0), .activation_read,
+        .first_wanted(unused_first), .activation_address(read_address), .weight_read(unused_weight_read),
+        .weight_row(unused_weight_row), .activations, .running(job_running), .finishes(work_finishes),
+        .done(unused_done), .cycles(unused_cycles), .partial_sum_events, .accumulator_events, .saturations,
+        .read_address(output_address), .read_accumulators(unused_accumulators), .read_outputs(outputs),
+        .edge_activations, .edge_weights, .edge_sums, .edge_valid
+    );
+  end
 endmodule
