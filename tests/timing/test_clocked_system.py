@@ -13,7 +13,8 @@ from simulator.errors import SpecError
 from simulator.kernels import timeline
 from simulator.timing.clocked_array import Gemm, run_gemm
 from simulator.timing.clocked_dma import ClockedDma
-from simulator.timing.clocked_program import ClockedSystem, Tiling, Words, plan
+from simulator.timing.clocked_layout import Words
+from simulator.timing.clocked_program import ClockedSystem, Tiling, plan
 from simulator.timing.clocked_system import run_system
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
 from support.system_cases import SYSTEMS, draw_product
@@ -108,7 +109,7 @@ def test_words_come_back_as_they_were(bits):
         ({}, Tiling(1, 1, 1), "600 tile operations, but a program has 63"),
         ({}, Tiling(0, 1, 1), "below 1"),
         ({"dma": ClockedDma(burst_bytes=12)}, Tiling(100, 1, 1), "12, no multiple of bus_bytes, 8"),
-        ({"array": ARRAYS["os_8x4"]}, Tiling(100, 1, 3), "a multiple of the array's 8 rows, or all"),
+        ({"array": ARRAYS["os_8x4"]}, Tiling(100, 1, 3), "a multiple of the 8 rows of the array, or all"),
     ],
 )
 def test_what_it_does_not_take_is_refused(system, tiling, said):
