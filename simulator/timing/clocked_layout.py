@@ -136,13 +136,13 @@ class FeatureMap:
         return np.pad(rows, ((0, 0), (0, self.pitch - rows.shape[1]))).reshape(-1, self.banks)
 
     def _rows(self, pixels: Span) -> Span:
-        """Rows of the map that some rows of outputs read, at least one."""
-        begin, end = pixels[0] // self.unit, pixels[1] // self.unit
-        conv, height = self.convolution, self.convolution.size[0]
-        first = begin * conv.stride[0] - conv.padding[0]
-        last = (end - 1) * conv.stride[0] + (conv.kernel[0] - 1) * conv.dilation[0] - conv.padding[0]
-        begin = min(max(-(-first // conv.insertion[0]), 0), height - 1)
-        return begin, min(max(last // conv.insertion[0], begin), height - 1) + 1
+        """From the first row of the map that some rows of outputs read to the last; where they read none, one."""
+        conv = self.convolution
+        first = np.arange(pixels[0] // self.unit, pixels[1] // self.unit) * conv.stride[0] - conv.padding[0]
+        places = np.add.outer(first, np.arange(conv.kernel[0]) * conv.dilation[0])
+        rows, phases = np.divmod(places, conv.insertion[0])
+        read = rows[(phases == 0) & (rows >= 0) & (rows < conv.size[0])]
+        return (int(read.min()), int(read.max()) + 1) if read.size else (0, 1)
 
     def tile(self, pixels: Span, k_folds: Span) -> Descriptor:
         """One stretch."""
