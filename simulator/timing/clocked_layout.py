@@ -47,10 +47,15 @@ class Words:
 class Activations(Protocol):
     """Activations in memory, from its begin on."""
 
-    word: Words
-    """Of the input scratchpad."""
-    unit: int
-    """A tile begins at a multiple of so many pixels."""
+    @property
+    def word(self) -> Words:
+        """Words of the input scratchpad."""
+        ...
+
+    @property
+    def unit(self) -> int:
+        """A tile begins at a multiple of so many pixels."""
+        ...
 
     def image(self) -> Int64:
         """Words in memory, [words, lanes]."""
