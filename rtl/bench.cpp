@@ -27,11 +27,6 @@ struct Job {
   int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
   int64_t requantizer, rounding, bias_matrix;
 };
-// Fields of GEOMETRY in simulator/kernels/clocked_im2col.py.
-struct Geometry {
-  int64_t height, width, channels, kernel_height, kernel_width, stride[2], dilation[2], insertion[2], padding[2];
-  int64_t out_height, out_width;
-};
 struct Counts {
   uint64_t digest;
   int64_t cycles, partial_sum_events, accumulator_events, saturations;
@@ -135,12 +130,10 @@ class Bench {
     for (int axis = 0; axis < 2; ++axis) {
       put(engine_->pool_padding, axis, 8, job.pool_padding[axis]);
       put(engine_->pool_end_padding, axis, 8, job.pool_end_padding[axis]);
-      const int64_t insertion = geometry->insertion[axis], padding = geometry->padding[axis];
-      const int64_t stored = (padding + insertion - 1) / insertion;  // stored elements that the padding has room for
       put(engine_->stride, axis, 8, geometry->stride[axis]);
       put(engine_->dilation, axis, 8, geometry->dilation[axis]);
-      put(engine_->insertion, axis, 8, insertion);
-      put(engine_->origin, axis, 24, -stored * 256 + (stored * insertion - padding));
+      put(engine_->insertion, axis, 8, geometry->insertion[axis]);
+      put(engine_->origin, axis, 24, origin(geometry->padding[axis], geometry->insertion[axis]));
     }
 #endif
 #ifdef WEIGHT_STATIONARY

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from simulator.numerics.modes import Dataflow
 from simulator.timing.clocked_array import Gemm
+from simulator.timing.clocked_convolution import Convolution
 from simulator.timing.clocked_dma import ClockedDma
 from simulator.timing.clocked_program import MOST_OPS, ClockedSystem, Tiling
+from support.convolution_cases import draw_convolution
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
 
 SYSTEMS = {
@@ -21,17 +25,29 @@ SYSTEMS = {
 output stationary."""
 
 
-def draw_product(stream: Stream, system: ClockedSystem) -> tuple[ClockedSystem, Gemm, Tiling]:
-    """Draw a memory, a product and how it is cut."""
-    gemm = replace(draw_gemm(stream, system.array), k_cuts=())
-    dma = ClockedDma(
-        burst_bytes=system.dma.bus_bytes << stream.integer(0, 4),
+CONVOLUTION_SYSTEMS = {
+    "system_conv_3x5": ClockedSystem(ARRAYS["ws_3x5"], ClockedDma(bus_bytes=4), banks=2),
+    "system_conv_6x4": ClockedSystem(ARRAYS["ws_6x4"], ClockedDma(bus_bytes=8), banks=8),
+}
+"""What is built as RTL for convolutions: a word of its banks is less than a beat, and more."""
+
+
+def draw_dma(stream: Stream, bus_bytes: int) -> ClockedDma:
+    """Draw a memory."""
+    return ClockedDma(
+        burst_bytes=bus_bytes << stream.integer(0, 4),
         max_outstanding=stream.integer(1, 20),
         setup_cycles=stream.integer(0, 25) * stream.integer(0, 1),
         latency_cycles=stream.integer(1, stream.integer(1, 120)),
-        bus_bytes=system.dma.bus_bytes,
+        bus_bytes=bus_bytes,
         interval_cycles=stream.integer(1, 4),
     )
+
+
+def draw_product(stream: Stream, system: ClockedSystem) -> tuple[ClockedSystem, Gemm, Tiling]:
+    """Draw a memory, a product and how it is cut."""
+    gemm = replace(draw_gemm(stream, system.array), k_cuts=())
+    dma = draw_dma(stream, system.dma.bus_bytes)
     (m, k), n, half = gemm.a.shape, gemm.w.shape[1], 1 << (system.address_bits - 1)
     k_folds, n_folds = -(-k // system.array.fold_length), -(-n // system.array.cols)
     block = system.array.rows if system.array.dataflow is Dataflow.OUTPUT_STATIONARY else 1
@@ -49,3 +65,30 @@ def draw_product(stream: Stream, system: ClockedSystem) -> tuple[ClockedSystem, 
         )
         if ops <= MOST_OPS and max(*words, tiling.n_folds * tiling.pixels) <= half:
             return ClockedSystem(system.array, dma, system.address_bits), gemm, tiling
+
+
+def draw_system_convolution(
+    stream: Stream, system: ClockedSystem
+) -> tuple[ClockedSystem, Convolution, np.ndarray, Gemm, Tiling]:
+    """Draw a memory, a convolution that fits into a program, and how it is cut into rows and filters."""
+    dma, tiling = draw_dma(stream, system.dma.bus_bytes), None
+    while tiling is None:
+        convolution, feature_map, product = draw_convolution(stream, system.array)
+        n_folds = -(-product.w.shape[1] // system.array.cols)
+        tiling = Tiling(
+            pixels=stream.integer(1, convolution.out_size[0]) * convolution.out_size[1],
+            n_folds=stream.integer(1, n_folds),
+            k_folds=-(-convolution.k // system.array.rows),
+            inputs_stay=stream.integer(0, 1) == 1,
+        )
+        pixels = convolution.out_size[0] * convolution.out_size[1]
+        ops = -(-pixels // tiling.pixels) * -(-n_folds // tiling.n_folds)
+        half = 1 << (system.address_bits - 1)
+        words = (
+            convolution.size[0] * -(-convolution.size[1] * convolution.channels // system.banks),
+            tiling.n_folds * tiling.k_folds * system.array.rows,
+            tiling.n_folds * tiling.pixels,
+        )
+        if ops > MOST_OPS or max(words) > half:
+            tiling = None
+    return replace(system, dma=dma), replace(convolution, pool=None), feature_map, product, tiling

@@ -76,7 +76,8 @@ def system_parameters(system: ClockedSystem) -> dict[str, int | bool]:
     """Parameters of rtl/system_top.sv, by name."""
     output_stationary = system.array.dataflow is Dataflow.OUTPUT_STATIONARY
     sizes = {"BUS_BYTES": system.dma.bus_bytes, "ADDRESS_BITS": system.address_bits}
-    return engine_parameters(system.array) | sizes | {"OUTPUT_STATIONARY": output_stationary}
+    own = {"OUTPUT_STATIONARY": output_stationary} | ({"BANKS": system.banks} if system.banks else {})
+    return engine_parameters(system.array) | sizes | own
 
 
 def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
@@ -88,7 +89,11 @@ def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
         names = ("activation_zero_point", "weight_zero_point", "output_zero_point", "output_minimum", "output_maximum")
         rows, settings, tally = np.ascontiguousarray(program.rows), np.array([run.dma.settings]), np.array([counts])
         quantization = np.array([getattr(gemm, name) for name in names], np.int64)
-        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (settings, quantization, memory, tally))
+        geometry = None if program.geometry is None else np.array([program.geometry])
+        pointers = [
+            array if array is None else ctypes.c_void_p(array.ctypes.data)
+            for array in (settings, quantization, geometry, memory, tally)
+        ]
         library.system_run(
             *(ctypes.c_void_p(rows.ctypes.data), ctypes.c_int64(len(rows)), *pointers, ctypes.c_int64(MOST_CYCLES))
         )
