@@ -56,7 +56,6 @@ def _child(seed: int, cases: int, macs: int) -> None:
                 print(f"{BEGUN}{number} {side} {case}", flush=True)  # noqa: T201
                 for line in differences(case, side):
                     print(f"    {line}", flush=True)  # noqa: T201
-    os._exit(0)  # arrays that are still there are freed by what an interpreter's end takes away first
 
 
 def judge_cases(seed: int, cases: int, macs: int, isa: str = "") -> list[str]:
@@ -90,6 +89,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.child:
         _child(given.seed, given.cases, given.macs)
+        return 0
     sets = instruction_sets() if given.isa == "all" else (given.isa,)
     found = [line for isa in sets for line in judge_cases(given.seed, given.cases, given.macs, isa)]
     lines = [

@@ -28,18 +28,18 @@ def pick(rng: np.random.Generator, *options: Any) -> Any:
     return options[int(rng.integers(len(options)))]
 
 
-def _near_edge(rng: np.random.Generator, most: int) -> int:
+def near_edge(rng: np.random.Generator, most: int) -> int:
     """A number of channels: just below, at or above where vectors end, or any."""
     near = max(1, pick(rng, *(edge for edge in _EDGES if edge <= most)) + pick(rng, -1, 0, 0, 1))
     return int(pick(rng, near, near, 1 + int(rng.integers(min(most, 9))), 1 + int(rng.integers(most))))
 
 
 def _channels(rng: np.random.Generator) -> int:
-    return _near_edge(rng, pick(rng, 16, 64, 160, _MOST_CHANNELS))
+    return near_edge(rng, pick(rng, 16, 64, 160, _MOST_CHANNELS))
 
 
 def _filters(rng: np.random.Generator) -> int:
-    return _near_edge(rng, pick(rng, 16, 64, 130, 130))
+    return near_edge(rng, pick(rng, 16, 64, 130, 130))
 
 
 def _batch(rng: np.random.Generator) -> int:
@@ -91,7 +91,7 @@ def wild_convolution(rng: np.random.Generator) -> Geometry:
 
 def wild_groups(rng: np.random.Generator) -> Geometry:
     groups = int(pick(rng, 2, 3, 5, 8, 16))
-    return _convolution(rng, groups, _near_edge(rng, 64), _near_edge(rng, pick(rng, 8, 64)))
+    return _convolution(rng, groups, near_edge(rng, 64), near_edge(rng, pick(rng, 8, 64)))
 
 
 def wild_depthwise(rng: np.random.Generator) -> Geometry:

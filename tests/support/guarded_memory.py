@@ -7,6 +7,7 @@ wrote, and is taken away when it is freed. What is written on the side that has 
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import mmap
 from collections import deque
@@ -73,9 +74,15 @@ class GuardedMemory:
         self._live: dict[int, tuple[int, int, int]] = {}
         callbacks = _Malloc(self._malloc), _Calloc(self._calloc), _Realloc(self._realloc), _Free(self._free)
         self._handler = _Handler(b"guarded", 1, None, *callbacks)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._handler))  # arrays may outlive everything here
+        atexit.register(self._retire)
         new = ctypes.pythonapi.PyCapsule_New
         new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
         self.capsule = new(ctypes.addressof(self._handler), b"mem_handler", None)
+
+    def _retire(self) -> None:
+        """Leave what is not freed by the interpreter's end where it is: nothing of Python's can be called then."""
+        self._handler.free = ctypes.cast(_libc.getpid, _Free)
 
     def _malloc(self, _: int, size: int) -> int:
         address = self._map(max(size, 1))
