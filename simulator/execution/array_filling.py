@@ -115,7 +115,7 @@ class Filling:
 
     @cached_property
     def _most_threads(self) -> int:
-        return 1 + self._length * _DTYPES[self.kind]().itemsize // _BYTES_WORTH_A_THREAD
+        return 1 + self._length * np.dtype(_DTYPES[self.kind]).itemsize // _BYTES_WORTH_A_THREAD
 
     def fill(self, x: NDArray[Any]) -> FilledImage:
         """Return the image of x, which is contiguous, as stored."""
