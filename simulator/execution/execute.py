@@ -150,18 +150,13 @@ def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     executor = table.get(type(layer.node.op))
     if executor is None:
         raise NetworkError(f"layer {layer.name}: {layer.node.op.kind} cannot be executed on engine {layer.engine}")
+    has_loops = executor is not array.run_array  # which places them where it has some: often it has none
     if is_worth_sharing(layer):
-        return _execute(executor, layer, arrays, context)
-    with thread_count(1, loops=False):
-        return _execute(executor, layer, arrays, context)
-
-
-def _execute(
-    executor: Executor, layer: Layer, arrays: Sequence[NDArray[Any] | None], context: ExecutionContext
-) -> LayerResult:
-    if executor is not array.run_array:  # which often has no parallel loop
-        place_loops()
-    return executor(layer, arrays, context)
+        if has_loops:
+            place_loops()
+        return executor(layer, arrays, context)
+    with thread_count(1, loops=has_loops):
+        return executor(layer, arrays, context)
 
 
 def is_worth_sharing(layer: Layer) -> bool:
