@@ -22,7 +22,7 @@ from simulator.kernels.extremes import extremes
 from simulator.kernels.threads import threads_now
 from simulator.lowering.layer import Layer
 from simulator.records.changed import changed
-from simulator.records.overflow import OverflowRecord
+from simulator.records.overflow import BOUNDS, OverflowRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class SeenImage:
 
 @dataclass(frozen=True, eq=False)
 class Repeat:
-    """How a layer of constant weights ran without events on register tiles."""
+    """How a layer of constant weights, that the range of its activations clears of events, ran on register tiles."""
 
     layer: Layer
     """Kept alive, for `ExecutionContext.repeats` knows it by its identity."""
@@ -77,7 +77,8 @@ def remember(
     parameters = zip(layer.inputs[1:], arrays[1:], strict=True)
     constant = all(tensor is None or tensor.data is array for tensor, array in parameters)
     in_order = operands.source is None and operands.x.size
-    if constant and in_order and len(operands.runs) == 1:
+    # Norms are those of the very activations; bounds are the same for all of a range.
+    if record.method == BOUNDS and constant and in_order and len(operands.runs) == 1:
         (run,) = operands.runs
         context.repeats[id(layer)] = Repeat(
             layer=layer,

@@ -13,6 +13,7 @@ from simulator.graph.ops import Conv2D, Padding
 from simulator.kernels import isa
 from simulator.kernels.threads import thread_count
 from simulator.numerics.formats import INT8, UINT8
+from simulator.records.overflow import NORMS
 from support.array_layers import Quant, lower_layer, machine
 from support.array_twin import Shape
 from support.array_twin import run_array as run_twin
@@ -162,3 +163,17 @@ def test_several_callers_at_once(monkeypatch):
     for number, x in enumerate(images):
         for values in found[number]:
             np.testing.assert_array_equal(values, case.run(x, ExecutionContext()).outputs[0])
+
+
+def test_what_norms_cleared_is_proved_again(monkeypatch):
+    """Activations of the same range may have other norms: these are nearly all 0, then they go with a filter's signs."""
+    case = Case(monkeypatch, registers=(1, None, (20, "saturate")))
+    sparse = np.full((1, 9, 11, case.channels), case.zero, case.format.dtype)
+    sparse[0, 4, 3, :2] = -100, 90
+    assert case.run(sparse).overflow.method == NORMS
+    aligned = sparse.copy()
+    aligned[0, 3:6, 2:5] = np.where(case.weights[0] > 0, 90, -100)
+    result, fresh = case.run(aligned), case.run(aligned, ExecutionContext())
+    assert fresh.overflow.events
+    assert result.overflow == fresh.overflow
+    np.testing.assert_array_equal(result.outputs[0], fresh.outputs[0])
