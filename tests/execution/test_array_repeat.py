@@ -166,7 +166,7 @@ def test_several_callers_at_once(monkeypatch):
 
 
 def test_what_norms_cleared_is_proved_again(monkeypatch):
-    """Activations of the same range may have other norms: these are nearly all 0, then they go with a filter's signs."""
+    """Activations of one range may have any norm: here nearly all are 0, then they go with the signs of a filter."""
     case = Case(monkeypatch, registers=(1, None, (20, "saturate")))
     sparse = np.full((1, 9, 11, case.channels), case.zero, case.format.dtype)
     sparse[0, 4, 3, :2] = -100, 90
