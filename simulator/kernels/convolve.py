@@ -5,7 +5,10 @@ chunks that stay in the cache while all pixels of the task pass over them. The i
 tile and pieces of K are byte offsets into it (see `dot_tile`); borders and gaps are filled in beforehand.
 
 Where the border is filled with 0, a tap that lies in it for all pixels of a tile adds nothing and is left out: a good
-part of a filter as wide as the image.
+part of a filter as wide as the image. A chunk all of whose taps are left out for a tile is passed over.
+
+Extremes of the sums at a chunk's end are those of the tiles that add in it, or in the next: a chunk that a tile passes
+over changes none of its sums, and where it goes on adding, what it held before counts as an end of the chunk before.
 """
 
 from __future__ import annotations
@@ -179,7 +182,8 @@ def _convolve(
         int32 [panels of all groups * CHANNELS]: start values, constants of the requantizer.
     extremes
         int32 [2, chunks, panels of all groups * CHANNELS], brought up to date: least and greatest sums (without start
-        value) of any pixel at the end of each chunk of K; or empty.
+        value) at the end of each chunk of K, of every pixel to which that chunk or the next adds anything, at the end
+        of the last of all; or empty.
     out
         uint8, flat, the memory of [pixels, filters of all groups], written: int32 (RAW) or bytes.
     counter
@@ -196,6 +200,7 @@ def _convolve(
     sums_out = out.view(np.int32) if plan[KIND] == RAW else out[:0].view(np.int32)
     table = np.empty(PIXELS + TILE_ROWS, np.int64)
     windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
+    passed_over = np.zeros(PIXELS // TILE_ROWS, np.int64)
     chosen = np.empty(2 * plan[CHUNK_PIECES], np.int64)
     sums = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
     spare = np.empty((PIXELS, CHANNELS), np.uint8)
@@ -215,6 +220,8 @@ def _convolve(
                 chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
                 is_last = piece + chunk == plan[PIECES] and extra_begins.shape[0] > 0
                 extras_at = extra_begins[panel].ctypes.data if is_last else 0
+                # The first chunk begins the sums, and the last has the extremes of all of them.
+                is_between = piece > 0 and piece + chunk < plan[PIECES]
                 lows = highs = 0
                 if extremes.shape[1] > 0:
                     ended = piece // plan[CHUNK_PIECES]
@@ -226,21 +233,27 @@ def _convolve(
                 for i in range(0, count, TILE_ROWS):
                     if i == 0 or plan[ALL_COUNTS] == 0:
                         used = choose_pieces(plan, taken, windows[i // TILE_ROWS], piece_bytes, chosen)
-                    dot_tile(
-                        base,
-                        table.ctypes.data + 8 * i,
-                        chosen.ctypes.data,
-                        used,
-                        plan[PIECE_GROUPS],
-                        chunk_at,
-                        sums.ctypes.data + 4 * CHANNELS * i,
-                        piece,
-                        lows,
-                        highs,
-                        extras_at,
-                        extra_offsets.ctypes.data,
-                        extra_weights.ctypes.data,
-                    )
+                    passes_over = used == 0 and is_between
+                    # What a tile held while it passed over chunks is first an end of the one before, if ends count.
+                    first_turn = 1 - passed_over[i // TILE_ROWS]
+                    passed_over[i // TILE_ROWS] = passes_over and lows != 0
+                    for turn in range(2 if passes_over else first_turn, 2):
+                        back = (1 - turn) * extremes.strides[1]
+                        dot_tile(
+                            base,
+                            table.ctypes.data + 8 * i,
+                            chosen.ctypes.data,
+                            turn * used,
+                            plan[PIECE_GROUPS],
+                            chunk_at,
+                            sums.ctypes.data + 4 * CHANNELS * i,
+                            piece,
+                            lows - back,
+                            highs - back,
+                            extras_at,
+                            extra_offsets.ctypes.data,
+                            extra_weights.ctypes.data,
+                        )
             width = min(CHANNELS, filters - number * CHANNELS)
             channel = group * filters + number * CHANNELS
             at = panel * CHANNELS
