@@ -16,6 +16,7 @@ from simulator.execution.array_weights import TurnedWeights, Weights
 from simulator.execution.turned import in_order, source_of
 from simulator.kernels import geometry as geo
 from simulator.kernels.extremes import extremes
+from simulator.kernels.norms import INTERVAL, interval_squares
 from simulator.lowering.array import ArrayConstants
 from simulator.lowering.layer import ConvGeometry, Layer
 from simulator.numerics.formats import IntFormat
@@ -74,6 +75,15 @@ class Operands:
         if not numbers.size:
             return 0, 0
         return centred(*extremes(numbers.reshape(-1)), self.x_zero_point)
+
+    @cached_property
+    def squares(self) -> NDArray[Any]:
+        """[pixels, groups, intervals]: sums of squares of x, zero point subtracted; see `kernels.norms`."""
+        channels, groups = self.geometry.channels, self.geometry.groups
+        is_short = self.x.itemsize == 1 and abs(self.x_zero_point) <= 255
+        squares = np.empty((len(self.x), groups, -(-channels // INTERVAL)), np.int32 if is_short else np.int64)
+        interval_squares(self.x, self.x_zero_point, groups, squares)
+        return squares
 
     def hold_range(self, found: Range) -> None:
         """Take the range of x from whoever went through all of it: see `x_range`."""

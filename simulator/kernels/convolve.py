@@ -5,7 +5,10 @@ chunks that stay in the cache while all pixels of the task pass over them. The i
 tile and pieces of K are byte offsets into it (see `dot_tile`); borders and gaps are filled in beforehand.
 
 Where the border is filled with 0, a tap that lies in it for all pixels of a tile adds nothing and is left out: a good
-part of a filter as wide as the image.
+part of a filter as wide as the image. A chunk all of whose taps are left out for a tile is passed over.
+
+Extremes of the sums at a chunk's end are those of the tiles that add in it, or in the next: a chunk that a tile passes
+over changes none of its sums, and where it goes on adding, what it held before counts as an end of the chunk before.
 """
 
 from __future__ import annotations
@@ -186,7 +189,8 @@ def _convolve(
         int32 [panels of all groups * CHANNELS]: start values, constants of the requantizer.
     extremes
         int32 [2, chunks, panels of all groups * CHANNELS], brought up to date: least and greatest sums (without start
-        value) of any pixel at the end of each chunk of K; or empty.
+        value) at the end of each chunk of K, of every pixel to which that chunk or the next adds anything, at the end
+        of the last of all; or empty.
     out
         uint8, flat, the memory of [pixels, filters of all groups], written: int32 (RAW) or bytes.
     counter
@@ -204,6 +208,7 @@ def _convolve(
     stays_near = plan[KIND] != RAW and plan[PIECES] <= plan[CHUNK_PIECES]
     table = np.empty(PIXELS + TILE_ROWS, np.int64)
     windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
+    passed_over = np.zeros(PIXELS // TILE_ROWS, np.int64)
     chosen = np.empty(2 * plan[CHUNK_PIECES], np.int64)
     room = np.empty((PIXELS + TILE_ROWS) * CHANNELS + _LINE, np.int32)
     skipped = -(room.ctypes.data // 4) % _LINE
@@ -229,6 +234,8 @@ def _convolve(
                 is_last = piece + chunk == plan[PIECES]
                 finishes = is_last and plan[KIND] != RAW
                 extras_at = extra_begins[panel].ctypes.data if is_last and extra_begins.shape[0] > 0 else 0
+                # The first chunk begins the sums, and the last has the extremes of all of them.
+                is_between = piece > 0 and not is_last
                 lows = highs = 0
                 if extremes.shape[1] > 0:
                     ended = piece // plan[CHUNK_PIECES]
@@ -245,21 +252,27 @@ def _convolve(
                     if finishes:
                         for row in range(begin + i, begin + min(i + TILE_ROWS, count)):
                             ask_ahead(out.ctypes.data + row * row_filters + channel)
-                    dot_tile(
-                        base,
-                        table.ctypes.data + 8 * i,
-                        chosen.ctypes.data,
-                        used,
-                        plan[PIECE_GROUPS],
-                        chunk_at,
-                        sums_at,
-                        piece,
-                        lows,
-                        highs,
-                        extras_at,
-                        extra_offsets.ctypes.data,
-                        extra_weights.ctypes.data,
-                    )
+                    passes_over = used == 0 and is_between
+                    # What a tile held while it passed over chunks is first an end of the one before, if ends count.
+                    first_step = 1 - passed_over[i // TILE_ROWS]
+                    passed_over[i // TILE_ROWS] = passes_over and lows != 0
+                    for step in range(2 if passes_over else first_step, 2):
+                        back = (1 - step) * extremes.strides[1]
+                        dot_tile(
+                            base,
+                            table.ctypes.data + 8 * i,
+                            chosen.ctypes.data,
+                            step * used,
+                            plan[PIECE_GROUPS],
+                            chunk_at,
+                            sums_at,
+                            piece,
+                            lows - back,
+                            highs - back,
+                            step * extras_at,
+                            extra_offsets.ctypes.data,
+                            extra_weights.ctypes.data,
+                        )
                     done = min(i + TILE_ROWS, count)
                     if finishes and (turn + TILE_ROWS == FINISHED_ROWS or done == count):
                         clipped += requantize_block(
