@@ -190,17 +190,17 @@ def run_cores(
             kind = kind_of[op]
             bus, tail = (STORE_BUS, STORE_TAIL) if stores else (LOAD_BUS, LOAD_TAIL)
             behind = STORE_BEHIND if stores else LOAD_BEHIND
-            begin, earlier = max(turn, bus_free), max(s[_LAST_BYTE], bus_free)
-            bus_free = begin + table[kind, bus]
-            added = 0
+            begin, last_byte, added = max(turn, bus_free), s[_LAST_BYTE], 0
+            passed = bus_free = begin + table[kind, bus]
             if banked:
                 of_first, of_last = OUTPUT if stores else INPUT, OUTPUT if stores else BIAS
                 bus_free = serve(banks, dram, sizes[kind], regions[op], of_first, of_last, turn, begin)
-                added = bus_free - begin - table[kind, bus]
-            done = added + max(turn + table[kind, bus] + table[kind, tail], earlier + table[kind, behind])
-            s[_PATH_FREE] = max(turn + table[kind, behind + 1], earlier + table[kind, behind + 2])
-            if table[kind, behind + 2] != NOT_BOUND:
-                s[_PATH_FREE] += added
+                added = bus_free - passed
+            done = added + max(turn + table[kind, bus] + table[kind, tail], last_byte + table[kind, behind], passed)
+            issued, issued_behind = turn + table[kind, behind + 1], table[kind, behind + 2]
+            if issued_behind != NOT_BOUND:
+                issued = added + max(issued, max(last_byte, passed - table[kind, behind]) + issued_behind)
+            s[_PATH_FREE] = issued
             s[_LAST_BYTE] = done
             if stores:
                 s[_S_ASK], s[_S_DONE] = NEVER, done

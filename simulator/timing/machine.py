@@ -7,10 +7,10 @@ halves; a tile op waits until a half is free. Load and store DMA share a path to
 until its last request is out, and data come in the order of the requests.
 
 Where a layer is split over cores, each has these engines, a path and memories of its own. All share the bus and what
-lies behind it. A transfer's turn comes a latency after its first request, by (cycle, engine id); its data then take the
-bus without gaps, from when it is free of those whose turn was before. What a transfer waits for beyond that, the bus is
-there for other cores; data of one core are in order all the same. Banks of the DRAM move the data in the same turn, and
-what they add, the transfer takes longer.
+lies behind it. A transfer's turn comes a latency after its first request, by (cycle, engine id): its data take the bus
+without gaps, from when it is free of those whose turn was before. They have passed no sooner than that says, and no
+sooner than on a path of the core's own; what a transfer waits for on its path, the bus is there for other cores. Banks
+of the DRAM move the data in the same turn, and what they add, the transfer takes longer.
 
 Layers follow one another: the next begins when the last write of the one before is done, on whichever core, so each is
 run from cycle 0 and then put in its place.
@@ -236,13 +236,16 @@ class _Core:
     def _data(self, engine: int, index: int, parts: Transfer, first: int) -> tuple[int, int]:
         """Have a turn at the bus; return the cycles after the last request and after the last byte."""
         memory, turn, write = self._memory, int(self._env.now), engine == self._store_id
-        begin, earlier = max(turn, memory.bus_free), max(self._last_byte, memory.bus_free)
-        memory.bus_free = begin + parts.bus_cycles
+        begin = max(turn, memory.bus_free)
+        passed = memory.bus_free = begin + parts.bus_cycles
         if memory.banks is not None:
             memory.bus_free = memory.banks.serve(self._regions(index, write=write), turn, begin, write=write)
-        added = memory.bus_free - begin - parts.bus_cycles
-        self._last_byte = parts.end(first, earlier) + added
-        return parts.issued(first, earlier) + added, self._last_byte
+        added = memory.bus_free - passed
+        issued, end = parts.issued(first, self._last_byte), max(parts.end(first, self._last_byte), passed)
+        if parts.issued_behind_cycles is not None:
+            issued = max(issued, passed - parts.behind_cycles + parts.issued_behind_cycles)
+        self._last_byte = end + added
+        return issued + added, self._last_byte
 
     def _regions(self, index: int, *, write: bool) -> list[Region]:
         op, places = self._ops[index], self._places[index].tolist()

@@ -106,11 +106,13 @@ class _Core:
         for mover in (self.load, self.store):
             if mover.phase == "moving" and mover.done is None and mover.first + self.latency == self.machine.time:
                 job, machine = mover.jobs[mover.index], self.machine
-                earlier = max(machine.bus_free, self.last_byte)
                 machine.bus_free = max(machine.bus_free, machine.time) + job.bus_cycles
-                self.last_byte = mover.done = job.end(mover.first, earlier)
+                mover.done = max(job.end(mover.first, self.last_byte), machine.bus_free)
                 if self.path is mover and self.path_until is None:
-                    self.path_until = job.issued(mover.first, earlier)
+                    # As long before its last byte as it is where the bus has no gap.
+                    ahead = job.behind_cycles - job.issued_behind_cycles
+                    self.path_until = max(job.issued(mover.first, self.last_byte), machine.bus_free - ahead)
+                self.last_byte = mover.done
 
     def _move(self, mover: _Mover, which: int) -> bool:
         if mover.index == len(self.ops):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 from proof.schedules import TimingCase, banked_case, cores_case, timing_case
@@ -17,6 +18,7 @@ from simulator.mapping.regions import regions
 from simulator.mapping.schedule import LayerSchedule, Schedule
 from simulator.timing import fast, machine
 from simulator.timing.dma import MemoryPath
+from support.request_machine import cycles_by_requests
 
 ALWAYS_OPEN = BankSpec(
     banks=4, row_bytes=64, access_bytes=1, rcd_cycles=0, rp_cycles=0, ras_cycles=0, pace_cycles=0, wr_cycles=0,
@@ -87,3 +89,23 @@ def test_cores_that_do_nothing_change_nothing(run, make, working):
 def _on_core(layer: LayerSchedule, working: int) -> LayerSchedule:
     counts = tuple(len(layer.ops) * (core == working) for core in range(_CORES))
     return LayerSchedule(layer.engine, layer.ops, regions=regions(layer), core_ops=counts)
+
+
+_MOST_REQUESTS = 3000
+"""Of a layer: request by request takes 20,000 of them a second."""
+
+
+@pytest.mark.parametrize(("cores", "mean", "worst"), [(1, 0.001, 0.02), (2, 0.02, 0.15), (4, 0.02, 0.15)])
+def test_requests_that_take_turns_take_about_as_long(cores, mean, worst):
+    found = []
+    for case in drawn(timing_case):
+        accelerator = case.accelerator.evolve({"cores": cores})
+        for layer in case.schedule.layers:
+            moved = sum(int(layer.ops[f"{kind}_bytes"].sum()) for kind in ("input", "weight", "bias", "store"))
+            if layer.work is not None and 0 < cores * moved / case.accelerator.dma.burst_bytes < _MOST_REQUESTS:
+                ops = np.concatenate([layer.ops] * cores)
+                every = LayerSchedule(layer.engine, ops, core_ops=(len(layer.ops),) * cores if cores > 1 else ())
+                found.append(fast.layer_cycles(accelerator)(every) / cycles_by_requests(every, accelerator) - 1)
+    assert len(found) > 15
+    assert np.mean(np.abs(found)) < mean
+    assert np.max(np.abs(found)) < worst
