@@ -42,6 +42,7 @@ prove: $(VENV)/.dev
 	PYTHONPATH=.:tests $(BIN)/python -m proof.system_cycles --log docs/proofs/system_cycles.txt
 	PYTHONPATH=.:tests $(BIN)/python -m proof.prove --isa all --log docs/proofs/arithmetic.txt $(PROVE_ARGS)
 	PYTHONPATH=.:tests $(BIN)/python -m proof.prove_timing --log docs/proofs/timing.txt
+	PYTHONPATH=.:tests $(BIN)/python -m proof.by_requests --log docs/proofs/by_requests.txt
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

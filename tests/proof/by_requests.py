@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from accel_models.load import load_accelerator
 from bittrue import load_network, prepare
@@ -43,18 +44,25 @@ def main() -> int:
     parser.add_argument("--network", default="unet", help="built-in network")
     parser.add_argument("--size", type=int, default=65, help="side of the image")
     parser.add_argument("--accelerator", default="edge_32x32", help="preset or file")
+    parser.add_argument("--log", type=Path, help="file that the outcome is written to")
     options = parser.parse_args()
     base = load_accelerator(options.accelerator)
-    sys.stdout.write(f"{options.network} @{options.size} on {options.accelerator}, cycles of its distinct layers\n")
-    sys.stdout.write("memory        cores  in flight      machine   by requests  deviation  worst layer\n")
+    lines = [
+        f"{options.network} @{options.size} on {options.accelerator}, cycles of its distinct layers",
+        "memory        cores  in flight      machine   by requests  deviation  worst layer",
+    ]
     for memory, change in _MEMORIES.items():
         for cores in _COUNTS:
             for limit in _OUTSTANDING:
                 accelerator = base.evolve({**change, "cores": cores, "dma.max_outstanding": limit})
                 ours, theirs, worst = deviations(options.network, options.size, accelerator)
                 told = f"{ours:13,} {theirs:13,} {100 * (ours / theirs - 1):9.2f}% {100 * worst:11.2f}%"
-                sys.stdout.write(f"{memory:13} {cores:5} {limit:10} {told}\n")
-                sys.stdout.flush()
+                lines.append(f"{memory:13} {cores:5} {limit:10} {told}")
+                sys.stderr.write(lines[-1] + "\n")
+    text = "".join(f"{line}\n" for line in lines)
+    sys.stdout.write(text)
+    if options.log:
+        options.log.write_text(text, encoding="utf-8")
     return 0
 
 
