@@ -20,17 +20,12 @@ constexpr int ACTIVATION_LANES = ROWS;
 
 // Fields of JOB and COUNTS in simulator/kernels/clocked.py, in their order.
 struct Job {
-  int64_t pixels, k_folds, n_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
+  int64_t k_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
   int64_t pool_size, pool_stride, pool_padding[2], pool_end_padding[2], pool_width, pool_height;
-  int64_t m_blocks, n_blocks, k, last_rows;
-  int64_t continues, last_columns, accumulator_bits, accumulator_saturates;
+  int64_t k;
+  int64_t pixels, n_folds, continues, last_columns, accumulator_bits, accumulator_saturates;
   int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
   int64_t requantizer, rounding, bias_matrix;
-};
-// Fields of GEOMETRY in simulator/kernels/clocked_im2col.py.
-struct Geometry {
-  int64_t height, width, channels, kernel_height, kernel_width, stride[2], dilation[2], insertion[2], padding[2];
-  int64_t out_height, out_width;
 };
 struct Counts {
   uint64_t digest;
@@ -135,24 +130,19 @@ class Bench {
     for (int axis = 0; axis < 2; ++axis) {
       put(engine_->pool_padding, axis, 8, job.pool_padding[axis]);
       put(engine_->pool_end_padding, axis, 8, job.pool_end_padding[axis]);
-      const int64_t insertion = geometry->insertion[axis], padding = geometry->padding[axis];
-      const int64_t stored = (padding + insertion - 1) / insertion;  // stored elements that the padding has room for
       put(engine_->stride, axis, 8, geometry->stride[axis]);
       put(engine_->dilation, axis, 8, geometry->dilation[axis]);
-      put(engine_->insertion, axis, 8, insertion);
-      put(engine_->origin, axis, 24, -stored * 256 + (stored * insertion - padding));
+      put(engine_->insertion, axis, 8, geometry->insertion[axis]);
+      put(engine_->origin, axis, 24, origin(geometry->padding[axis], geometry->insertion[axis]));
     }
 #endif
 #ifdef WEIGHT_STATIONARY
-    engine_->pixels = job.pixels;
     engine_->k_folds = job.k_folds;
-    engine_->n_folds = job.n_folds;
 #else
-    engine_->m_blocks = job.m_blocks;
-    engine_->n_blocks = job.n_blocks;
     engine_->k = job.k;
-    engine_->last_rows = job.last_rows;
 #endif
+    engine_->pixels = job.pixels;
+    engine_->n_folds = job.n_folds;
     engine_->continues = job.continues;
     engine_->bias_matrix = job.bias_matrix;
     engine_->last_columns = (1u << job.last_columns) - 1;

@@ -78,14 +78,18 @@ module engine_conv #(
   logic [ROW_BITS-1:0] weight_row;
   logic [ADDRESS_BITS-1:0] unused_address;
   logic unused_finishes;
+  logic [BANKS-1:0] write_bank;
   logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
 
+  // One element at a time.
+  assign write_bank = BANKS'(activation_write) << write_address[$clog2(BANKS)-1:0];
   im2col_feed #(
       .ROWS(ROWS), .ROW_BITS(ROW_BITS), .BITS(ACTIVATION_BITS), .BANKS(BANKS), .ADDRESS_BITS(ADDRESS_BITS)
   ) activation_feed (
-      .clk, .rst, .start, .write(activation_write), .write_address, .write_data(activation_data), .k_folds, .height,
-      .width, .channels, .kernel_height, .kernel_width, .stride, .dilation, .insertion, .origin, .out_height,
-      .out_width, .zero_point(activation_zero_point), .tap_step(weight_read), .tap_row(weight_row),
+      .clk, .rst, .start, .write(write_bank), .write_word(write_address[ADDRESS_BITS-1:$clog2(BANKS)]),
+      .write_data({BANKS{activation_data}}), .half(1'b0), .k_folds, .height, .width, .channels,
+      .pitch(16'(width * channels)), .kernel_height, .kernel_width, .stride, .dilation, .insertion, .origin,
+      .out_height, .out_width, .zero_point(activation_zero_point), .tap_step(weight_read), .tap_row(weight_row),
       .wanted(activation_wanted), .first_wanted, .read(activation_read), .hold, .operands(activations)
   );
   core_ws #(

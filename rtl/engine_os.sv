@@ -1,5 +1,5 @@
-// Output-stationary engine: scratchpads, sequencer, array, accumulator memory, store path. A job is one tile operation:
-// m_blocks x n_blocks blocks of ROWS pixels by COLS channels, k products each; it may continue the job before it.
+// Output-stationary engine for matrix products: activations lie in their scratchpad as the array takes them, a word for
+// each block of ROWS pixels and product.
 module engine_os #(
     parameter int ROWS = 8,
     parameter int COLS = 8,
@@ -29,11 +29,10 @@ module engine_os #(
     input  logic                                  start,
     input  logic                                  continues,
     input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
-    input  logic [15:0]                           m_blocks,
-    input  logic [15:0]                           n_blocks,
+    input  logic [15:0]                           pixels,
     input  logic [15:0]                           k,
-    input  logic [15:0]                           last_rows,            // valid rows of the last m block
-    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n block
+    input  logic [15:0]                           n_folds,
+    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
     input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
     input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
     input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
@@ -55,93 +54,24 @@ module engine_os #(
     output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] edge_sums,
     output logic                                  edge_valid
 );
-  localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
-  logic operand_read, last, start_read;
-  logic [ADDRESS_BITS-1:0] activation_address, weight_address, bias_address, start_address;
-  logic [ROWS-1:0] first, offered_first;
-  logic [ROW_BITS-1:0] start_row, offered_row;
-  logic offered_last, offered_start, token_last;
+  logic activation_read, unused_finishes;
+  logic [ADDRESS_BITS-1:0] activation_address;
   logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
-  logic [COLS-1:0][WEIGHT_BITS:0] weights;
-  logic [COLS-1:0][BIAS_BITS-1:0] bias;
-  logic [COLS-1:0][ACCUMULATOR_BITS-1:0] starts, results, accumulators;
-  logic preloads, value_write, last_value, unused_finishes;
-  logic [ADDRESS_BITS-1:0] value_address;
-  logic [COLS-1:0][OUTPUT_BITS-1:0] values;
-  logic [COLS-1:0] start_overflow, saturated;
-  logic [ROWS-1:0][COLS-1:0][1:0] overflow;
-  logic result_valid, result_last;
-  logic [ADDRESS_BITS-1:0] result_address, n_block, result_n_block;
 
-  // Start values that differ from row to row come down before their block.
-  assign preloads = continues || bias_matrix;
-  sequencer_os #(.ROWS(ROWS), .ROW_BITS(ROW_BITS), .ADDRESS_BITS(ADDRESS_BITS)) sequencer (
-      .clk, .rst, .start, .preloads, .m_blocks, .n_blocks, .k, .last_rows, .operand_read, .activation_address,
-      .weight_address, .bias_address, .first, .last, .start_read, .start_address, .start_row
-  );
   operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
-      .clk, .rst, .write(activation_write), .write_address, .write_data(activation_data), .read(operand_read),
+      .clk, .rst, .write(activation_write), .write_address, .write_data(activation_data), .read(activation_read),
       .read_address(activation_address), .zero_point(activation_zero_point), .operands(activations)
   );
-  operand_feed #(.LANES(COLS), .BITS(WEIGHT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) weight_feed (
-      .clk, .rst, .write(weight_write), .write_address, .write_data(weight_data), .read(operand_read),
-      .read_address(weight_address), .zero_point(weight_zero_point), .operands(weights)
-  );
-  scratchpad #(.WIDTH(COLS * BIAS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) biases (
-      .clk, .write(bias_write), .write_address, .write_data(bias_data),
-      .read_address(bias_matrix ? start_address : bias_address), .read_data(bias)
-  );
-  for (genvar c = 0; c < COLS; c++) begin : g_start
-    logic [ACCUMULATOR_BITS-1:0] loaded;
-    logic load_overflow;
-    register_add #(.BITS(ACCUMULATOR_BITS), .ADDEND_BITS(BIAS_BITS), .SATURATES(ACCUMULATOR_SATURATES)) load (
-        .present('0), .addend(bias[c]), .next(loaded), .overflow(load_overflow)
-    );
-    assign starts[c] = continues ? read_accumulators[c] : loaded;
-    assign start_overflow[c] = load_overflow && !continues;
-  end
-  // Tokens go with the operands: one cycle of scratchpad.
-  always_ff @(posedge clk) begin
-    offered_first <= rst ? '0 : first;
-    offered_last <= last && !rst;
-    offered_start <= start_read && !rst;
-    offered_row <= start_row;
-  end
-  array_os #(
-      .ROWS(ROWS), .COLS(COLS), .ROW_BITS(ROW_BITS), .ACTIVATION_BITS(ACTIVATION_BITS + 1),
-      .WEIGHT_BITS(WEIGHT_BITS + 1), .SUM_BITS(ACCUMULATOR_BITS), .SUM_SATURATES(ACCUMULATOR_SATURATES)
-  ) array (
-      .clk, .rst, .preloads, .activations, .first(offered_first), .last(offered_last), .weights, .starts,
-      .start_overflow, .start_valid(offered_start), .start_row(offered_row), .results, .overflow,
-      .right_activations(edge_activations), .bottom_weights(edge_weights), .bottom_sums(edge_sums)
-  );
-  delay #(.BITS(1), .CYCLES(ROWS + COLS - 2)) tokens (.clk, .rst, .d(offered_last), .q(token_last));
-  accumulator_os #(
-      .ROWS(ROWS), .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ADDRESS_BITS(ADDRESS_BITS)
-  ) keep (
-      .clk, .rst, .start, .m_blocks, .n_blocks, .last_rows, .token_last, .results, .accumulators,
-      .valid(result_valid), .last(result_last), .address(result_address), .n_block, .result_valid(edge_valid),
-      .read_address(start_read ? start_address : read_address), .read_data(read_accumulators)
-  );
-  always_ff @(posedge clk) result_n_block <= n_block;
-  store_path #(
-      .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS),
-      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
-  ) store (
-      .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
-      .scale_address(n_block), .zero_point(output_zero_point), .minimum(output_minimum), .maximum(output_maximum),
-      .accumulators, .valid(result_valid),
-      .column_valid(result_n_block == ADDRESS_BITS'(n_blocks - 16'd1) ? last_columns : '1), .last(result_last),
-      .address(result_address), .saturated,
-      .write(value_write), .last_write(last_value), .write_address(value_address), .values
-  );
-  scratchpad #(.WIDTH(COLS * OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) outputs (
-      .clk, .write(value_write), .write_address(value_address), .write_data(values), .read_address,
-      .read_data(read_outputs)
-  );
-  job_counters #(.SUM_FLAGS(1), .ACCUMULATOR_FLAGS(2 * ROWS * COLS), .OUTPUT_FLAGS(COLS)) counters (
-      .clk, .rst, .start, .keeps_counts(1'b0), .last_write(last_value), .sum_overflow(1'b0),
-      .accumulator_overflow(overflow), .saturated, .running, .finishes(unused_finishes), .done,
-      .cycles, .partial_sum_events, .accumulator_events, .saturations
+  core_os #(
+      .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .BIAS_BITS(BIAS_BITS),
+      .OUTPUT_BITS(OUTPUT_BITS), .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
+  ) core (
+      .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
+      .start, .keeps_counts(1'b0), .counts_outputs(1'b1), .continues, .bias_matrix, .weight_half(1'b0),
+      .result_half(1'b0), .pixels, .k, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
+      .output_minimum, .output_maximum, .activation_read, .activation_address, .activations, .running,
+      .finishes(unused_finishes), .done, .cycles, .partial_sum_events, .accumulator_events, .saturations,
+      .read_address, .read_accumulators, .read_outputs, .edge_activations, .edge_weights, .edge_sums, .edge_valid
   );
 endmodule

@@ -6,18 +6,22 @@ module im2col_feed #(
     parameter int ROW_BITS = 3,
     parameter int BITS = 8,
     parameter int BANKS = 4,
-    parameter int ADDRESS_BITS = 10
+    parameter int ADDRESS_BITS = 10,          // of an element
+    localparam int BANK_BITS = $clog2(BANKS),
+    localparam int WORD_BITS = ADDRESS_BITS - BANK_BITS
 ) (
     input  logic                             clk,
     input  logic                             rst,
     input  logic                             start,
-    input  logic                             write,          // an element of the feature map
-    input  logic        [ADDRESS_BITS-1:0]   write_address,
-    input  logic        [BITS-1:0]           write_data,
+    input  logic        [BANKS-1:0]          write,          // an element of the feature map to each of these banks
+    input  logic        [WORD_BITS-1:0]      write_word,
+    input  logic        [BANKS-1:0][BITS-1:0] write_data,
+    input  logic                             half,           // that is read
     input  logic        [15:0]               k_folds,
     input  logic        [15:0]               height,
     input  logic        [15:0]               width,
     input  logic        [15:0]               channels,
+    input  logic        [15:0]               pitch,          // elements from one row of the map to the next
     input  logic        [15:0]               kernel_height,
     input  logic        [15:0]               kernel_width,
     input  logic        [1:0][7:0]           stride,
@@ -35,8 +39,6 @@ module im2col_feed #(
     output logic                             hold,
     output logic        [ROWS-1:0][BITS:0]   operands        // in the cycle after `read`
 );
-  localparam int BANK_BITS = $clog2(BANKS);
-  localparam int WORD_BITS = ADDRESS_BITS - BANK_BITS;
   localparam int TAP_BITS = 1 + 16 + 48;  // whether there is one, channel, place
   logic [1:0][23:0] tap_place, pixel_place;
   logic [15:0] tap_channel, tap_fold;
@@ -82,7 +84,7 @@ module im2col_feed #(
     logic stored;
     assign tap = first_wanted ? waiting[r] : active[r];
     im2col_lane #(.ADDRESS_BITS(ADDRESS_BITS)) lane (
-        .height, .width, .channels, .insertion, .pixel(pixel_place), .tap(tap[47:0]), .channel(tap[63:48]),
+        .height, .width, .channels, .pitch, .insertion, .pixel(pixel_place), .tap(tap[47:0]), .channel(tap[63:48]),
         .reads(stored), .address(address[r])
     );
     assign reads[r] = tap[64] && stored;
@@ -95,9 +97,8 @@ module im2col_feed #(
   assign hold = |(lane_wants & ~served);
   for (genvar b = 0; b < BANKS; b++) begin : g_bank
     scratchpad #(.WIDTH(BITS), .ADDRESS_BITS(WORD_BITS)) memory (
-        .clk, .write(write && write_address[BANK_BITS-1:0] == BANK_BITS'(b)),
-        .write_address(write_address[ADDRESS_BITS-1:BANK_BITS]), .write_data, .read_address(word[b]),
-        .read_data(bank_data[b])
+        .clk, .write(write[b]), .write_address(write_word), .write_data(write_data[b]),
+        .read_address(word[b] ^ {half, (WORD_BITS - 1)'(0)}), .read_data(bank_data[b])
     );
   end
 

@@ -6,6 +6,7 @@ module im2col_lane #(
     input  logic [15:0]             height,
     input  logic [15:0]             width,
     input  logic [15:0]             channels,
+    input  logic [15:0]             pitch,
     input  logic [1:0][7:0]         insertion,
     input  logic [1:0][23:0]        pixel,      // [0] vertical, [1] horizontal: index, phase
     input  logic [1:0][23:0]        tap,
@@ -26,5 +27,5 @@ module im2col_lane #(
   end
   // An index before the first is a large number here.
   assign reads = &stored && index[0] < height && index[1] < width;
-  assign address = ADDRESS_BITS'((index[0] * width + index[1]) * channels + channel);
+  assign address = ADDRESS_BITS'(index[0] * pitch + index[1] * channels + channel);
 endmodule

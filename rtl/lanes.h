@@ -31,6 +31,18 @@ int64_t get(const Port& port, int index, int bits) {
   return int64_t(uint64_t(word >> (at & 7)) << (64 - bits)) >> (64 - bits);
 }
 
+// Place of the first pixel's first tap on one axis, as rtl/im2col_walker.sv has it: stored elements and woven places.
+inline int64_t origin(int64_t padding, int64_t insertion) {
+  const int64_t stored = (padding + insertion - 1) / insertion;  // stored elements that the padding has room for
+  return -stored * 256 + (stored * insertion - padding);
+}
+
+// Fields of GEOMETRY in simulator/kernels/clocked_im2col.py.
+struct Geometry {
+  int64_t height, width, channels, kernel_height, kernel_width, stride[2], dilation[2], insertion[2], padding[2];
+  int64_t out_height, out_width, pitch;
+};
+
 // Mix what leaves the array in a cycle into a digest, FNV-1a over words, as digest_edges in
 // simulator/kernels/clocked.py.
 template <class Engine>

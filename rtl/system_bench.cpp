@@ -23,14 +23,14 @@ struct Quantization {
 };
 
 // `program`: OP_FIELDS numbers for each tile operation, in the order of the bits of `op_data` from the lowest on.
-// `bytes` is the memory, with BUS_BYTES more at its end.
+// `geometry` is that of a convolution, or null; `bytes` is the memory, with BUS_BYTES more at its end.
 void system_run(const int64_t* program, int64_t ops, const Settings* settings, const Quantization* quantization,
-                uint8_t* bytes, SystemCounts* counts, int64_t most_cycles) {
+                const Geometry* geometry, uint8_t* bytes, SystemCounts* counts, int64_t most_cycles) {
   // load: which, what it takes, three descriptors
   constexpr int D[] = {32, 16, 16, 32};
   constexpr int WIDTHS[] = {2, 2, 1, 1, D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3],
-                            1, 1, 1,                      // begin: what the job takes
-                            1, 1, 1, 1, 16, 16, 16, COLS,  // job
+                            1, 1, 1, 1, 24,                     // begin: what the job takes, how and where it begins
+                            1, 1, 1, 16, 16, 16, 16, 16, COLS,  // job
                             1, D[0], D[1], D[2], D[3]};   // store
   constexpr int OP_FIELDS = sizeof(WIDTHS) / sizeof(int);
   VerilatedContext context;
@@ -63,6 +63,21 @@ void system_run(const int64_t* program, int64_t ops, const Settings* settings, c
   put(engine.output_zero_point, 0, OUTPUT_BITS, quantization->output_zero_point);
   put(engine.output_minimum, 0, OUTPUT_BITS, quantization->output_minimum);
   put(engine.output_maximum, 0, OUTPUT_BITS, quantization->output_maximum);
+  if (geometry) {
+    engine.width = geometry->width;
+    engine.channels = geometry->channels;
+    engine.pitch = geometry->pitch;
+    engine.kernel_height = geometry->kernel_height;
+    engine.kernel_width = geometry->kernel_width;
+    engine.out_width = geometry->out_width;
+    engine.origin_x = 0;
+    put(engine.origin_x, 0, 24, origin(geometry->padding[1], geometry->insertion[1]));
+    for (int axis = 0; axis < 2; ++axis) {
+      put(engine.stride, axis, 8, geometry->stride[axis]);
+      put(engine.dilation, axis, 8, geometry->dilation[axis]);
+      put(engine.insertion, axis, 8, geometry->insertion[axis]);
+    }
+  }
   engine.start = 1;
   tick();
   engine.start = 0;

@@ -18,7 +18,7 @@ JOB = np.dtype(
         (name, np.int64)
         for name in (
             # weight stationary
-            *("pixels", "k_folds", "n_folds", "weight_double_buffer", "partial_sum_bits", "partial_sum_saturates"),
+            *("k_folds", "weight_double_buffer", "partial_sum_bits", "partial_sum_saturates"),
             # weight stationary, max pool of the outputs: size 1 for none
             *(
                 "pool_size",
@@ -31,9 +31,9 @@ JOB = np.dtype(
                 "pool_height",
             ),
             # output stationary
-            *("m_blocks", "n_blocks", "k", "last_rows"),
+            "k",
             # both
-            *("continues", "last_columns", "accumulator_bits", "accumulator_saturates"),
+            *("pixels", "n_folds", "continues", "last_columns", "accumulator_bits", "accumulator_saturates"),
             *("activation_zero_point", "weight_zero_point"),
             *("output_zero_point", "output_minimum", "output_maximum"),
             *("requantizer", "rounding", "bias_matrix"),

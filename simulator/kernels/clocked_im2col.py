@@ -14,11 +14,12 @@ GEOMETRY = np.dtype(
         for name in (
             *("height", "width", "channels", "kernel_height", "kernel_width", "stride_y", "stride_x"),
             *("dilation_y", "dilation_x", "insertion_y", "insertion_x", "padding_top", "padding_left"),
-            *("out_height", "out_width"),
+            *("out_height", "out_width", "pitch"),
         )
     ]
 )
-"""A convolution over a feature map of which neighbours lie `insertion` places apart, with zeros between them."""
+"""A convolution over a feature map of which neighbours lie `insertion` places apart, with zeros between them. `pitch`:
+elements from the begin of a row of the map to that of the next."""
 
 
 @kernel(inline=True)
@@ -34,7 +35,7 @@ def _element(geometry: Any, k: Any, pixel: Any) -> Any:
     y, x = y // geometry["insertion_y"], x // geometry["insertion_x"]
     if not (0 <= y < geometry["height"] and 0 <= x < geometry["width"]):
         return -1
-    return (y * geometry["width"] + x) * geometry["channels"] + channel
+    return y * geometry["pitch"] + x * geometry["channels"] + channel
 
 
 @kernel()
@@ -44,7 +45,7 @@ def fetch(feature_map: Any, geometry: Any, banks: Any, zero_point: Any, operands
     Parameters
     ----------
     feature_map
-        int64 [elements], height x width x channels.
+        int64 [elements], rows of width x channels.
     geometry
         Record of dtype GEOMETRY.
     banks

@@ -27,12 +27,13 @@ from simulator.kernels.registers import step
 _IDLE, _FILL, _STREAM = 0, 1, 2
 
 # Control registers: of the sequencer,
-_STATE, _STEP, _M_BLOCK, _N_BLOCK, _ACTIVATION_ADDRESS, _WEIGHT_ADDRESS, _START_ADDRESS = range(7)
+_STATE, _STEP, _PIXELS_BEFORE, _N_FOLD, _ACTIVATION_ADDRESS, _WEIGHT_ADDRESS = range(6)
+_START_ADDRESS, _START_PIXEL, _START_N_FOLD = range(6, 9)
 # beside the operands,
-_OFFERED_LAST = 7
+_OFFERED_LAST = 9
 # and of this cycle's results.
-_RESULT_VALID, _ROW, _BLOCK_ADDRESS, _RESULT_M_BLOCK, _RESULT_N_BLOCK = range(8, 13)
-_CONTROL = 13
+_RESULT_VALID, _ROW, _BLOCK_ADDRESS, _BLOCK_PIXEL, _RESULT_N_FOLD = range(10, 15)
+_CONTROL = 15
 
 
 @kernel(inline=True)
@@ -44,29 +45,44 @@ def _clock_sequencer(control: Any, job: Any, rows: Any) -> Any:
     """
     state, k, now = control[_STATE], job["k"], control[_STEP]
     ends = now == (max(k, rows) if state == _STREAM else rows) - 1
-    last_m, last_n = control[_M_BLOCK] == job["m_blocks"] - 1, control[_N_BLOCK] == job["n_blocks"] - 1
-    bias = control[_N_BLOCK]
+    pixels_left = job["pixels"] - control[_PIXELS_BEFORE]
+    last_m, last_n = pixels_left <= rows, control[_N_FOLD] == job["n_folds"] - 1
+    bias = control[_N_FOLD]
     activation, weight, start, begins, last = np.int64(-1), np.int64(-1), np.int64(-1), np.int64(0), False
     if state == _STREAM and now < k:
         activation, weight = control[_ACTIVATION_ADDRESS], control[_WEIGHT_ADDRESS]
         last = now == k - 1
         if now == 0:
-            begins = job["last_rows"] if last_m else rows
+            begins = min(pixels_left, rows)
         control[_ACTIVATION_ADDRESS] += 1 - k if last and not last_n else 1
         control[_WEIGHT_ADDRESS] = 0 if last and last_n else weight + 1
     preloads = job["continues"] or job["bias_matrix"]
     if state == _FILL or (state == _STREAM and preloads and not (last_m and last_n) and now < rows):
         start = control[_START_ADDRESS]
-        control[_START_ADDRESS] += 1
+        _next_start(control, now == rows - 1, job, rows)
     control[_STEP] = 0 if ends else now + 1
     if state == _FILL and ends:
         control[_STATE] = _STREAM
     if state == _STREAM and ends:
-        control[_N_BLOCK] = 0 if last_n else control[_N_BLOCK] + 1
-        control[_M_BLOCK] += last_n
+        control[_N_FOLD] = 0 if last_n else control[_N_FOLD] + 1
+        control[_PIXELS_BEFORE] += rows * last_n
         if last_n and last_m:
             control[_STATE] = _IDLE
     return activation, weight, start, now, begins, last, bias
+
+
+@kernel(inline=True)
+def _next_start(control: Any, last_row: Any, job: Any, rows: Any) -> None:
+    """Step the address of start values: to the next row, the same pixels of the next channels, or the next pixels."""
+    if not last_row:
+        control[_START_ADDRESS] += 1
+    elif control[_START_N_FOLD] < job["n_folds"] - 1:
+        control[_START_N_FOLD] += 1
+        control[_START_ADDRESS] += job["pixels"] - (rows - 1)
+    else:
+        control[_START_N_FOLD] = 0
+        control[_START_PIXEL] += rows
+        control[_START_ADDRESS] = control[_START_PIXEL]
 
 
 @kernel(inline=True)
@@ -109,22 +125,23 @@ def _clock_results(
     control: Any, store: Any, token_last: Any, results: Any, memory: Any, registers: Any, job: Any, rows: Any
 ) -> None:
     """Clock rtl/accumulator_os.sv on this cycle's `results`; `token_last` says that a block comes next."""
-    last_m = control[_RESULT_M_BLOCK] == job["m_blocks"] - 1
-    last_n = control[_RESULT_N_BLOCK] == job["n_blocks"] - 1
+    pixels_left = job["pixels"] - control[_BLOCK_PIXEL]
+    last_m, last_n = pixels_left <= rows, control[_RESULT_N_FOLD] == job["n_folds"] - 1
     address, valid = control[_BLOCK_ADDRESS] + control[_ROW], control[_RESULT_VALID] != 0
     registers[:] = results
     store[0, ADDRESS] = address
-    store[0, VALID] = valid and (not last_m or control[_ROW] < job["last_rows"])
+    store[0, VALID] = valid and control[_ROW] < pixels_left
     store[0, LAST] = valid and last_m and last_n and control[_ROW] == 0
     store[0, COLUMNS] = job["last_columns"] if last_n else results.shape[0]
-    if valid:
+    if store[0, VALID]:
         memory[address] = results
+    if valid:
         control[_ROW] -= 1
         if control[_ROW] < 0:
             control[_RESULT_VALID] = 0
-            control[_BLOCK_ADDRESS] += rows
-            control[_RESULT_N_BLOCK] = 0 if last_n else control[_RESULT_N_BLOCK] + 1
-            control[_RESULT_M_BLOCK] += last_n
+            control[_BLOCK_PIXEL] += rows * last_n
+            control[_BLOCK_ADDRESS] = control[_BLOCK_PIXEL] if last_n else control[_BLOCK_ADDRESS] + job["pixels"]
+            control[_RESULT_N_FOLD] = 0 if last_n else control[_RESULT_N_FOLD] + 1
     if token_last:
         control[_RESULT_VALID] = 1
         control[_ROW] = rows - 1
@@ -143,18 +160,27 @@ def _clock_shift(passes_on: Any, finish: Any, last: Any) -> None:
 def _offer_starts(top: Any, word: Any, bias: Any, biases: Any, accumulators: Any, job: Any) -> None:
     """Put the bias, or a row of accumulators of the job before, on top of the array."""
     low, high, spare = rails(job["accumulator_bits"])
+    # A padded row has no word, and takes none that it is offered.
+    word = min(max(word, 0), accumulators.shape[0] - 1)
     if job["bias_matrix"]:
-        bias = max(word, 0)
+        bias = word
     for c in range(biases.shape[1]):
         top[1, c], top[2, c] = step(0, biases[bias, c], low, high, spare, job["accumulator_saturates"] == 1)
         if job["continues"]:
-            top[1, c], top[2, c] = accumulators[max(word, 0), c], 0
-    top[3] = word >= 0
+            top[1, c], top[2, c] = accumulators[word, c], 0
 
 
 @kernel()
 def clock_output_stationary(
-    activations: Any, weights: Any, biases: Any, scales: Any, accumulators: Any, outputs: Any, job: Any, counts: Any
+    activations: Any,
+    weights: Any,
+    biases: Any,
+    scales: Any,
+    accumulators: Any,
+    outputs: Any,
+    job: Any,
+    counts: Any,
+    held: Any,
 ) -> None:
     """Run one job on the output-stationary engine, from the first operand offered to the last output written.
 
@@ -163,14 +189,17 @@ def clock_output_stationary(
     activations, weights
         int64 [words, R] and [words, C], as rtl/sequencer_os.sv reads them.
     biases, scales
-        int64 [n_blocks + 1, C] and [n_blocks + 1, 2, C]: bias; multiplier and shift. The last word is not used. A bias
+        int64 [n_folds + 1, C] and [n_folds + 1, 2, C]: bias; multiplier and shift. The last word is not used. A bias
         matrix has words as `accumulators`.
     accumulators, outputs
-        int64 [m_blocks * n_blocks * R + 1, C], written; a job that continues starts at the accumulators as they are.
+        int64 [n_folds * pixels + 1, C], written; a job that continues starts at the accumulators as they are.
     job
         Record of dtype JOB.
     counts
         Record of dtype COUNTS, updated.
+    held
+        int64 [2, R, C], updated: registers that no job clears, sum and result of each PE; 0 after a reset. A padded row
+        adds nothing to its sum, and passes it on with the others.
 
     """
     rows, cols = activations.shape[1], weights.shape[1]
@@ -185,7 +214,8 @@ def clock_output_stationary(
         np.zeros((5, cols, cols), np.int64),
         np.zeros((6, rows + 1, cols), np.int64),
     )
-    stored, summing = np.zeros((rows, cols), np.int64), np.zeros((rows, cols), np.int64)
+    stored, summing = np.zeros((rows, cols), np.int64), held[0]
+    down[5, 1:] = held[1]
     stored_lost = np.zeros((rows, cols), np.int64)
     finish, passes_on = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     tokens, deskew = np.zeros(rows + cols, np.int64), np.zeros((cols, cols), np.int64)
@@ -202,7 +232,7 @@ def clock_output_stationary(
             counts["cycles"] += 1
             counts["digest"] = digest_edges(counts["digest"], right[0], down[0], down[5], control[_RESULT_VALID])
         done = clock_store_path(store, registers, products, values, scale, outputs, job, counts)
-        scale[:] = scales[control[_RESULT_N_BLOCK]]
+        scale[:] = scales[control[_RESULT_N_FOLD]]
         leave(results, deskew, down[5, rows])
         _clock_results(control, store, token_last, results, accumulators, registers, job, rows)
         enter(right, left_skew, left, down, top_skew, top)
@@ -216,5 +246,6 @@ def clock_output_stationary(
         for r in range(rows):
             left[1, r], left[2, r] = r < begins, last
         _offer_starts(top, start, bias, biases, accumulators, job)
-        top[4] = row
+        top[3], top[4] = start >= 0, row
         running = True
+    held[1] = down[5, 1:]

@@ -1,4 +1,4 @@
-"""Register-accurate model of what rtl/system_ws.sv does beside its array: its control, its DMA, and the memory behind.
+"""Register-accurate model of what rtl/system_top.sv does beside its array: its control, its DMA, and the memory behind.
 
 The array takes the cycles of its own model, so a job is a number here.
 """
@@ -41,19 +41,20 @@ TILE_OP = (
         for what in ("activation", "weight", "constant")
         for field in ("address", "segments", "segment_bytes", "stride")
     ),
-    # begin of the job: halves that it takes
-    *("takes_input", "takes_weight", "takes_result"),
-    # job
-    *("gives_input", "gives_weight", "finishes", "continues", "pixels", "k_folds", "n_folds", "last_columns"),
+    # begin of the job: halves that it takes, whether it continues the one before, where a convolution begins
+    *("takes_input", "takes_weight", "takes_result", "continues", "origin_y"),
+    # job; output stationary, a k fold is a product; height of what a convolution reads, and of what it makes
+    *("gives_input", "gives_weight", "finishes", "pixels", "k_folds", "n_folds", "height", "out_height"),
+    "last_columns",
     # store
     *("stores", "store_address", "store_segments", "store_segment_bytes", "store_stride"),
 )
-"""Columns of a program, a row a tile operation: the fields of rtl/system_ws.sv from the lowest bit on."""
+"""Columns of a program, a row a tile operation: the fields of rtl/system_top.sv from the lowest bit on."""
 
 _FIRST, _LAST, _LOAD_TAKES_INPUT, _LOAD_TAKES_WEIGHT, _DESCRIPTORS = range(5)
-_BEGIN = _DESCRIPTORS + 12
-_TAKES_RESULT, _GIVES_INPUT, _GIVES_WEIGHT = _BEGIN + 2, _BEGIN + 3, _BEGIN + 4
-_STORES = _BEGIN + 11
+_TAKES_RESULT, _GIVES_INPUT, _GIVES_WEIGHT, _STORES = (
+    TILE_OP.index(name) for name in ("takes_result", "gives_input", "gives_weight", "stores")
+)
 
 SYSTEM_COUNTS = np.dtype(
     [

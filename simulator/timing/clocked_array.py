@@ -72,6 +72,11 @@ class ClockedArray:
     requantizer: Requantizer = _SINGLE
     """Any but one that rounds stochastically."""
 
+    @property
+    def fold_length(self) -> int:
+        """Products that a fold of the reduction has, and words of weights; output stationary, 1."""
+        return self.rows if self.dataflow is Dataflow.WEIGHT_STATIONARY else 1
+
 
 @dataclass(frozen=True)
 class Gemm:
@@ -94,7 +99,7 @@ class Gemm:
     output_minimum: int = -128
     output_maximum: int = 127
     k_cuts: tuple[int, ...] = ()
-    """Where K is cut into jobs that continue one another: rising multiples of the array's rows."""
+    """Where K is cut into jobs that continue one another: rising multiples of the array's fold length."""
 
     @property
     def k_chunks(self) -> Iterator[tuple[int, int]]:
@@ -139,8 +144,7 @@ def run_gemm(array: ClockedArray, gemm: Gemm, execute: Execute | None = None) ->
     check_gemm(array, gemm)
     weight_stationary = array.dataflow is Dataflow.WEIGHT_STATIONARY
     layout = _WeightStationary(array, gemm) if weight_stationary else _OutputStationary(array, gemm)
-    if execute is None:
-        execute = _clock_weight_stationary if weight_stationary else clock_output_stationary
+    execute = execute or model_of(array)
     accumulators = np.zeros((layout.result_words + 1, array.cols), np.int64)
     outputs = np.zeros_like(accumulators)
     if gemm.bias.ndim == 1:
@@ -164,6 +168,23 @@ def run_gemm(array: ClockedArray, gemm: Gemm, execute: Execute | None = None) ->
         run.saturations = int(counts["saturations"])
     run.digest = int(counts["digest"])
     run.accumulators, run.outputs = layout.matrix(accumulators), layout.matrix(outputs)
+    return run
+
+
+def model_of(array: ClockedArray, resets: bool = True) -> Execute:
+    """Return the register-accurate model of the array, which runs jobs; it `resets` before each, or does not.
+
+    Only an output-stationary array holds anything that a later job lets out: a weight-stationary one ends empty.
+    """
+    if array.dataflow is Dataflow.WEIGHT_STATIONARY:
+        return _clock_weight_stationary
+    held = np.zeros((2, array.rows, array.cols), np.int64)
+
+    def run(*job: Any) -> None:
+        if resets:
+            held[:] = 0
+        clock_output_stationary(*(*job, held))
+
     return run
 
 
@@ -207,8 +228,8 @@ def check_gemm(array: ClockedArray, gemm: Gemm) -> None:
     for name, shapes in (("bias", ((n,), (m, n))), ("multiplier", ((n,),)), ("shift", ((n,),))):
         if getattr(gemm, name).shape not in shapes:
             raise InputError(f"{name} has shape {getattr(gemm, name).shape}, not {' or '.join(map(str, shapes))}")
-    if any(end <= begin for begin, end in gemm.k_chunks) or any(cut % array.rows for cut in gemm.k_cuts):
-        raise SpecError(f"k_cuts {gemm.k_cuts}: give rising multiples of {array.rows} rows between 0 and K = {k}")
+    if any(end <= begin for begin, end in gemm.k_chunks) or any(cut % array.fold_length for cut in gemm.k_cuts):
+        raise SpecError(f"k_cuts {gemm.k_cuts}: give rising multiples of {array.fold_length} between 0 and K = {k}")
 
 
 def _range(bits: int) -> tuple[int, int]:
@@ -229,7 +250,6 @@ def new_job(array: ClockedArray, gemm: Gemm, k_begin: int) -> Any:
     job["rounding"] = ROUNDING_CODES[array.requantizer.resolved_rounding]
     job["bias_matrix"] = gemm.bias.ndim == 2
     job["last_columns"] = (gemm.w.shape[1] - 1) % array.cols + 1
-    job["last_rows"] = (gemm.a.shape[0] - 1) % array.rows + 1
     job["weight_double_buffer"] = array.weight_double_buffer
     for name in ("partial_sum", "accumulator"):
         register: ArrayRegister = getattr(array, name)
@@ -239,24 +259,14 @@ def new_job(array: ClockedArray, gemm: Gemm, k_begin: int) -> Any:
     return job
 
 
-class _WeightStationary:
-    """How rtl/sequencer_ws.sv wants its scratchpads. Padding is the zero point."""
+class _Results:
+    """How results lie in the scratchpads of both engines."""
 
     def __init__(self, array: ClockedArray, gemm: Gemm) -> None:
         self.array, self.gemm = array, gemm
         self.pixels = gemm.a.shape[0]
         self.n_folds = -(-gemm.w.shape[1] // array.cols)
         self.result_words = self.n_folds * self.pixels
-
-    def operands(self, job: Any, begin: int, end: int) -> tuple[Int64, Int64]:
-        """Activations [k_fold, pixel] of R, weights [n_fold, k_fold, row] of C; the job's sizes are filled in."""
-        rows, cols, gemm = self.array.rows, self.array.cols, self.gemm
-        a = pad(gemm.a[:, begin:end], 1, rows, gemm.activation_zero_point)
-        w = pad(gemm.w[begin:end], rows, cols, gemm.weight_zero_point)
-        job["pixels"], job["k_folds"], job["n_folds"] = self.pixels, len(w) // rows, self.n_folds
-        activations = a.reshape(self.pixels, -1, rows).transpose(1, 0, 2).reshape(-1, rows)
-        weights = w.reshape(-1, rows, self.n_folds, cols).transpose(2, 0, 1, 3).reshape(-1, cols)
-        return np.ascontiguousarray(activations), np.ascontiguousarray(weights)
 
     def matrix(self, words: Int64) -> Int64:
         """[M, N] of result words [n_fold, pixel]."""
@@ -269,33 +279,29 @@ class _WeightStationary:
         return np.pad(blocks.reshape(self.result_words, -1), ((0, 1), (0, 0)))
 
 
-class _OutputStationary:
-    """How rtl/sequencer_os.sv wants its scratchpads. Padding is the zero point."""
-
-    def __init__(self, array: ClockedArray, gemm: Gemm) -> None:
-        self.array, self.gemm = array, gemm
-        self.m_blocks = -(-gemm.a.shape[0] // array.rows)
-        self.n_folds = -(-gemm.w.shape[1] // array.cols)
-        self.result_words = self.m_blocks * self.n_folds * array.rows
+class _WeightStationary(_Results):
+    """How rtl/sequencer_ws.sv wants its operands. Padding is the zero point."""
 
     def operands(self, job: Any, begin: int, end: int) -> tuple[Int64, Int64]:
-        """Activations [m_block, k] of R, weights [n_block, k] of C; the job's sizes are filled in."""
+        """Activations [k_fold, pixel] of R, weights [n_fold, k_fold, row] of C; the job's sizes are filled in."""
+        rows, cols, gemm = self.array.rows, self.array.cols, self.gemm
+        a = pad(gemm.a[:, begin:end], 1, rows, gemm.activation_zero_point)
+        w = pad(gemm.w[begin:end], rows, cols, gemm.weight_zero_point)
+        job["pixels"], job["k_folds"], job["n_folds"] = self.pixels, len(w) // rows, self.n_folds
+        activations = a.reshape(self.pixels, -1, rows).transpose(1, 0, 2).reshape(-1, rows)
+        weights = w.reshape(-1, rows, self.n_folds, cols).transpose(2, 0, 1, 3).reshape(-1, cols)
+        return np.ascontiguousarray(activations), np.ascontiguousarray(weights)
+
+
+class _OutputStationary(_Results):
+    """How rtl/sequencer_os.sv wants its operands. Padding is the zero point."""
+
+    def operands(self, job: Any, begin: int, end: int) -> tuple[Int64, Int64]:
+        """Activations [m_block, k] of R, weights [n_fold, k] of C; the job's sizes are filled in."""
         rows, cols, gemm = self.array.rows, self.array.cols, self.gemm
         a = pad(gemm.a[:, begin:end], rows, 1, gemm.activation_zero_point)
         w = pad(gemm.w[begin:end], 1, cols, gemm.weight_zero_point)
-        job["m_blocks"], job["n_blocks"], job["k"] = self.m_blocks, self.n_folds, end - begin
-        activations = a.reshape(self.m_blocks, rows, -1).transpose(0, 2, 1).reshape(-1, rows)
+        job["pixels"], job["k"], job["n_folds"] = self.pixels, end - begin, self.n_folds
+        activations = a.reshape(-1, rows, end - begin).transpose(0, 2, 1).reshape(-1, rows)
         weights = w.reshape(-1, self.n_folds, cols).transpose(1, 0, 2).reshape(-1, cols)
         return np.ascontiguousarray(activations), np.ascontiguousarray(weights)
-
-    def matrix(self, words: Int64) -> Int64:
-        """[M, N] of result words [m_block, n_block, row]."""
-        rows, cols = self.array.rows, self.array.cols
-        blocks = words[:-1].reshape(self.m_blocks, self.n_folds, rows, cols).transpose(0, 2, 1, 3)
-        return blocks.reshape(self.m_blocks * rows, -1)[: self.gemm.a.shape[0], : self.gemm.w.shape[1]]
-
-    def words(self, matrix: Int64) -> Int64:
-        """Return result words, and one more, of [M, N]."""
-        rows, cols = self.array.rows, self.array.cols
-        blocks = pad(matrix, rows, cols, 0).reshape(self.m_blocks, rows, self.n_folds, cols).transpose(0, 2, 1, 3)
-        return np.pad(blocks.reshape(self.result_words, -1), ((0, 1), (0, 0)))

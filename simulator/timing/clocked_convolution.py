@@ -61,7 +61,7 @@ class Convolution:
     def geometry(self) -> Any:
         """Record of dtype GEOMETRY."""
         sizes = (*self.size, self.channels, *self.kernel, *self.stride, *self.dilation, *self.insertion)
-        return np.array([(*sizes, *self.padding, *self.out_size)], GEOMETRY)[0]
+        return np.array([(*sizes, *self.padding, *self.out_size, self.size[1] * self.channels)], GEOMETRY)[0]
 
     @property
     def k(self) -> int:
@@ -100,13 +100,10 @@ def run_convolution(
         What the array does not take.
 
     """
-    _check(array, convolution, banks, feature_map)
-    pixels = convolution.out_size[0] * convolution.out_size[1]
-    folds = -(-convolution.k // array.rows)
-    operands, cycles = np.empty((folds * pixels, array.rows), np.int64), np.empty(folds * pixels, np.int64)
-    flat, geometry = np.ascontiguousarray(feature_map, np.int64).reshape(-1), convolution.geometry
-    fetch(flat, geometry, banks, product.activation_zero_point, operands, cycles)
-    a = operands.reshape(folds, pixels, array.rows).transpose(1, 0, 2).reshape(pixels, -1)[:, : convolution.k]
+    check_convolution(array, convolution, banks, feature_map)
+    flat, zero_point = np.ascontiguousarray(feature_map, np.int64).reshape(-1), product.activation_zero_point
+    operands, cycles = fetch_operands(flat, convolution.geometry, banks, zero_point, array.rows)
+    a = patches(operands, convolution)
 
     def clock(activations: Int64, *job: Any) -> None:
         clock_weight_stationary(activations, cycles, *job)
@@ -130,6 +127,32 @@ def run_convolution(
     return run
 
 
+def fetch_operands(feature_map: Int64, geometry: Any, banks: int, zero_point: int, rows: int) -> tuple[Int64, Int64]:
+    """Return what the array is offered, [k_fold * pixel, R], and the cycles that each word takes, [k_fold * pixel].
+
+    Parameters
+    ----------
+    feature_map
+        int64 [elements].
+    geometry
+        Record of dtype GEOMETRY.
+    banks, zero_point, rows
+        Of the input scratchpad, of the activations, of the array.
+
+    """
+    k = geometry["kernel_height"] * geometry["kernel_width"] * geometry["channels"]
+    words = int(-(-k // rows) * geometry["out_height"] * geometry["out_width"])
+    operands, cycles = np.empty((words, rows), np.int64), np.empty(words, np.int64)
+    fetch(feature_map, geometry, banks, zero_point, operands, cycles)
+    return operands, cycles
+
+
+def patches(operands: Int64, convolution: Convolution) -> Int64:
+    """Return the matrix [pixels, k] that a convolution multiplies, of operands as `fetch_operands` returns them."""
+    pixels, rows = convolution.out_size[0] * convolution.out_size[1], operands.shape[1]
+    return operands.reshape(-1, pixels, rows).transpose(1, 0, 2).reshape(pixels, -1)[:, : convolution.k]
+
+
 def _set_pool(job: Any, pool: Pool, size: Pair) -> None:
     job["pool_size"], job["pool_stride"] = pool.size, pool.stride
     job["pool_top"], job["pool_left"] = pool.padding
@@ -137,7 +160,8 @@ def _set_pool(job: Any, pool: Pool, size: Pair) -> None:
     job["pool_height"], job["pool_width"] = size
 
 
-def _check(array: ClockedArray, convolution: Convolution, banks: int, feature_map: Int64) -> None:
+def check_convolution(array: ClockedArray, convolution: Convolution, banks: int, feature_map: Int64) -> None:
+    """Raise SpecError where a convolution is none that the array takes."""
     if array.dataflow is not Dataflow.WEIGHT_STATIONARY:
         raise SpecError(f"convolutions run on a weight_stationary array, not {array.dataflow.value}")
     if banks < 2 or banks & (banks - 1):

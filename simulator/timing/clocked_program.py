@@ -1,32 +1,35 @@
-"""A matrix product as a program of the system in rtl/system_ws.sv: its words in memory, and its tile operations."""
+"""A matrix product or a convolution as a program of the system in rtl/system_top.sv: its tile operations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import SpecError
 from simulator.kernels.clocked_system import TILE_OP
-from simulator.timing.clocked_array import ClockedArray, Gemm, Int64, check_gemm, pad
-from simulator.timing.clocked_dma import Bytes, ClockedDma, Descriptor
+from simulator.timing.clocked_array import ClockedArray, Gemm, check_gemm
+from simulator.timing.clocked_dma import ClockedDma
+from simulator.timing.clocked_layout import FeatureMap, Layout, Span, activations_of
 
-_BIAS_BITS, _MULTIPLIER_BITS, _SHIFT_BITS = 32, 32, 7
 MOST_OPS = 63
 """Tile operations of a program."""
 
 
 @dataclass(frozen=True)
 class ClockedSystem:
-    """A weight-stationary array with its DMA, as built: the parameters of rtl/system_ws.sv."""
+    """An array with its DMA, as built: the parameters of rtl/system_top.sv."""
 
     array: ClockedArray
     dma: ClockedDma
     """Engine and memory."""
     address_bits: int = 10
     """Of every scratchpad: 2^address_bits words in two halves."""
+    banks: int = 0
+    """Of the activations, a power of two from 2, where it runs convolutions; 0 where it runs products."""
 
 
 @dataclass(frozen=True)
@@ -34,102 +37,14 @@ class Tiling:
     """How a product is cut into tile operations, and what stays in its scratchpad from one to the next."""
 
     pixels: int
+    """Output stationary: a multiple of the array's rows, or all. Convolutions: whole rows."""
     n_folds: int
     """Folds of output channels."""
     k_folds: int
-    """Folds of the reduction. Where one tile operation does not hold all of them, nothing stays."""
+    """Folds of the reduction, as long as the array has rows; output stationary, its products. Where one tile operation
+    does not hold all of them, nothing stays. Convolutions: all."""
     inputs_stay: bool = False
     """Activations are loaded once for all channels, instead of weights once for all pixels."""
-
-
-class Words:
-    """Numbers of several widths side by side in a word of memory: whole beats of the bus, lowest bits first."""
-
-    def __init__(self, bits: tuple[int, ...], bus_bytes: int) -> None:
-        self._bits = bits
-        beats = -(-sum(bits) // (8 * bus_bytes))
-        self.bytes = beats * bus_bytes
-
-    def pack(self, values: Int64) -> Bytes:
-        """Return uint8 [n, bytes] of int64 [n, lanes]."""
-        columns = [values[:, lane, None] >> np.arange(bits) & 1 for lane, bits in enumerate(self._bits)]
-        columns.append(np.zeros((len(values), 8 * self.bytes - sum(self._bits)), np.int64))
-        return np.packbits(np.concatenate(columns, 1).astype(np.uint8), axis=1, bitorder="little")
-
-    def unpack(self, words: Bytes) -> Int64:
-        """Return int64 [n, lanes] of uint8 [n, bytes], signed."""
-        flags = np.unpackbits(words, axis=1, bitorder="little").astype(np.int64)
-        values = np.zeros((len(words), len(self._bits)), np.int64)
-        ends = np.cumsum(self._bits)
-        for lane, (bits, end) in enumerate(zip(self._bits, ends.tolist(), strict=True)):
-            taken = flags[:, end - bits : end]
-            values[:, lane] = (taken << np.arange(bits)).sum(1) - (taken[:, -1] << bits)
-        return values
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a product lies in memory: blocks of words, each in the order in which a scratchpad holds it.
-
-    Activations [k fold, pixel] of R; weights [n fold, k] of C; constants [n fold]: C biases, then C of shift and
-    multiplier; outputs [n fold, pixel] of C, as the activations of a next layer where C = R.
-    """
-
-    activation: Words
-    weight: Words
-    constant: Words
-    output: Words
-    weight_address: int
-    constant_address: int
-    output_address: int
-    end: int
-    pixels: int
-    k_folds: int
-    n_folds: int
-
-    @classmethod
-    def of(cls, array: ClockedArray, gemm: Gemm, bus_bytes: int) -> Layout:
-        """Lay out a product."""
-        (m, k), n = gemm.a.shape, gemm.w.shape[1]
-        k_folds, n_folds = -(-k // array.rows), -(-n // array.cols)
-        scale_bits = _MULTIPLIER_BITS + _SHIFT_BITS
-        activation = Words((array.activation_bits,) * array.rows, bus_bytes)
-        weight, output = (Words((bits,) * array.cols, bus_bytes) for bits in (array.weight_bits, array.output_bits))
-        constant = Words((_BIAS_BITS,) * array.cols + (scale_bits,) * array.cols, bus_bytes)
-        weights = k_folds * m * activation.bytes
-        constants = weights + n_folds * k_folds * array.rows * weight.bytes
-        outputs = constants + n_folds * constant.bytes
-        end = outputs + n_folds * m * output.bytes
-        return cls(activation, weight, constant, output, weights, constants, outputs, end, m, k_folds, n_folds)
-
-    def image(self, array: ClockedArray, gemm: Gemm) -> Bytes:
-        """Memory before the program runs, uint8 [end]; outputs are 0."""
-        rows, cols = array.rows, array.cols
-        a = pad(gemm.a, 1, rows, gemm.activation_zero_point).reshape(self.pixels, -1, rows).transpose(1, 0, 2)
-        w = pad(gemm.w, rows, cols, gemm.weight_zero_point).reshape(-1, self.n_folds, cols).transpose(1, 0, 2)
-        scales = gemm.shift << _MULTIPLIER_BITS | gemm.multiplier
-        constants = [pad(part[None], 1, cols, 0).reshape(-1, cols) for part in (gemm.bias, scales)]
-        blocks = [
-            self.activation.pack(a.reshape(-1, rows)),
-            self.weight.pack(w.reshape(-1, cols)),
-            self.constant.pack(np.concatenate(constants, 1)),
-            np.zeros(self.end - self.output_address, np.uint8),
-        ]
-        return np.concatenate([block.ravel() for block in blocks])
-
-    def constants(self, words: Bytes, cols: int) -> tuple[Int64, Int64]:
-        """Biases [n, C] and scales [n, 2, C], multiplier and shift, of words of constants."""
-        values = self.constant.unpack(words)
-        scales = values[:, cols:]
-        mask = (1 << _MULTIPLIER_BITS) - 1
-        # The shift is signed, and so is the word, whose highest bits it has.
-        return values[:, :cols].copy(), np.stack([scales & mask, scales >> _MULTIPLIER_BITS], 1)
-
-    def outputs(self, memory: Bytes, columns: int) -> Int64:
-        """[M, N] of a memory after the program, `columns` = N."""
-        words = memory[self.output_address : self.end].reshape(-1, self.output.bytes)
-        blocks = self.output.unpack(words).reshape(self.n_folds, self.pixels, -1)
-        return blocks.transpose(1, 0, 2).reshape(self.pixels, -1)[:, :columns]
 
 
 @dataclass(frozen=True)
@@ -139,10 +54,19 @@ class Program:
     layout: Layout
     rows: NDArray[np.int64]
     """[ops, len(TILE_OP)]"""
+    geometry: Any
+    """Of a convolution, record of dtype GEOMETRY; otherwise None."""
 
 
-def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling) -> Program:
+def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: FeatureMap | None = None) -> Program:
     """Return the program of a product.
+
+    Parameters
+    ----------
+    system, gemm, tiling
+        The machine, the product, and how it is cut.
+    feature_map
+        The product is the convolution of this map.
 
     Raises
     ------
@@ -159,43 +83,53 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling) -> Program:
         raise SpecError(f"bias has shape {gemm.bias.shape}: the system loads one for each column, ({gemm.w.shape[1]},)")
     if system.dma.burst_bytes % system.dma.bus_bytes:
         raise SpecError(f"burst_bytes: {system.dma.burst_bytes}, no multiple of bus_bytes, {system.dma.bus_bytes}")
-    layout = Layout.of(system.array, gemm, system.dma.bus_bytes)
-    _check_room(system, layout, tiling)
+    activations = feature_map or activations_of(system.array, gemm, system.dma.bus_bytes)
+    layout = Layout.of(system.array, gemm, activations, system.dma.bus_bytes)
+    _check_tiling(layout, tiling, feature_map)
     tiles = list(_tiles(layout, tiling))
     if len(tiles) > MOST_OPS:
         raise SpecError(f"{len(tiles)} tile operations, but a program has {MOST_OPS} at most; give larger tiles")
+    for tile in tiles:
+        _check_room(system, layout, tile)
     rows = [
         _row(system.array, gemm, layout, tile, *neighbours)
         for tile, *neighbours in zip(tiles, [None, *tiles], [*tiles[1:], None], strict=False)
     ]
-    return Program(layout, np.array([[row[name] for name in TILE_OP] for row in rows], np.int64))
+    geometry = None
+    if feature_map:
+        geometry = feature_map.convolution.geometry
+        geometry["pitch"] = feature_map.pitch
+    return Program(layout, np.array([[row[name] for name in TILE_OP] for row in rows], np.int64), geometry)
 
 
-def _check_room(system: ClockedSystem, layout: Layout, tiling: Tiling) -> None:
-    half = 1 << (system.address_bits - 1)
-    pixels, n_folds = min(tiling.pixels, layout.pixels), min(tiling.n_folds, layout.n_folds)
-    k_folds = min(tiling.k_folds, layout.k_folds)
-    if min(pixels, n_folds, k_folds) < 1:
+def _check_tiling(layout: Layout, tiling: Tiling, feature_map: FeatureMap | None) -> None:
+    if min(tiling.pixels, tiling.n_folds, tiling.k_folds) < 1:
         raise SpecError(f"{tiling}: no size can be below 1")
-    for name, words in (
-        ("activations", k_folds * pixels),
-        ("weights", n_folds * k_folds * system.array.rows),
-        ("outputs", n_folds * pixels),
-    ):
-        if words > half:
-            raise SpecError(f"{words} words of {name} in a tile, but half a scratchpad has {half}; give smaller tiles")
+    unit = layout.activations.unit
+    if tiling.pixels < layout.pixels and tiling.pixels % unit:
+        what = "outputs of a row" if feature_map else "rows of the array"
+        raise SpecError(f"{tiling}: pixels must be a multiple of the {unit} {what}, or all of them")
+    if feature_map and tiling.k_folds < layout.k_folds:
+        raise SpecError(f"{tiling}: a tile of a convolution has all {layout.k_folds} folds of K, give as many k_folds")
 
 
-_Span = tuple[int, int]
-"""Begin and end."""
-_Tile = tuple[_Span, _Span, _Span]
+_Tile = tuple[Span, Span, Span]
 """Pixels, n folds, k folds."""
+
+
+def _check_room(system: ClockedSystem, layout: Layout, tile: _Tile) -> None:
+    half = 1 << (system.address_bits - 1)
+    for name, descriptor in layout.tile(*tile).items():
+        words = descriptor.segments * descriptor.segment_bytes // layout.word(name).bytes
+        if words > half:
+            what = "outputs" if name == "store" else f"{name}s"
+            raise SpecError(f"{words} words of {what} in a tile, but half a scratchpad has {half}; give smaller tiles")
 
 
 def _tiles(layout: Layout, tiling: Tiling) -> Iterator[_Tile]:
     """In order: what stays is outermost, K innermost."""
 
-    def spans(size: int, step: int) -> list[_Span]:
+    def spans(size: int, step: int) -> list[Span]:
         return [(begin, min(begin + step, size)) for begin in range(0, size, step)]
 
     pixels, n_folds = spans(layout.pixels, tiling.pixels), spans(layout.n_folds, tiling.n_folds)
@@ -221,18 +155,6 @@ def _row(
 
     takes_input, takes_weight = inputs_change(before, tile), weights_change(before, tile)
     finishes = k_end == layout.k_folds
-    descriptors = {
-        "activation": _block(layout.activation.bytes, 0, (k, k_end), layout.pixels, (m, m_end)),
-        "weight": _block(
-            layout.weight.bytes,
-            layout.weight_address,
-            (n, n_end),
-            layout.k_folds * array.rows,
-            (k * array.rows, k_end * array.rows),
-        ),
-        "constant": _block(layout.constant.bytes, layout.constant_address, (0, 1), layout.n_folds, (n, n_end)),
-        "store": _block(layout.output.bytes, layout.output_address, (n, n_end), layout.pixels, (m, m_end)),
-    }
     columns = (gemm.w.shape[1] - 1) % array.cols + 1 if n_end == layout.n_folds else array.cols
     row = {
         **{"load_first": 0 if takes_input else 1, "load_last": 2 if takes_weight else 0},
@@ -241,14 +163,8 @@ def _row(
         **{"gives_input": inputs_change(tile, after), "gives_weight": weights_change(tile, after)},
         **{"finishes": finishes, "continues": k > 0, "stores": finishes},
         **{"pixels": m_end - m, "k_folds": k_end - k, "n_folds": n_end - n, "last_columns": (1 << columns) - 1},
+        **layout.activations.fields((m, m_end)),
     }
-    for name, descriptor in descriptors.items():
+    for name, descriptor in layout.tile(*tile).items():
         row |= {f"{name}_{field}": value for field, value in vars(descriptor).items()}
     return row
-
-
-def _block(word_bytes: int, address: int, planes: _Span, plane_words: int, words: _Span) -> Descriptor:
-    """Words of some planes, a stretch from each."""
-    stride = plane_words * word_bytes
-    first = address + planes[0] * stride + words[0] * word_bytes
-    return Descriptor(first, planes[1] - planes[0], (words[1] - words[0]) * word_bytes, stride)

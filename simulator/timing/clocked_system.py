@@ -1,13 +1,13 @@
-"""Matrix products on the register-accurate model of array, DMA and memory: values, and the cycles of the whole.
+"""Products and convolutions on the register-accurate model of array, DMA and memory: values, cycles of the whole.
 
-The model equals rtl/system_ws.sv in all that is returned here (tests/rtl). It is the judge of the tile machine of
+The model equals rtl/system_top.sv in all that is returned here (tests/rtl). It is the judge of the tile machine of
 `simulator.timing.machine`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from simulator.errors import SpecError
 from simulator.kernels.clocked import COUNTS, DIGEST_START
 from simulator.kernels.clocked_system import SYSTEM_COUNTS, TILE_OP, clock_system
 from simulator.kernels.clocked_weight_stationary import clock_weight_stationary
-from simulator.numerics.modes import Dataflow
-from simulator.timing.clocked_array import Gemm, Int64, new_job
+from simulator.timing.clocked_array import Gemm, Int64, model_of, new_job
+from simulator.timing.clocked_convolution import Convolution, check_convolution, fetch_operands, patches
 from simulator.timing.clocked_dma import Bytes, Descriptor
+from simulator.timing.clocked_layout import FeatureMap, Words
 from simulator.timing.clocked_program import ClockedSystem, Program, Tiling, plan
 
 ExecuteSystem = Callable[[ClockedSystem, Gemm, Program, Bytes, Any], None]
@@ -58,13 +59,66 @@ def run_system(system: ClockedSystem, gemm: Gemm, tiling: Tiling, execute: Execu
     Raises
     ------
     InputError, SpecError
-        See `plan`; an array that is not weight stationary.
+        See `plan`.
 
     """
-    if system.array.dataflow is not Dataflow.WEIGHT_STATIONARY:
-        raise SpecError(f"the system has a weight_stationary array, not {system.array.dataflow.value}")
-    program = plan(system, gemm, tiling)
-    memory = np.concatenate([program.layout.image(system.array, gemm), np.zeros(system.dma.bus_bytes, np.uint8)])
+    if system.banks:
+        raise SpecError(f"a system with banks ({system.banks}) runs convolutions; see run_system_convolution")
+    return _run(system, gemm, plan(system, gemm, tiling), execute)
+
+
+def run_system_convolution(
+    system: ClockedSystem,
+    convolution: Convolution,
+    feature_map: Int64,
+    product: Gemm,
+    tiling: Tiling,
+    execute: ExecuteSystem | None = None,
+) -> SystemRun:
+    """Run a convolution on the system, and return what it did; outputs are [pixels, filters].
+
+    Parameters
+    ----------
+    system
+        The machine, with banks and a weight-stationary array.
+    convolution
+        Its sizes, no pool.
+    feature_map
+        int64 [height, width, channels].
+    product
+        Weights [k, filters] with k = (kernel row, kernel column, channel), bias, scales; its `a` and cuts are not used.
+    tiling
+        How its outputs are cut: into whole rows, and folds of filters. A tile loads the rows that it reads.
+    execute
+        What runs the program; default: the register-accurate model.
+
+    Raises
+    ------
+    InputError, SpecError
+        See `plan`; what the array does not take.
+
+    """
+    gemm, laid = convolution_product(system, convolution, feature_map, product)
+    return _run(system, gemm, plan(system, gemm, tiling, laid), execute)
+
+
+def convolution_product(
+    system: ClockedSystem, convolution: Convolution, feature_map: Int64, product: Gemm
+) -> tuple[Gemm, FeatureMap]:
+    """Return a convolution as a matrix product, and its feature map in banks; see `run_system_convolution`."""
+    array = system.array
+    check_convolution(array, convolution, system.banks, feature_map)
+    if convolution.pool:
+        raise SpecError(f"{convolution.pool}: the system has no pool")
+    flat, zero_point = np.ascontiguousarray(feature_map, np.int64).reshape(-1), product.activation_zero_point
+    operands, _ = fetch_operands(flat, convolution.geometry, system.banks, zero_point, array.rows)
+    word = Words((array.activation_bits,) * system.banks, system.dma.bus_bytes)
+    gemm = replace(product, a=patches(operands, convolution), k_cuts=())
+    return gemm, FeatureMap(array, convolution, feature_map, system.banks, word)
+
+
+def _run(system: ClockedSystem, gemm: Gemm, program: Program, execute: ExecuteSystem | None) -> SystemRun:
+    memory = np.concatenate([program.layout.image(gemm), np.zeros(system.dma.bus_bytes, np.uint8)])
     counts = np.zeros(1, SYSTEM_COUNTS)[0]
     counts["digest"] = counts["edge_digest"] = DIGEST_START
     (execute or clock_program)(system, gemm, program, memory, counts)
@@ -100,21 +154,29 @@ def clock_times(system: ClockedSystem, program: Program, work_cycles: Int64, cou
     return np.stack([begins, ends], 2).transpose(1, 0, 2).reshape(-1, 6)
 
 
+def tile_geometry(geometry: Any, row: dict[str, int]) -> None:
+    """Set what is a tile operation's own in a record of dtype GEOMETRY."""
+    index, phase = divmod(row["origin_y"], 256)
+    geometry["padding_top"] = -(index * geometry["insertion_y"] + phase)
+    geometry["height"], geometry["out_height"] = row["height"], row["out_height"]
+
+
 class _Scratchpads:
     """What lies in the halves that the jobs read."""
 
-    def __init__(self, system: ClockedSystem, program: Program, memory: Bytes) -> None:
-        self._cols, self._layout, self._memory = system.array.cols, program.layout, memory
+    def __init__(self, program: Program, memory: Bytes) -> None:
+        self._layout, self._memory = program.layout, memory
         self.activations = self.weights = self.biases = self.scales = np.zeros(0, np.int64)
 
     def load(self, row: dict[str, int]) -> None:
         """Bring what a tile operation loads."""
         layout = self._layout
         if row["takes_input"]:
-            self.activations = layout.activation.unpack(self._words("activation", row, layout.activation.bytes))
+            word = layout.activations.word
+            self.activations = word.unpack(self._words("activation", row, word.bytes))
         if row["takes_weight"]:
             self.weights = layout.weight.unpack(self._words("weight", row, layout.weight.bytes))
-            biases, scales = layout.constants(self._words("constant", row, layout.constant.bytes), self._cols)
+            biases, scales = layout.constants(self._words("constant", row, layout.constant.bytes))
             # The array's model reads a word more, and does not use it.
             self.biases = np.concatenate([biases, np.zeros_like(biases[:1])])
             self.scales = np.concatenate([scales, np.zeros_like(scales[:1])])
@@ -139,10 +201,11 @@ def _stretches(name: str, row: dict[str, int]) -> list[tuple[int, int, int]]:
 
 def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes, counts: Any) -> Int64:
     """Run the jobs one after another on the array; return the cycles of each from the one after its start on."""
-    array, pads = system.array, _Scratchpads(system, program, memory)
+    array, pads = system.array, _Scratchpads(program, memory)
     accumulators = np.zeros(((1 << system.address_bits) + 1, array.cols), np.int64)
     outputs, tally = np.zeros_like(accumulators), np.zeros(1, COUNTS)[0]
-    tally["digest"] = counts["edge_digest"]
+    tally["digest"], run_job = counts["edge_digest"], model_of(array, resets=False)
+    geometry = None if program.geometry is None else program.geometry.copy()
     cycles = []
     for numbers in program.rows.tolist():
         row = dict(zip(TILE_OP, numbers, strict=True))
@@ -150,11 +213,15 @@ def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes
         job = new_job(array, gemm, row["continues"])
         for name in ("pixels", "k_folds", "n_folds"):
             job[name] = row[name]
-        job["last_columns"] = row["last_columns"].bit_count()
-        reads = np.ones(len(pads.activations), np.int64)
-        clock_weight_stationary(
-            *(pads.activations, reads, pads.weights, pads.biases, pads.scales, accumulators, outputs, job, tally)
-        )
+        job["k"], job["last_columns"] = row["k_folds"], row["last_columns"].bit_count()
+        rest = (pads.weights, pads.biases, pads.scales, accumulators, outputs, job, tally)
+        if geometry is None:
+            run_job(pads.activations, *rest)
+        else:
+            zero_point = gemm.activation_zero_point
+            tile_geometry(geometry, row)
+            fetched = fetch_operands(pads.activations.ravel(), geometry, system.banks, zero_point, array.rows)
+            clock_weight_stationary(*fetched, *rest)
         cycles.append(int(tally["cycles"]) + 1)  # a cycle of the scratchpads comes first
         for name in ("partial_sum_events", "accumulator_events"):
             counts[name] += tally[name]

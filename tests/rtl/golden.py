@@ -15,11 +15,11 @@ import numpy as np
 from simulator.timing.clocked_array import ClockedRun, Execute, run_gemm
 from simulator.timing.clocked_convolution import run_convolution
 from simulator.timing.clocked_dma import ExecuteDma, run_dma
-from simulator.timing.clocked_system import ExecuteSystem, run_system
+from simulator.timing.clocked_system import ExecuteSystem, run_system, run_system_convolution
 from support.convolution_cases import ENGINES, draw_convolution
 from support.dma_cases import draw_transfers
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
-from support.system_cases import SYSTEMS, draw_product
+from support.system_cases import CONVOLUTION_SYSTEMS, SYSTEMS, draw_product, draw_system_convolution
 from support.verilated import VerilatedEngine, build_dma, build_engine, build_system
 from support.verilator import RTL
 
@@ -29,7 +29,7 @@ PADDED_POOL = 1050
 """Seed of a convolution whose last windows lie partly below and to the right of the map."""
 
 
-NAMES = (*ARRAYS, *ENGINES, "dma", *SYSTEMS)
+NAMES = (*ARRAYS, *ENGINES, "dma", *SYSTEMS, *CONVOLUTION_SYSTEMS)
 Engine = VerilatedEngine | ExecuteDma | ExecuteSystem
 
 
@@ -37,8 +37,9 @@ def engine(name: str, sources: Path = RTL) -> Engine:
     """Build the SystemVerilog of an array, of an engine for convolutions, of the DMA, or of all together."""
     if name == "dma":
         return build_dma(sources)
-    if name in SYSTEMS:
-        return build_system(SYSTEMS[name], sources)
+    systems = SYSTEMS | CONVOLUTION_SYSTEMS
+    if name in systems:
+        return build_system(systems[name], sources)
     array, banks = ENGINES.get(name, (name, 0))
     return build_engine(ARRAYS[array], banks, sources)
 
@@ -49,7 +50,11 @@ def seeds_of(name: str) -> tuple[int, ...]:
 
 def rows(name: str, rtl: Engine | Execute | None = None, seeds: Iterable[int] = ()) -> list[dict[str, str]]:
     """One row for each product, convolution or pair of transfers; run on the model where `rtl` is None."""
-    kinds = {"dma": _transfers} | dict.fromkeys(ENGINES, _convolution) | dict.fromkeys(SYSTEMS, _system)
+    kinds = (
+        {"dma": _transfers}
+        | dict.fromkeys(ENGINES, _convolution)
+        | dict.fromkeys((*SYSTEMS, *CONVOLUTION_SYSTEMS), _system)
+    )
     run = kinds.get(name, _product)
     return [{"array": name, "seed": str(seed)} | run(name, seed, rtl) for seed in seeds or seeds_of(name)]
 
@@ -75,7 +80,10 @@ def _transfers(name: str, seed: int, execute: ExecuteDma | None) -> dict[str, st
 
 
 def _system(name: str, seed: int, execute: ExecuteSystem | None) -> dict[str, str]:
-    run = run_system(*draw_product(Stream(seed), SYSTEMS[name]), execute)
+    if name in SYSTEMS:
+        run = run_system(*draw_product(Stream(seed), SYSTEMS[name]), execute)
+    else:
+        run = run_system_convolution(*draw_system_convolution(Stream(seed), CONVOLUTION_SYSTEMS[name]), execute)
     return {
         "cycles": str(run.cycles),
         "partial_sum_events": str(run.partial_sum_events),

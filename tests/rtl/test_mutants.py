@@ -43,6 +43,9 @@ class TestRtl:
             ("conv_2x3_single", "max_pool.sv", "rows_to_go <= end_padding[0]", "rows_to_go < end_padding[0]"),
             ("dma", "dma_requests.sv", "in_flight < max_outstanding", "in_flight <= max_outstanding"),
             ("system_2x3_single", "system_control.sv", "inputs_now != '0", "inputs != '0"),
+            ("system_os_5x3", "core_os.sv", "bias_address) ^ {weight_half", "bias_address) & {weight_half"),
+            ("system_os_8x4", "accumulator_os.sv", "result_valid && row < pixels_left", "result_valid"),
+            ("system_conv_3x5", "im2col_feed.sv", "word[b] ^ {half", "word[b] & {half"),
             ("dma", "dma.sv", "NOBODY && !load_issuing", "NOBODY || !load_issuing"),
         ],
     )
@@ -103,6 +106,7 @@ WS, OS = simulator.kernels.clocked_weight_stationary, simulator.kernels.clocked_
         ("ws_6x4", WS, "row[r, c] == r:", "row[r, c] == r - 1:", True),
         ("os_4x6", OS, "shift(finish, rows - 1, last)", "shift(finish, rows, last)", True),
         ("os_4x6", OS, "now == k - 1", "now == k - 2", True),
+        ("os_4x6", OS, "min(pixels_left, rows)", "rows", True),
     ],
 )
 def test_a_changed_constant_in_the_model_is_noticed(name, module, old, new, noticed, tmp_path):
@@ -114,7 +118,8 @@ def test_a_changed_constant_in_the_model_is_noticed(name, module, old, new, noti
         if module is WS:
             changed.clock_weight_stationary(activations, np.ones(len(activations), np.int64), *job)
         else:
-            changed.clock_output_stationary(activations, *job)
+            held = np.zeros((2, activations.shape[1], job[0].shape[1]), np.int64)
+            changed.clock_output_stationary(activations, *job, held)
 
     assert (rows(name, execute, [int(smallest["seed"])]) != [smallest]) == noticed
 

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from simulator.timing.clocked_system import run_system
+from simulator.timing.clocked_system import run_system, run_system_convolution
 from support.gemm_cases import Stream, differences
-from support.system_cases import SYSTEMS, draw_product
+from support.system_cases import CONVOLUTION_SYSTEMS, SYSTEMS, draw_product, draw_system_convolution
 from support.verilated import build_system, system_parameters
 from support.verilator import lint, needs_verilator
 
@@ -26,7 +26,7 @@ def test_rtl_equals_the_model(name):
         system, gemm, tiling = draw_product(Stream(11, seed), SYSTEMS[name])
         rtl, model = run_system(system, gemm, tiling, engine), run_system(system, gemm, tiling)
         assert differences(rtl, model) == [], f"seed {seed}: {system.dma}, {tiling}, {gemm.a.shape}, {gemm.w.shape}"
-        k_folds = -(-gemm.a.shape[1] // system.array.rows)
+        k_folds = -(-gemm.a.shape[1] // system.array.fold_length)
         met.update(
             cut=tiling.k_folds < k_folds,
             inputs_stay=tiling.inputs_stay and tiling.k_folds >= k_folds,
@@ -36,6 +36,25 @@ def test_rtl_equals_the_model(name):
     assert min(met.values()) > CASES // 10
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONVOLUTION_SYSTEMS)
+def test_convolutions_on_rtl_equal_the_model(name):
+    engine = build_system(CONVOLUTION_SYSTEMS[name])
+    met: Counter[str] = Counter()
+    for seed in range(CASES):
+        case = draw_system_convolution(Stream(14, seed), CONVOLUTION_SYSTEMS[name])
+        rtl, model = run_system_convolution(*case, engine), run_system_convolution(*case)
+        system, convolution, _, product, tiling = case
+        assert differences(rtl, model) == [], f"seed {seed}: {system.dma}, {tiling}, {convolution}"
+        met.update(
+            rows=tiling.pixels < convolution.out_size[0] * convolution.out_size[1],
+            filters=tiling.n_folds * system.array.cols < product.w.shape[1],
+            woven=convolution.insertion != (1, 1),
+            dilated=convolution.dilation != (1, 1),
+        )
+    assert min(met.values()) > CASES // 10
+
+
+@pytest.mark.parametrize("name", [*SYSTEMS, *CONVOLUTION_SYSTEMS])
 def test_lint_finds_nothing(name):
-    assert lint("system_ws", system_parameters(SYSTEMS[name])) == ""
+    assert lint("system_top", system_parameters((SYSTEMS | CONVOLUTION_SYSTEMS)[name])) == ""

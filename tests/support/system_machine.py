@@ -74,9 +74,9 @@ def machine_intervals(system: ClockedSystem, program: Program, work_cycles: np.n
 class Kind(StrEnum):
     """What the requests of a program are like, the hardest of its transfers deciding."""
 
-    LEVEL = "products with alike requests in each transfer, the bus never idle within one"
-    FEW = "products with alike requests, too few in flight to cover a round trip"
-    MIXED = "products with requests of several lengths in a transfer"
+    LEVEL = "layers with alike requests in each transfer, the bus never idle within one"
+    FEW = "layers with alike requests, too few in flight to cover a round trip"
+    MIXED = "layers with requests of several lengths in a transfer"
 
 
 def kind_of(dma: ClockedDma, program: Program) -> Kind:

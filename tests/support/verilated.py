@@ -67,22 +67,33 @@ def build_dma(rtl: Path = RTL) -> ExecuteDma:
     return execute
 
 
+def sum_bits(array: ClockedArray) -> int:
+    """Bits of what leaves the array's columns."""
+    return array.partial_sum.bits if array.dataflow is Dataflow.WEIGHT_STATIONARY else array.accumulator.bits
+
+
 def system_parameters(system: ClockedSystem) -> dict[str, int | bool]:
-    """Parameters of rtl/system_ws.sv, by name."""
+    """Parameters of rtl/system_top.sv, by name."""
+    output_stationary = system.array.dataflow is Dataflow.OUTPUT_STATIONARY
     sizes = {"BUS_BYTES": system.dma.bus_bytes, "ADDRESS_BITS": system.address_bits}
-    return engine_parameters(system.array) | sizes
+    own = {"OUTPUT_STATIONARY": output_stationary} | ({"BANKS": system.banks} if system.banks else {})
+    return engine_parameters(system.array) | sizes | own
 
 
 def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
     """Build the system of an array and a bus; what is returned runs programs, as `clock_program`."""
-    defines = {"SUM_BITS": system.array.partial_sum.bits}
-    library = ctypes.CDLL(str(build("system_ws", system_parameters(system), "system_bench.cpp", defines, rtl)))
+    defines = {"SUM_BITS": sum_bits(system.array)}
+    library = ctypes.CDLL(str(build("system_top", system_parameters(system), "system_bench.cpp", defines, rtl)))
 
     def execute(run: ClockedSystem, gemm: Gemm, program: Program, memory: np.ndarray, counts: np.void) -> None:
         names = ("activation_zero_point", "weight_zero_point", "output_zero_point", "output_minimum", "output_maximum")
         rows, settings, tally = np.ascontiguousarray(program.rows), np.array([run.dma.settings]), np.array([counts])
         quantization = np.array([getattr(gemm, name) for name in names], np.int64)
-        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (settings, quantization, memory, tally))
+        geometry = None if program.geometry is None else np.array([program.geometry])
+        pointers = [
+            array if array is None else ctypes.c_void_p(array.ctypes.data)
+            for array in (settings, quantization, geometry, memory, tally)
+        ]
         library.system_run(
             *(ctypes.c_void_p(rows.ctypes.data), ctypes.c_int64(len(rows)), *pointers, ctypes.c_int64(MOST_CYCLES))
         )
@@ -94,9 +105,9 @@ def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
 
 def build_engine(array: ClockedArray, banks: int = 0, rtl: Path = RTL) -> VerilatedEngine:
     """Build the engine of an array; with `banks` the one for convolutions."""
-    defines = {"SUM_BITS": array.accumulator.bits}
+    defines = {"SUM_BITS": sum_bits(array)}
     if array.dataflow is Dataflow.WEIGHT_STATIONARY:
-        defines = {"SUM_BITS": array.partial_sum.bits, "WEIGHT_STATIONARY": 1}
+        defines["WEIGHT_STATIONARY"] = 1
     if banks:
         defines["CONVOLUTION"] = 1
     return VerilatedEngine(build(top_module(array, banks), engine_parameters(array, banks), "bench.cpp", defines, rtl))

@@ -83,7 +83,7 @@ def small_gemm() -> Gemm:
         ({"w": np.zeros((4, 2), np.int64)}, InputError, "K must agree"),
         ({"shift": np.full(2, 64)}, InputError, "shift: 64 to 64, but the array takes -31 to 63"),
         ({"bias": np.zeros(3, np.int64)}, InputError, r"bias has shape \(3,\), not \(2,\) or \(3, 2\)"),
-        ({"k_cuts": (3,)}, SpecError, "rising multiples of 4 rows"),
+        ({"k_cuts": (3,)}, SpecError, "rising multiples of 4 between"),
         ({"k_cuts": (8,)}, SpecError, "between 0 and K = 5"),
     ],
 )

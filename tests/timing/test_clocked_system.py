@@ -8,16 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from proof.system_cycles import judge
+from proof.system_cycles import conflict_cycles, job_cycles, judge
 from simulator.errors import SpecError
 from simulator.kernels import timeline
-from simulator.timing.clocked_array import run_gemm
+from simulator.kernels.clocked_system import SYSTEM_COUNTS
+from simulator.mapping.reach import Axis, reach
+from simulator.timing.clocked_array import Gemm, run_gemm
+from simulator.timing.clocked_convolution import Convolution, Pool, run_convolution
 from simulator.timing.clocked_dma import ClockedDma
-from simulator.timing.clocked_program import ClockedSystem, Tiling, Words, plan
-from simulator.timing.clocked_system import run_system
+from simulator.timing.clocked_layout import Words
+from simulator.timing.clocked_program import ClockedSystem, Tiling, plan
+from simulator.timing.clocked_system import clock_times, convolution_product, run_system, run_system_convolution
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
-from support.system_cases import SYSTEMS, draw_product
-from support.system_machine import Kind
+from support.system_cases import CONVOLUTION_SYSTEMS, SYSTEMS, draw_product, draw_system_convolution
+from support.system_machine import Kind, rows_of
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -26,7 +30,7 @@ def test_values_and_events_are_those_of_the_array_alone(name):
     for seed in range(60):
         system, gemm, tiling = draw_product(Stream(13, seed), SYSTEMS[name])
         run = run_system(system, gemm, tiling)
-        step = tiling.k_folds * system.array.rows
+        step = tiling.k_folds * system.array.fold_length
         whole = replace(gemm, k_cuts=tuple(range(step, gemm.a.shape[1], step)))
         alone = run_gemm(system.array, whole)
         np.testing.assert_array_equal(run.outputs, alone.outputs, f"seed {seed}")
@@ -35,6 +39,48 @@ def test_values_and_events_are_those_of_the_array_alone(name):
         assert run.cycles > sum(alone.cycles) / 2  # nothing runs beside a job but loads and stores
         cut += len(whole.k_cuts) > 0
     assert cut > 3
+
+
+@pytest.mark.parametrize("name", CONVOLUTION_SYSTEMS)
+def test_convolutions_are_those_of_the_array_alone(name):
+    waited = 0
+    for seed in range(60):
+        system, convolution, feature_map, product, tiling = draw_system_convolution(
+            Stream(15, seed), CONVOLUTION_SYSTEMS[name]
+        )
+        run = run_system_convolution(system, convolution, feature_map, product, tiling)
+        alone = run_convolution(system.array, convolution, system.banks, feature_map, product)
+        np.testing.assert_array_equal(run.outputs, alone.outputs, f"seed {seed}")
+        for field in ("partial_sum_events", "accumulator_events", "saturations"):
+            assert getattr(run, field) == getattr(alone, field), (seed, field)
+        gemm, laid = convolution_product(system, convolution, feature_map, product)
+        program, counts = plan(system, gemm, tiling, laid), np.zeros(1, SYSTEM_COUNTS)[0]
+        clock_times(system, program, job_cycles(system, program), counts)
+        assert run.cycles == counts["cycles"], seed
+        waited += sum(conflict_cycles(system, program, row) for row in rows_of(program))
+    assert waited > 0
+
+
+@pytest.mark.parametrize("name", CONVOLUTION_SYSTEMS)
+def test_a_tile_of_a_convolution_loads_the_rows_that_the_mapping_counts(name):
+    compared = 0
+    for seed in range(200):
+        system, convolution, feature_map, product, tiling = draw_system_convolution(
+            Stream(16, seed), CONVOLUTION_SYSTEMS[name]
+        )
+        _, laid = convolution_product(system, convolution, feature_map, product)
+        rows, width = tiling.pixels // convolution.out_size[1], convolution.out_size[1]
+        names = ("kernel", "stride", "dilation", "padding", "insertion")
+        axis = Axis(convolution.out_size[0], convolution.size[0], *(getattr(convolution, name)[0] for name in names))
+        mapped = reach(axis, rows, 0, convolution.kernel[0] - 1)
+        row_bytes = laid.pitch // laid.banks * laid.word.bytes
+        for tile, (positions, runs) in enumerate(zip(mapped.positions, mapped.runs, strict=True)):
+            if runs == 1:  # else some rows between are not read, or all is padding
+                end = min((tile + 1) * rows, convolution.out_size[0]) * width
+                loaded = laid.tile((tile * rows * width, end), (0, tiling.k_folds))
+                assert loaded.segments * loaded.segment_bytes == positions * row_bytes, (seed, tile)
+                compared += 1
+    assert compared > 200
 
 
 def test_the_tile_machine_takes_as_long():
@@ -73,6 +119,23 @@ def test_three_tiles_by_hand():
     assert run.cycles == third + job + 20 + store
 
 
+def test_two_output_stationary_chunks_by_hand():
+    array = replace(ARRAYS["os_8x4"], activation_bits=8, weight_bits=8)
+    zeros = {name: np.zeros(4, np.int64) for name in ("bias", "multiplier", "shift")}
+    gemm = Gemm(np.zeros((20, 30), np.int64), np.zeros((30, 4), np.int64), **zeros)
+    system = ClockedSystem(array, ClockedDma(burst_bytes=64, max_outstanding=16, latency_cycles=20))
+    # Three blocks of 8 pixels, the last of 4 and padding, a word of 8 pixels for each product; a word of 4 weights is
+    # half a beat; the column's constants are 4 x (32 + 39) bits, 5 beats.
+    loaded = 20 + (3 + 1) * 15 + 5
+    # A block streams its 15 products, and the array's skew and what is behind it take 2 R + C + 1 more; the chunk that
+    # continues waits R cycles for where its first block begins; both read their first words in a cycle of their own.
+    first = 3 * 15 + 2 * 8 + 4 + 1 + 1
+    second = first + 8
+    # The second load ends while the first job is at work or after it.
+    run = run_system(system, gemm, Tiling(pixels=24, n_folds=1, k_folds=15))
+    assert run.cycles == max(loaded + first, 2 * loaded) + second + 20 + 20  # a word of 4 x 16 bits for each pixel
+
+
 @pytest.mark.parametrize("bits", [(8,) * 8, (4,) * 5, (16, 3, 37), (32, 32, 39)])
 def test_words_come_back_as_they_were(bits):
     values = np.stack([Stream(3).integers(-(1 << (n - 1)), (1 << (n - 1)) - 1, (20,)) for n in bits], 1)
@@ -91,7 +154,7 @@ def test_words_come_back_as_they_were(bits):
         ({}, Tiling(1, 1, 1), "600 tile operations, but a program has 63"),
         ({}, Tiling(0, 1, 1), "below 1"),
         ({"dma": ClockedDma(burst_bytes=12)}, Tiling(100, 1, 1), "12, no multiple of bus_bytes, 8"),
-        ({"array": ARRAYS["os_1x1"]}, Tiling(100, 1, 1), "not output_stationary"),
+        ({"array": ARRAYS["os_8x4"]}, Tiling(100, 1, 3), "a multiple of the 8 rows of the array, or all"),
     ],
 )
 def test_what_it_does_not_take_is_refused(system, tiling, said):
@@ -100,6 +163,24 @@ def test_what_it_does_not_take_is_refused(system, tiling, said):
     gemm = replace(gemm, w=gemm.w[:, :1], **{name: getattr(gemm, name)[:1] for name in ("bias", "multiplier", "shift")})
     with pytest.raises(SpecError, match=said):
         run_system(replace(ClockedSystem(ARRAYS["ws_8x8"], ClockedDma()), **system), gemm, tiling)
+
+
+def test_convolutions_that_the_system_does_not_take_are_refused():
+    system = CONVOLUTION_SYSTEMS["system_conv_3x5"]
+    rng = np.random.default_rng(0)
+    product = Gemm(np.zeros((0, 0), np.int64), rng.integers(-8, 8, (9, 5)), *(np.zeros(5, np.int64),) * 3)
+    convolution, feature_map = Convolution((6, 6), 1, (3, 3), (4, 4)), rng.integers(-8, 8, (6, 6, 1))
+    for change, tiling, said in (
+        ({"pool": Pool(2, 2)}, Tiling(16, 1, 3), "the system has no pool"),
+        ({}, Tiling(6, 1, 3), "pixels must be a multiple of the 4 outputs of a row"),
+        ({}, Tiling(8, 1, 2), "a tile of a convolution has all 3 folds of K"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            run_system_convolution(system, replace(convolution, **change), feature_map, product, tiling)
+    with pytest.raises(SpecError, match="banks: 0, but it must be a power of two"):
+        run_system_convolution(replace(system, banks=0), convolution, feature_map, product, Tiling(16, 1, 3))
+    with pytest.raises(SpecError, match="runs convolutions; see run_system_convolution"):
+        run_system(system, replace(product, a=np.zeros((4, 9), np.int64)), Tiling(4, 1, 3))
 
 
 def test_cuts_of_a_product_are_refused():

@@ -1,11 +1,13 @@
-// A weight-stationary engine with its DMA: a program of tile operations, each of which may load activations, weights
-// and the constants of the columns, runs a job, and may store its outputs. All words lie in memory in whole beats.
-module system_ws #(
+// An engine with its DMA: a program of tile operations, each of which may load activations, weights and the constants
+// of the columns, runs a job, and may store its outputs. All words lie in memory in whole beats.
+module system_top #(
+    parameter bit OUTPUT_STATIONARY = 0,         // or weight stationary
+    parameter int BANKS = 0,                     // of the activations, for convolutions; 0 for matrix products
     parameter int ROWS = 8,
     parameter int COLS = 8,
     parameter int ACTIVATION_BITS = 8,
     parameter int WEIGHT_BITS = 8,
-    parameter int PARTIAL_SUM_BITS = 32,
+    parameter int PARTIAL_SUM_BITS = 32,         // weight stationary only, and so are the next and WEIGHT_DOUBLE_BUFFER
     parameter bit PARTIAL_SUM_SATURATES = 0,
     parameter int ACCUMULATOR_BITS = 32,
     parameter bit ACCUMULATOR_SATURATES = 0,
@@ -16,14 +18,15 @@ module system_ws #(
     parameter int ROUNDING = 2,
     parameter int ADDRESS_BITS = 10,             // of a scratchpad, both halves
     parameter int BUS_BYTES = 8,
-    parameter int OP_BITS = 6
+    parameter int OP_BITS = 6,
+    localparam int SUM_BITS = OUTPUT_STATIONARY ? ACCUMULATOR_BITS : PARTIAL_SUM_BITS  // of what leaves the array
 ) (
     input  logic                                  clk,
     input  logic                                  rst,
     // The program is written through these while none runs; fields as below.
     input  logic                                  op_write,
     input  logic [OP_BITS-1:0]                    op_address,
-    input  logic [COLS+445:0]                     op_data,
+    input  logic [COLS+501:0]                     op_data,
     // Settings: constant from `start` to `done`.
     input  logic                                  start,
     input  logic [OP_BITS-1:0]                    ops,
@@ -35,6 +38,17 @@ module system_ws #(
     input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
     input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
     input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    // Of a convolution, the same for all its tile operations; a word of memory holds an element for each bank.
+    input  logic [15:0]                           width,                // of the feature map
+    input  logic [15:0]                           channels,
+    input  logic [15:0]                           pitch,                // elements from row to row, whole words
+    input  logic [15:0]                           kernel_height,
+    input  logic [15:0]                           kernel_width,
+    input  logic [1:0][7:0]                       stride,               // [0] vertical, [1] horizontal
+    input  logic [1:0][7:0]                       dilation,
+    input  logic [1:0][7:0]                       insertion,            // 1: no zeros are woven in
+    input  logic [23:0]                           origin_x,             // place of the first pixel's first tap
+    input  logic [15:0]                           out_width,
     output logic                                  running,
     output logic                                  done,
     output logic [31:0]                           cycles,
@@ -57,11 +71,12 @@ module system_ws #(
     output logic                                  job_running,
     output logic [ROWS-1:0][ACTIVATION_BITS:0]    edge_activations,
     output logic [COLS-1:0][WEIGHT_BITS:0]        edge_weights,
-    output logic [COLS-1:0][PARTIAL_SUM_BITS-1:0] edge_sums,
+    output logic [COLS-1:0][SUM_BITS-1:0]         edge_sums,
     output logic                                  edge_valid
 );
   localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
   localparam int HALF = ADDRESS_BITS - 1;
+  localparam int WORD_BITS = (BANKS > 0 ? BANKS : ROWS) * ACTIVATION_BITS;
   localparam int BUS_BITS = 8 * BUS_BYTES;
   localparam int SCALE_BITS = 39;
   // A tile operation as each engine wants it; `op_data` is {store, job, begin, load}.
@@ -73,16 +88,19 @@ module system_ws #(
     logic [1:0] first;
   } load_t;
   typedef struct packed {
+    logic [23:0] origin_y;          // in the rows that are loaded
+    logic continues;
     logic takes_result;             // its outputs go to a new half
     logic takes_weight;
     logic takes_input;
   } begin_t;
   typedef struct packed {
     logic [COLS-1:0] last_columns;
+    logic [15:0] out_height;
+    logic [15:0] height;            // of the feature map, of what is loaded
     logic [15:0] n_folds;
-    logic [15:0] k_folds;
+    logic [15:0] k_folds;           // output stationary: products
     logic [15:0] pixels;
-    logic continues;
     logic finishes;                 // K ends, so the outputs are what they should be
     logic gives_weight;             // at its end the half of its weights is free
     logic gives_input;
@@ -107,7 +125,7 @@ module system_ws #(
   logic [BUS_BITS-1:0] load_data, store_data;
   logic activation_write, weight_write, constant_write;
   logic [ADDRESS_BITS-1:0] activation_address, weight_address, constant_address, read_address, output_address;
-  logic [ROWS-1:0][ACTIVATION_BITS-1:0] activation_data;
+  logic [WORD_BITS-1:0] activation_data;
   logic [COLS-1:0][WEIGHT_BITS-1:0] weight_data;
   logic [COLS-1:0][BIAS_BITS-1:0] bias_data;
   logic [COLS-1:0][SCALE_BITS-1:0] scale_data;
@@ -119,7 +137,7 @@ module system_ws #(
     if (op_write) {stores[op_address], jobs[op_address], begins[op_address], loads[op_address]} <= op_data;
   end
   assign load = loads[load_op];
-  assign next_job = begins[next_work_op];
+  assign next_job = begins[next_work_op];  // of the job at work until it finishes
   assign job = jobs[work_op];
   assign store = stores[store_op];
 
@@ -151,7 +169,7 @@ module system_ws #(
       .request, .request_write, .request_index, .request_address, .request_bytes, .beat, .beat_write, .beat_index,
       .last_beat, .read_data, .write_data
   );
-  word_builder #(.WIDTH(ROWS * ACTIVATION_BITS), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) build_activations (
+  word_builder #(.WIDTH(WORD_BITS), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) build_activations (
       .clk, .start(load_start), .first({!input_fill, HALF'(0)}), .beat(load_beat[0]), .data(load_data),
       .write(activation_write), .write_address(activation_address), .write_data(activation_data)
   );
@@ -169,36 +187,78 @@ module system_ws #(
       .clk, .start(store_start), .first({!store_half, HALF'(0)}), .beat(store_beat), .data(store_data),
       .read_address(output_address), .read_data(outputs)
   );
-  operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
-      .clk, .rst, .write(activation_write), .write_address(activation_address), .write_data(activation_data),
-      .read(activation_read), .read_address(read_address ^ {input_half, HALF'(0)}),
-      .zero_point(activation_zero_point), .operands(activations)
-  );
-  logic unused_wanted, unused_first, unused_weight_read, unused_done;
+  // The activations' side, and the core, which is all else.
+  logic hold, activation_wanted, first_wanted, weight_read;
+  logic [ROW_BITS-1:0] weight_row;
+  if (BANKS > 0) begin : g_convolution
+    logic unused_address;
+    assign unused_address = &{1'b0, read_address};
+    im2col_feed #(
+        .ROWS(ROWS), .ROW_BITS(ROW_BITS), .BITS(ACTIVATION_BITS), .BANKS(BANKS),
+        .ADDRESS_BITS(ADDRESS_BITS + $clog2(BANKS))
+    ) activation_feed (
+        .clk, .rst, .start(work_start), .write({BANKS{activation_write}}), .write_word(activation_address),
+        .write_data(activation_data), .half(input_half), .k_folds(job.k_folds), .height(job.height), .width, .channels,
+        .pitch, .kernel_height, .kernel_width, .stride, .dilation, .insertion, .origin({origin_x, next_job.origin_y}),
+        .out_height(job.out_height), .out_width, .zero_point(activation_zero_point), .tap_step(weight_read),
+        .tap_row(weight_row), .wanted(activation_wanted), .first_wanted, .read(activation_read), .hold,
+        .operands(activations)
+    );
+  end else begin : g_product
+    logic unused_geometry;
+    assign unused_geometry = &{1'b0, width, channels, pitch, kernel_height, kernel_width, stride, dilation, insertion,
+                               origin_x, out_width, next_job.origin_y, job.height, job.out_height, activation_wanted,
+                               first_wanted, weight_read, weight_row};
+    assign hold = 1'b0;
+    operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
+        .clk, .rst, .write(activation_write), .write_address(activation_address), .write_data(activation_data),
+        .read(activation_read), .read_address(read_address ^ {input_half, HALF'(0)}),
+        .zero_point(activation_zero_point), .operands(activations)
+    );
+  end
+  logic unused_done;
   logic [31:0] unused_cycles;
-  logic [ROW_BITS-1:0] unused_weight_row;
   logic [COLS-1:0][ACCUMULATOR_BITS-1:0] unused_accumulators;
-  core_ws #(
-      .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
-      .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
-      .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
-      .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
-      .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING),
-      .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
-  ) core (
-      .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write),
-      .write_address(constant_write ? constant_address : weight_address), .weight_data, .bias_data, .scale_data,
-      .start(work_start), .keeps_counts(works_again), .counts_outputs(job.finishes), .continues(job.continues),
-      .bias_matrix(1'b0),
-      .weight_half, .result_half, .pixels(job.pixels), .k_folds(job.k_folds), .n_folds(job.n_folds),
-      .last_columns(job.last_columns), .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
-      .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
-      .pool_width(16'd1),
-      .activation_wanted(unused_wanted), .hold(1'b0), .activation_read, .first_wanted(unused_first),
-      .activation_address(read_address), .weight_read(unused_weight_read), .weight_row(unused_weight_row),
-      .activations, .running(job_running), .finishes(work_finishes), .done(unused_done), .cycles(unused_cycles),
-      .partial_sum_events, .accumulator_events, .saturations, .read_address(output_address),
-      .read_accumulators(unused_accumulators), .read_outputs(outputs), .edge_activations, .edge_weights, .edge_sums,
-      .edge_valid
-  );
+  logic [ADDRESS_BITS-1:0] write_address;
+  assign write_address = constant_write ? constant_address : weight_address;
+  if (OUTPUT_STATIONARY) begin : g_os
+    logic unused_parameters;
+    assign unused_parameters = &{1'b0, 8'(PARTIAL_SUM_BITS), PARTIAL_SUM_SATURATES, WEIGHT_DOUBLE_BUFFER, hold};
+    assign {activation_wanted, first_wanted, weight_read, weight_row} = '0;
+    core_os #(
+        .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
+        .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .BIAS_BITS(BIAS_BITS),
+        .OUTPUT_BITS(OUTPUT_BITS), .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
+    ) core (
+        .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write), .write_address,
+        .weight_data, .bias_data, .scale_data, .start(work_start), .keeps_counts(works_again),
+        .counts_outputs(job.finishes), .continues(next_job.continues), .bias_matrix(1'b0), .weight_half, .result_half,
+        .pixels(job.pixels), .k(job.k_folds), .n_folds(job.n_folds), .last_columns(job.last_columns),
+        .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum, .activation_read,
+        .activation_address(read_address), .activations, .running(job_running), .finishes(work_finishes),
+        .done(unused_done), .cycles(unused_cycles), .partial_sum_events, .accumulator_events, .saturations,
+        .read_address(output_address), .read_accumulators(unused_accumulators), .read_outputs(outputs),
+        .edge_activations, .edge_weights, .edge_sums, .edge_valid
+    );
+  end else begin : g_ws
+    core_ws #(
+        .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
+        .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
+        .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES),
+        .WEIGHT_DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER), .BIAS_BITS(BIAS_BITS), .OUTPUT_BITS(OUTPUT_BITS),
+        .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
+    ) core (
+        .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write), .write_address,
+        .weight_data, .bias_data, .scale_data, .start(work_start), .keeps_counts(works_again),
+        .counts_outputs(job.finishes), .continues(next_job.continues), .bias_matrix(1'b0), .weight_half, .result_half,
+        .pixels(job.pixels), .k_folds(job.k_folds), .n_folds(job.n_folds), .last_columns(job.last_columns),
+        .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
+        .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
+        .pool_width(16'd1), .activation_wanted, .hold, .activation_read, .first_wanted,
+        .activation_address(read_address), .weight_read, .weight_row, .activations, .running(job_running),
+        .finishes(work_finishes), .done(unused_done), .cycles(unused_cycles), .partial_sum_events, .accumulator_events, .saturations,
+        .read_address(output_address), .read_accumulators(unused_accumulators), .read_outputs(outputs),
+        .edge_activations, .edge_weights, .edge_sums, .edge_valid
+    );
+  end
 endmodule

@@ -1,0 +1,263 @@
+"""Where a product or a convolution lies in memory for the system in rtl/system_top.sv: blocks of words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.numerics.modes import Dataflow
+from simulator.timing.clocked_array import ClockedArray, Gemm, Int64, pad
+from simulator.timing.clocked_convolution import Convolution
+from simulator.timing.clocked_dma import Bytes, Descriptor
+
+_BIAS_BITS, _MULTIPLIER_BITS, _SHIFT_BITS = 32, 32, 7
+
+Span = tuple[int, int]
+"""Begin and end."""
+
+
+class Words:
+    """Numbers of several widths side by side in a word of memory: whole beats of the bus, lowest bits first."""
+
+    def __init__(self, bits: tuple[int, ...], bus_bytes: int) -> None:
+        self._bits = bits
+        beats = -(-sum(bits) // (8 * bus_bytes))
+        self.bytes = beats * bus_bytes
+
+    def pack(self, values: Int64) -> Bytes:
+        """Return uint8 [n, bytes] of int64 [n, lanes]."""
+        columns = [values[:, lane, None] >> np.arange(bits) & 1 for lane, bits in enumerate(self._bits)]
+        columns.append(np.zeros((len(values), 8 * self.bytes - sum(self._bits)), np.int64))
+        return np.packbits(np.concatenate(columns, 1).astype(np.uint8), axis=1, bitorder="little")
+
+    def unpack(self, words: Bytes) -> Int64:
+        """Return int64 [n, lanes] of uint8 [n, bytes], signed."""
+        flags = np.unpackbits(words, axis=1, bitorder="little").astype(np.int64)
+        values = np.zeros((len(words), len(self._bits)), np.int64)
+        ends = np.cumsum(self._bits)
+        for lane, (bits, end) in enumerate(zip(self._bits, ends.tolist(), strict=True)):
+            taken = flags[:, end - bits : end]
+            values[:, lane] = (taken << np.arange(bits)).sum(1) - (taken[:, -1] << bits)
+        return values
+
+
+class Activations(Protocol):
+    """Activations in memory, from its begin on."""
+
+    @property
+    def word(self) -> Words:
+        """Words of the input scratchpad."""
+        ...
+
+    @property
+    def unit(self) -> int:
+        """A tile begins at a multiple of so many pixels."""
+        ...
+
+    def image(self) -> Int64:
+        """Words in memory, [words, lanes]."""
+        ...
+
+    def tile(self, pixels: Span, k_folds: Span) -> Descriptor:
+        """Where those of a tile lie."""
+        ...
+
+    def fields(self, pixels: Span) -> dict[str, int]:
+        """Fields of a tile operation that only a convolution has."""
+        ...
+
+
+class _Products:
+    """What activations of a matrix product have in common."""
+
+    def __init__(self, array: ClockedArray, gemm: Gemm, bus_bytes: int) -> None:
+        self.array, self.gemm = array, gemm
+        self.word = Words((array.activation_bits,) * array.rows, bus_bytes)
+
+    def fields(self, pixels: Span) -> dict[str, int]:
+        """No convolution."""
+        return dict.fromkeys(("origin_y", "height", "out_height"), 0)
+
+
+class _Folds(_Products):
+    """Words [k fold, pixel] of R products, weight stationary."""
+
+    unit = 1
+
+    def image(self) -> Int64:
+        rows, pixels = self.array.rows, len(self.gemm.a)
+        a = pad(self.gemm.a, 1, rows, self.gemm.activation_zero_point).reshape(pixels, -1, rows)
+        return a.transpose(1, 0, 2).reshape(-1, rows)
+
+    def tile(self, pixels: Span, k_folds: Span) -> Descriptor:
+        return block(self.word.bytes, 0, k_folds, len(self.gemm.a), pixels)
+
+
+class _Blocks(_Products):
+    """Words [block of R pixels, k] of R pixels, output stationary."""
+
+    @property
+    def unit(self) -> int:
+        return self.array.rows
+
+    def image(self) -> Int64:
+        rows = self.array.rows
+        a = pad(self.gemm.a, rows, 1, self.gemm.activation_zero_point).reshape(-1, rows, self.gemm.a.shape[1])
+        return a.transpose(0, 2, 1).reshape(-1, rows)
+
+    def tile(self, pixels: Span, k_folds: Span) -> Descriptor:
+        rows = self.array.rows
+        return block(self.word.bytes, 0, (pixels[0] // rows, -(-pixels[1] // rows)), self.gemm.a.shape[1], k_folds)
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """A feature map, a word an element for each bank; its rows are filled up to whole words."""
+
+    array: ClockedArray
+    convolution: Convolution
+    values: Int64
+    """[height, width, channels]"""
+    banks: int
+    word: Words
+
+    @property
+    def unit(self) -> int:
+        """Whole rows."""
+        return self.convolution.out_size[1]
+
+    @property
+    def pitch(self) -> int:
+        """Elements from one row to the next."""
+        elements = self.convolution.size[1] * self.convolution.channels
+        return elements + -elements % self.banks
+
+    def image(self) -> Int64:
+        """Words in memory, [words, banks]."""
+        rows = self.values.reshape(len(self.values), -1)
+        return np.pad(rows, ((0, 0), (0, self.pitch - rows.shape[1]))).reshape(-1, self.banks)
+
+    def _rows(self, pixels: Span) -> Span:
+        """From the first row of the map that some rows of outputs read to the last; where they read none, one."""
+        conv = self.convolution
+        first = np.arange(pixels[0] // self.unit, pixels[1] // self.unit) * conv.stride[0] - conv.padding[0]
+        places = np.add.outer(first, np.arange(conv.kernel[0]) * conv.dilation[0])
+        rows, phases = np.divmod(places, conv.insertion[0])
+        read = rows[(phases == 0) & (rows >= 0) & (rows < conv.size[0])]
+        return (int(read.min()), int(read.max()) + 1) if read.size else (0, 1)
+
+    def tile(self, pixels: Span, k_folds: Span) -> Descriptor:
+        """One stretch."""
+        row_bytes = self.pitch // self.banks * self.word.bytes
+        begin, end = self._rows(pixels)
+        return Descriptor(begin * row_bytes, 1, (end - begin) * row_bytes, (end - begin) * row_bytes)
+
+    def fields(self, pixels: Span) -> dict[str, int]:
+        """Rows that are read and made, and the place of the first pixel's first tap: index and phase."""
+        begin, end = self._rows(pixels)
+        conv, first = self.convolution, pixels[0] // self.unit
+        place = first * conv.stride[0] - conv.padding[0] - begin * conv.insertion[0]
+        index, phase = divmod(place, conv.insertion[0])
+        out_height = pixels[1] // self.unit - first
+        return {"origin_y": index * 256 + phase, "height": end - begin, "out_height": out_height}
+
+
+def activations_of(array: ClockedArray, gemm: Gemm, bus_bytes: int) -> Activations:
+    """Lay out the activations of a matrix product."""
+    kind = _Folds if array.dataflow is Dataflow.WEIGHT_STATIONARY else _Blocks
+    return kind(array, gemm, bus_bytes)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a product lies in memory: blocks of words, each in the order in which a scratchpad holds it.
+
+    Activations; weights [n fold, k] of C; constants [n fold]: C biases, then C of shift and multiplier; outputs
+    [n fold, pixel] of C, as the activations of a next product where a weight-stationary array has C = R.
+    """
+
+    array: ClockedArray
+    activations: Activations
+    weight: Words
+    constant: Words
+    output: Words
+    weight_address: int
+    constant_address: int
+    output_address: int
+    end: int
+    pixels: int
+    k_folds: int
+    n_folds: int
+
+    @classmethod
+    def of(cls, array: ClockedArray, gemm: Gemm, activations: Activations, bus_bytes: int) -> Layout:
+        """Lay out a product."""
+        (m, k), n = gemm.a.shape, gemm.w.shape[1]
+        k_folds, n_folds = -(-k // array.fold_length), -(-n // array.cols)
+        weight, output = (Words((bits,) * array.cols, bus_bytes) for bits in (array.weight_bits, array.output_bits))
+        scale_bits = _MULTIPLIER_BITS + _SHIFT_BITS
+        constant = Words((_BIAS_BITS,) * array.cols + (scale_bits,) * array.cols, bus_bytes)
+        weights = len(activations.image()) * activations.word.bytes
+        constants = weights + n_folds * k_folds * array.fold_length * weight.bytes
+        outputs = constants + n_folds * constant.bytes
+        end = outputs + n_folds * m * output.bytes
+        return cls(array, activations, weight, constant, output, weights, constants, outputs, end, m, k_folds, n_folds)
+
+    def image(self, gemm: Gemm) -> Bytes:
+        """Memory before the program runs, uint8 [end]; outputs are 0."""
+        cols = self.array.cols
+        w = pad(gemm.w, self.array.fold_length, cols, gemm.weight_zero_point)
+        w = w.reshape(-1, self.n_folds, cols).transpose(1, 0, 2)
+        scales = gemm.shift << _MULTIPLIER_BITS | gemm.multiplier
+        constants = [pad(part[None], 1, cols, 0).reshape(-1, cols) for part in (gemm.bias, scales)]
+        blocks = [
+            self.activations.word.pack(self.activations.image()),
+            self.weight.pack(w.reshape(-1, cols)),
+            self.constant.pack(np.concatenate(constants, 1)),
+            np.zeros(self.end - self.output_address, np.uint8),
+        ]
+        return np.concatenate([block.ravel() for block in blocks])
+
+    def tile(self, pixels: Span, n_folds: Span, k_folds: Span) -> dict[str, Descriptor]:
+        """Where what a tile operation loads and stores lies, by the names of the fields."""
+        length = self.array.fold_length
+        words = k_folds[0] * length, k_folds[1] * length
+        return {
+            "activation": self.activations.tile(pixels, k_folds),
+            "weight": block(self.weight.bytes, self.weight_address, n_folds, self.k_folds * length, words),
+            "constant": block(self.constant.bytes, self.constant_address, (0, 1), self.n_folds, n_folds),
+            "store": block(self.output.bytes, self.output_address, n_folds, self.pixels, pixels),
+        }
+
+    def word(self, name: str) -> Words:
+        """Words of a descriptor that `tile` returns."""
+        return {
+            "activation": self.activations.word,
+            "weight": self.weight,
+            "constant": self.constant,
+            "store": self.output,
+        }[name]
+
+    def constants(self, words: Bytes) -> tuple[Int64, Int64]:
+        """Biases [n, C] and scales [n, 2, C], multiplier and shift, of words of constants."""
+        values, cols = self.constant.unpack(words), self.array.cols
+        scales = values[:, cols:]
+        mask = (1 << _MULTIPLIER_BITS) - 1
+        # The shift is signed, and so is the word, whose highest bits it has.
+        return values[:, :cols].copy(), np.stack([scales & mask, scales >> _MULTIPLIER_BITS], 1)
+
+    def outputs(self, memory: Bytes, columns: int) -> NDArray[np.int64]:
+        """[M, N] of a memory after the program, `columns` = N."""
+        words = memory[self.output_address : self.end].reshape(-1, self.output.bytes)
+        blocks = self.output.unpack(words).reshape(self.n_folds, self.pixels, -1)
+        return blocks.transpose(1, 0, 2).reshape(self.pixels, -1)[:, :columns]
+
+
+def block(word_bytes: int, address: int, planes: Span, plane_words: int, words: Span) -> Descriptor:
+    """Words of some planes, a stretch from each."""
+    stride = plane_words * word_bytes
+    first = address + planes[0] * stride + words[0] * word_bytes
+    return Descriptor(first, planes[1] - planes[0], (words[1] - words[0]) * word_bytes, stride)
