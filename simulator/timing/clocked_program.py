@@ -91,10 +91,10 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
         raise SpecError(f"{len(tiles)} tile operations, but a program has {MOST_OPS} at most; give larger tiles")
     for tile in tiles:
         _check_room(system, layout, tile)
-    rows = [
-        _row(system.array, gemm, layout, tile, *neighbours)
-        for tile, *neighbours in zip(tiles, [None, *tiles], [*tiles[1:], None], strict=False)
-    ]
+    rows, ring, before = [], _Ring(layout, 1 << system.address_bits), None
+    for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
+        rows.append(_row(gemm, layout, ring, (before, tile, after)))
+        before = tile
     geometry = None
     if feature_map:
         geometry = feature_map.convolution.geometry
@@ -141,10 +141,37 @@ def _tiles(layout: Layout, tiling: Tiling) -> Iterator[_Tile]:
             yield m, n, k
 
 
+class _Ring:
+    """The input scratchpad: each tile lies behind the one before, around the end; two of them are there at a time."""
+
+    def __init__(self, layout: Layout, size: int) -> None:
+        self._layout, self._size = layout, size
+        self._next = self._base = 0
+        self._pixels: Span | None = None
+
+    def take(self, tile: _Tile) -> tuple[Span | None, dict[str, int]]:
+        """Make room for what a tile loads: return the pixels before, which may leave some, and the ring's fields."""
+        pixels, _, k_folds = tile
+        # A new pass over the pixels begins anew.
+        before = self._pixels if self._pixels and self._pixels[1] == pixels[0] else None
+        word, activations = self._layout.activations.word, self._layout.activations
+        loaded = activations.tile(pixels, k_folds, before)
+        address = self._next
+        self._base = (address - activations.kept_words(pixels, before)) % self._size
+        self._next = (address + loaded.segments * loaded.segment_bytes // word.bytes) % self._size
+        self._pixels = pixels
+        return before, {"input_address": address, "input_base": self._base}
+
+    def stay(self) -> dict[str, int]:
+        """Fields of a tile that loads nothing into the ring."""
+        return {"input_address": self._next, "input_base": self._base}
+
+
 def _row(
-    array: ClockedArray, gemm: Gemm, layout: Layout, tile: _Tile, before: _Tile | None, after: _Tile | None
+    gemm: Gemm, layout: Layout, ring: _Ring, neighbours: tuple[_Tile | None, _Tile, _Tile | None]
 ) -> dict[str, int]:
     """Fields of a tile operation between its neighbours."""
+    before, tile, after = neighbours
     (m, m_end), (n, n_end), (k, k_end) = tile
 
     def inputs_change(one: _Tile | None, other: _Tile | None) -> bool:
@@ -155,16 +182,19 @@ def _row(
 
     takes_input, takes_weight = inputs_change(before, tile), weights_change(before, tile)
     finishes = k_end == layout.k_folds
+    found, places = ring.take(tile) if takes_input else (None, ring.stay())
+    array = layout.array
     columns = (gemm.w.shape[1] - 1) % array.cols + 1 if n_end == layout.n_folds else array.cols
     row = {
         **{"load_first": 0 if takes_input else 1, "load_last": 2 if takes_weight else 0},
         **{"load_takes_input": takes_input, "load_takes_weight": takes_weight},
-        **{"takes_input": takes_input, "takes_weight": takes_weight, "takes_result": k == 0},
+        **{"takes_weight": takes_weight, "takes_result": k == 0},
         **{"gives_input": inputs_change(tile, after), "gives_weight": weights_change(tile, after)},
         **{"finishes": finishes, "continues": k > 0, "stores": finishes},
         **{"pixels": m_end - m, "k_folds": k_end - k, "n_folds": n_end - n, "last_columns": (1 << columns) - 1},
         **layout.activations.fields((m, m_end)),
+        **places,
     }
-    for name, descriptor in layout.tile(*tile).items():
+    for name, descriptor in layout.tile(*tile, found).items():
         row |= {f"{name}_{field}": value for field, value in vars(descriptor).items()}
     return row
