@@ -84,13 +84,15 @@ _WHOLE_K = min(isa.weight_bytes // (GROUP_BYTES * isa.channels) for isa in INSTR
 
 
 def _is_its_own_image(operands: Operands, plan: _Plan) -> bool:
-    """Whether x, unsigned bytes, has no border, and no piece of K reads past its end."""
+    """Whether x, unsigned bytes, has no border, and no piece of K that the cache cuts reads past its end."""
     # A run of K is some taps' channels of one group.
     whole = operands.geometry.k <= _WHOLE_K and operands.geometry.channels % (GROUP_BYTES * UNROLLED) == 0
-    return whole and plan.shape == plan.x_shape and operands.x.dtype == np.uint8
+    # The shape alone will not do: strides may leave out as many lines at the end as the border has at the beginning.
+    is_all = plan.shape == plan.x_shape and plan.holds_all
+    return whole and is_all and operands.x.dtype == np.uint8
 
 
-def filled_image(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
+def filled_image(operands: Operands, kind: str, *, overruns: bool = False) -> tuple[NDArray[Any], int]:
     """Return the filled-in image [batch, height, width, channels of all groups], and what stands in its border.
 
     Where it is a copy that holds all of `operands.x`, the range of that is found on the way.
@@ -101,19 +103,22 @@ def filled_image(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
         The layer's; they keep the image.
     kind
         BYTES: less the least number of the format, uint8; PAIRS: less the zero point, int16.
+    overruns
+        Whether pieces of K, cut for whatever reason, read past the end of the last pixel: behind x may be no memory.
 
     """
-    if kind not in operands.images:
-        operands.images[kind] = _fill(operands, kind)
+    kept = operands.images.get(kind)
+    if kept is None or (overruns and np.may_share_memory(kept[0], operands.x)):
+        operands.images[kind] = _fill(operands, kind, may_be_x=not overruns)
     return operands.images[kind]
 
 
-def _fill(operands: Operands, kind: str) -> tuple[NDArray[Any], int]:
+def _fill(operands: Operands, kind: str, *, may_be_x: bool) -> tuple[NDArray[Any], int]:
     plan = _plan(operands.geometry)
     less = operands.x_format.min if kind == BYTES else operands.x_zero_point
     border = operands.x_zero_point - less
     source = operands.source if kind == BYTES else None
-    if kind == BYTES and less == 0 and source is None and _is_its_own_image(operands, plan):
+    if may_be_x and kind == BYTES and less == 0 and source is None and _is_its_own_image(operands, plan):
         return operands.x.reshape(plan.shape), border
     streams = kind == BYTES and plan.channels % VECTOR_BYTES == 0 and plan.size >= _STREAMED_BYTES
     flat = np.empty(plan.size + plan.slack + VECTOR_BYTES, _DTYPES[kind])

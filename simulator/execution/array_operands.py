@@ -41,8 +41,10 @@ class Operands:
 
     @cached_property
     def source(self) -> NDArray[Any] | None:
-        """[channels, height, width, batch] as stored, where `given` is a view of that."""
-        return source_of(self.given) if self.geometry.groups == 1 else None
+        """[channels, height, width, batch] as stored, where `given` is a view of that, and the images of a layer."""
+        whole, source = self.geometry, source_of(self.given)
+        shape = (whole.channels, whole.in_height, whole.in_width, whole.batch)
+        return source if source is not None and source.shape == shape else None
 
     @property
     def filters(self) -> int:
@@ -119,7 +121,8 @@ def layer_weights(layer: Layer, weights: NDArray[Any], kept: dict[Hashable, Weig
     key = (id(weights), geometry.transposed, zero_points.tobytes())
     if key in kept:
         return kept[key]
-    if source_of(weights) is not None and not geometry.transposed and not zero_points.any():
+    is_plain = geometry.groups == 1 and not geometry.transposed and not zero_points.any()
+    if is_plain and source_of(weights) is not None:
         return TurnedWeights(weights, zero_points.astype(np.int64))
     flipped = weights[:, ::-1, ::-1, :] if geometry.transposed else weights
     matrix = flipped.reshape(geometry.filters * geometry.groups, geometry.k)

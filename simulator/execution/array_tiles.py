@@ -140,7 +140,7 @@ def run_tiles(
 
     """
     geometry = operands.geometry
-    image, border = filled_image(operands, tiles.operands)
+    image, border = filled_image(operands, tiles.operands, overruns=_overruns(geometry, tiles))
     key = ("constants", tiles, geometry, border, threads_now())
     constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image, border))
     shape = geometry.m, operands.filters
@@ -285,9 +285,20 @@ def _rows_join(geometry: ConvGeometry) -> bool:
     return geometry.groups == 1 and (geometry.dilation[1] == 1 or geometry.kernel[1] == 1)
 
 
+def _run_length(geometry: ConvGeometry) -> int:
+    """K of a run of `runs_of_k`, joined."""
+    return geometry.channels * (geometry.kernel[1] if _rows_join(geometry) else 1)
+
+
+def _overruns(geometry: ConvGeometry, tiles: Tiles) -> bool:
+    """Whether the last piece of a run of K is filled up, so that it reads past the run."""
+    cuts, piece = cut_run(_run_length(geometry), tiles)
+    return cuts * piece > _run_length(geometry)
+
+
 def chunk_begins(geometry: ConvGeometry, tiles: Tiles) -> NDArray[np.int64]:
     """Return the first k of each chunk of `run_tiles`."""
-    length = geometry.channels * (geometry.kernel[1] if _rows_join(geometry) else 1)
+    length = _run_length(geometry)
     cuts, piece = cut_run(length, tiles)
     begins = (np.arange(0, geometry.k, length)[:, None] + np.arange(cuts) * piece).reshape(-1)
     return begins[:: chunk_pieces(piece, tiles)]

@@ -81,10 +81,13 @@ def _by_phases(operands: Operands, narrow: bool, fused: Fused | None) -> WideSum
     if tiles is not None and takes_phases(operands, tiles):
         return WideSums(run_phase_tiles(operands, tiles.fitted(whole.filters)), None)
     plan = plan_phases(whole, apart=is_apart)
+    parts = [phase_operands(operands, group) for group in plan]
+    # Tiles may take the taps of one phase and not those of another, and only they requantize: all parts, or none.
+    if not narrow or any(choose_tiles(part) is None for part in parts):
+        fused = None
     values: NDArray[Any] = np.empty(0)
     saturations: int | None = 0
-    for group in plan:
-        part = phase_operands(operands, group)
+    for group, part in zip(plan, parts, strict=True):
         sums = _convolve(part, narrow, fused.repeated(len(group.rows) * len(group.columns)) if fused else None)
         if not values.size:
             values = np.empty((whole.batch, whole.out_height, whole.out_width, whole.filters), sums.values.dtype)

@@ -21,6 +21,7 @@ import numba
 import numpy as np
 from numba import config
 from numba.core.caching import UserProvidedCacheLocator
+from numba.core.options import DefaultOptions
 
 UNUSED_DAYS = 30
 """After so many days without use a cache directory of other sources or compilers is removed."""
@@ -88,6 +89,9 @@ mark_used(CACHE_DIRECTORY, time.time())
 # that the threads of `workers` are then to run on.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+_COUNTS_REFERENCES = "_nrt"
+"""Numba's option; not a documented one. Without it kernels are right, and slower."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -138,8 +142,9 @@ def kernel(
         options["parallel"] = True
     if inline:
         options["forceinline"] = True
-    if not allocates:
-        options["_nrt"] = False
+    if _COUNTS_REFERENCES in vars(DefaultOptions):
+        # Said of every kernel: one that does not say takes it over from whoever compiles it first.
+        options[_COUNTS_REFERENCES] = allocates
     return lambda function: _decorate(function, options)
 
 

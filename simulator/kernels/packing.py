@@ -24,7 +24,8 @@ def _fill_line(
     x: Any, top: Any, left: Any, less: Any, border: Any, streams: Any, image: Any, line: Any, span: Any
 ) -> None:
     _, height, width, channels = image.shape
-    begin, end = max(left, 0), max(min(left + x.shape[2], width), max(left, 0))
+    begin = min(max(left, 0), width)
+    end = max(min(left + x.shape[2], width), begin)
     picture = line // height
     y = line - picture * height - top
     target = image[picture, y + top].reshape(-1)

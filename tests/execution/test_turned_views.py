@@ -7,7 +7,7 @@ import pytest
 
 from simulator.execution.context import ExecutionContext
 from simulator.execution.execute import execute
-from simulator.execution.turned import in_order, source_of, views
+from simulator.execution.turned import in_order, left_turned, source_of, views
 from simulator.graph import ops
 from simulator.graph.builder import GraphBuilder
 from simulator.graph.graph import Node
@@ -17,7 +17,7 @@ from simulator.lowering.lower import lower
 from simulator.numerics.formats import INT8, IntFormat
 from support import step_twin
 from support import training_step_twin as twin
-from support.array_layers import machine
+from support.array_layers import Quant, machine, run_layer
 from support.array_twin import Shape
 from workloads.training.array_gradients import filter_gradient
 
@@ -124,3 +124,21 @@ def test_views_are_known_and_brought_in_order(shape):
     assert view.flags.c_contiguous if source is None else (source == x).all()
     assert in_order(view).flags.c_contiguous
     np.testing.assert_array_equal(in_order(view), view)
+
+
+def test_views_of_other_layers_are_brought_in_order():
+    """Rows of a product, and filters of several groups: no kernel takes these turned."""
+    rng = np.random.default_rng(5)
+    quant = Quant(y_format=IntFormat(32))
+    x = left_turned(rng.integers(-128, 128, (16, 4, 5, 3)).astype(np.int8))
+    w = rng.integers(-127, 128, (24, 16)).astype(np.int8)
+    found = run_layer(ops.FullyConnected(raw_accumulator=True), x, w, None, quant, machine(*WIDE)).outputs[0]
+    np.testing.assert_array_equal(found, x.reshape(-1, 16).astype(np.int64) @ w.T.astype(np.int64))
+    filters = left_turned(rng.integers(-127, 128, (8, 3, 3, 24)).astype(np.int8))
+    image = rng.integers(-128, 128, (2, 5, 5, 16)).astype(np.int8)
+    op = ops.Conv2D(groups=2, raw_accumulator=True)
+    of_view, of_copy = (
+        run_layer(op, image, given, None, quant, machine(*WIDE)).outputs[0]
+        for given in (filters, np.ascontiguousarray(filters))
+    )
+    np.testing.assert_array_equal(of_view, of_copy)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +13,10 @@ import numpy as np
 from proof.cases import Case
 from simulator.errors import OverflowTrap
 from simulator.execution.array import run_array
+from simulator.execution.array_weights import Weights
 from simulator.execution.context import ExecutionContext, LayerResult
 from simulator.execution.sweep_layer import run_layer_on_all
+from simulator.graph.ops import Padding
 from simulator.kernels.threads import thread_count
 from simulator.lowering.layer import Layer
 from simulator.numerics.formats import INT32, INT64
@@ -35,6 +39,10 @@ class Variant:
     """Give the accumulators themselves, not requantized."""
     strided: bool = False
     """Hand over arrays that are not contiguous, and weights that the layer does not know as constants."""
+    turned: bool = False
+    """Likewise, views of arrays whose first axis is the last and whose last is the first."""
+    again: bool = False
+    """Run several times, after and beside other layers of the same weights, with what was kept of these."""
     trap: bool = False
     """Let registers that wrap trap instead."""
 
@@ -66,14 +74,50 @@ class Verdict:
         return [f"{outcome.variant}: {line}" for outcome in self.outcomes for line in outcome.differences]
 
 
-def run_product(layer: Layer, case: Case, variant: Variant) -> LayerResult:
-    """Run a lowered layer as the product does."""
+def run_product(layer: Layer, case: Case, variant: Variant, kept: dict[Hashable, Weights] | None = None) -> LayerResult:
+    """Run a lowered layer as the product does; `kept` as in an ExecutionContext."""
     arrays = [case.x, case.weights] if case.bias is None else [case.x, case.weights, case.bias]
     if variant.strided:
         arrays = [_strided(array) for array in arrays]
-    context = ExecutionContext(**CONTEXTS[variant.ledger], seed=case.key[0], step=case.key[1])
+    elif variant.turned:
+        arrays = [_turned(array) for array in arrays]
+    kept = {} if kept is None else kept
+    context = ExecutionContext(**CONTEXTS[variant.ledger], seed=case.key[0], step=case.key[1], weights=kept)
     with thread_count(variant.threads):
         return run_array(layer, arrays, context)
+
+
+def run_again(layer: Layer, case: Case, variant: Variant) -> Iterator[LayerResult]:
+    """Yield what a layer gives between and beside others that share its weights, and what was kept of these."""
+    kept: dict[Hashable, Weights] = {}
+    others = [(lowered(other, variant), other) for other in siblings(case)]
+    for of_other, other in others:
+        run_product(of_other, other, variant, kept)
+        yield run_product(layer, case, variant, kept)
+    kept = {}
+    with ThreadPoolExecutor(1) as pool:
+        for of_other, other in others:
+            beside = pool.submit(run_product, of_other, other, variant, kept)
+            yield run_product(layer, case, variant, kept)
+            beside.result()
+
+
+def siblings(case: Case) -> list[Case]:
+    """Return layers of the same weights: on numbers of other ranges, on more images, with another border and bias."""
+    rng = np.random.default_rng(zlib.crc32(case.name.encode()))
+    form, zero = case.quant.x_format, case.quant.x_zero
+    shape = case.shape
+    size = (len(case.x) + 1, *case.x.shape[1:])
+    near = np.clip(zero + rng.integers(-1, 2, size), form.min, form.max)
+    bias = None if case.bias is None or case.bias.ndim > 1 else case.bias // 2
+    taller = replace(case, x=near.astype(case.x.dtype), bias=bias)
+    if case.x.ndim == 4 and not shape.transposed:
+        padding = tuple(max(pad, 0) + 1 for pad in shape.padding)
+        taller = replace(taller, op=replace(case.op, padding=Padding(*padding)), shape=replace(shape, padding=padding))
+    if case.bias is not None and case.bias.ndim > 1:
+        taller = replace(taller, x=taller.x[:-1], bias=case.bias)
+    ends = np.where(rng.random(case.x.shape) < 0.5, form.min, form.max)
+    return [taller, replace(case, x=ends.astype(case.x.dtype)), replace(case, x=np.full_like(case.x, zero))]
 
 
 def variants(case: Case) -> list[Variant]:
@@ -88,6 +132,10 @@ def variants(case: Case) -> list[Variant]:
     ]
     if rng.random() < 0.2 and "wrap" in (case.accumulator[1], (case.partial_sum or (0, ""))[1]):
         chosen.append(Variant("fast", threads, trap=True))
+    if rng.random() < 0.2:
+        chosen.append(Variant("fast", threads, raw=bool(rng.random() < 0.5), turned=True))
+    if rng.random() < 0.2:
+        chosen.append(Variant("fast", threads, raw=bool(rng.random() < 0.5), again=True))
     return chosen
 
 
@@ -112,18 +160,19 @@ def _outcome(case: Case, variant: Variant, twin: StepAccount) -> Outcome:
     layer = lowered(case, variant)
     before = [array.copy() for array in (case.x, case.weights)]
     try:
-        result = run_product(layer, case, variant)
+        results = list(run_again(layer, case, variant)) if variant.again else [run_product(layer, case, variant)]
     except OverflowTrap as trap:
         found = [] if variant.trap else [f"refused: {trap}"]
         return Outcome(variant, "trapped", 1, 1, (*found, *_compare_trap(case, trap, twin)))
     except Exception as error:  # whatever it is, it belongs into the report, with the case's seed
         return Outcome(variant, "failed", 0, 0, (f"{type(error).__name__}: {error}",))
     found = _compare_trap(case, None, twin) if variant.trap else []
-    found += _compare_outputs(layer, case, variant, result, twin)
-    found += _compare_ledger(case, variant, result, twin)
-    found += _compare_channels(variant, result, twin)
+    for result in results:
+        found += _compare_outputs(layer, case, variant, result, twin)
+        found += _compare_ledger(case, variant, result, twin)
+        found += _compare_channels(variant, result, twin)
     found += _arrays("x after the run", case.x, before[0]) + _arrays("weights after the run", case.weights, before[1])
-    return Outcome(variant, _path(result), twin.accumulators.size, twin.events, tuple(found))
+    return Outcome(variant, _path(results[-1]), len(results) * twin.accumulators.size, twin.events, tuple(found))
 
 
 def sweep(case: Case) -> tuple[Outcome, ...]:
@@ -160,7 +209,7 @@ def lowered(case: Case, variant: Variant) -> Layer:
         registers = [(r[0], r[1].replace("wrap", "trap")) if r else None for r in registers]
     device = machine(case.rows, *registers, case.requantizer)
     layer = lower_layer(case.op, case.x, case.weights, case.bias, case.quant, device)
-    if variant.strided:
+    if variant.strided or variant.turned:
         layer = replace(layer, inputs=tuple(replace(tensor, data=None) for tensor in layer.inputs))
     return _raw(layer, case) if variant.raw else layer
 
@@ -170,6 +219,12 @@ def _strided(array: np.ndarray) -> np.ndarray:
     wider = np.zeros((*array.shape, 2), array.dtype)
     wider[..., 0] = array
     return wider[..., 0]
+
+
+def _turned(array: np.ndarray) -> np.ndarray:
+    """Return the same values as a view of an array whose ends are exchanged, where there are four axes."""
+    ends = (3, 1, 2, 0)
+    return np.ascontiguousarray(array.transpose(ends)).transpose(ends) if array.ndim == 4 else array
 
 
 def _raw(layer: Layer, case: Case) -> Layer:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from proof.cases import MOST_MACS, Case
+from proof.cases import Case
+from proof.geometry import MOST_MACS
 from proof.problem import Register
 from simulator.execution.context import ExecutionContext
 from simulator.execution.execute import execute, layer_inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 
 import pytest
 
@@ -17,3 +18,21 @@ def test_a_copy_differs_in_the_named_fields_alone():
     assert record == OverflowRecord(events=3, method="steps")
     with pytest.raises(TypeError, match="OverflowRecord has no field event"):
         changed(record, event=1)
+
+
+def test_cached_properties_are_no_fields_and_are_found_anew():
+    """They follow from the fields, which may have changed."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Sum:
+        terms: tuple[int, ...]
+
+        @cached_property
+        def total(self) -> int:
+            return sum(self.terms)
+
+    record = Sum((1, 2))
+    assert record.total == 3
+    assert changed(record, terms=(4, 5)).total == 9
+    with pytest.raises(TypeError, match="Sum has no field total"):
+        changed(record, total=7)
