@@ -75,14 +75,7 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
         that are no whole number of beats; cuts of K, which the tiling decides.
 
     """
-    check_gemm(system.array, gemm)
-    system.dma.check()
-    if gemm.k_cuts:
-        raise SpecError(f"k_cuts {gemm.k_cuts}: the tiling cuts K, give none")
-    if gemm.bias.ndim != 1:
-        raise SpecError(f"bias has shape {gemm.bias.shape}: the system loads one for each column, ({gemm.w.shape[1]},)")
-    if system.dma.burst_bytes % system.dma.bus_bytes:
-        raise SpecError(f"burst_bytes: {system.dma.burst_bytes}, no multiple of bus_bytes, {system.dma.bus_bytes}")
+    _check_product(system, gemm)
     activations = feature_map or activations_of(system.array, gemm, system.dma.bus_bytes)
     layout = Layout.of(system.array, gemm, activations, system.dma.bus_bytes)
     _check_tiling(layout, tiling, feature_map)
@@ -91,15 +84,25 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
         raise SpecError(f"{len(tiles)} tile operations, but a program has {MOST_OPS} at most; give larger tiles")
     for tile in tiles:
         _check_room(system, layout, tile)
-    rows, ring, before = [], _Ring(layout, 1 << system.address_bits), None
-    for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
-        rows.append(_row(gemm, layout, ring, (before, tile, after)))
-        before = tile
+    ring = _Ring(layout, 1 << system.address_bits)
+    neighbours = zip([None, *tiles], tiles, [*tiles[1:], None], strict=False)
+    rows = [_row(gemm, layout, ring, three) for three in neighbours]
     geometry = None
     if feature_map:
         geometry = feature_map.convolution.geometry
         geometry["pitch"] = feature_map.pitch
     return Program(layout, np.array([[row[name] for name in TILE_OP] for row in rows], np.int64), geometry)
+
+
+def _check_product(system: ClockedSystem, gemm: Gemm) -> None:
+    check_gemm(system.array, gemm)
+    system.dma.check()
+    if gemm.k_cuts:
+        raise SpecError(f"k_cuts {gemm.k_cuts}: the tiling cuts K, give none")
+    if gemm.bias.ndim != 1:
+        raise SpecError(f"bias has shape {gemm.bias.shape}: the system loads one for each column, ({gemm.w.shape[1]},)")
+    if system.dma.burst_bytes % system.dma.bus_bytes:
+        raise SpecError(f"burst_bytes: {system.dma.burst_bytes}, no multiple of bus_bytes, {system.dma.bus_bytes}")
 
 
 def _check_tiling(layout: Layout, tiling: Tiling, feature_map: FeatureMap | None) -> None:
