@@ -23,13 +23,13 @@ from proof import judge as judging
 from proof.cases import Case, draw
 from proof.prove import ISA_VARIABLE, instruction_sets
 from proof.small_limits import small_limits
-from simulator.execution import array_guarded, array_phase_tiles, array_tiles
+from simulator.execution import aligned, array_filling, array_guarded, array_phase_tiles, array_tiles
 from support.guarded_memory import END, FRONT, guarded_arrays
 
 BEGUN = "begun "
 CHILD = "--child"
 LINE_BYTES = 64
-ALIGNED = array_tiles.aligned
+ALIGNED = aligned.aligned
 
 
 def differences(case: Case, side: str) -> list[str]:
@@ -48,7 +48,7 @@ def differences(case: Case, side: str) -> list[str]:
 
 
 def _tight(shape: tuple[int, ...], dtype: type[Any]) -> np.ndarray:
-    """Stand in for `array_tiles.aligned`, whose whole cache lines would be room to go astray in."""
+    """Stand in for `aligned.aligned`, whose whole cache lines would be room to go astray in."""
     found = np.empty(shape, dtype)
     # Only rows of whole lines are streamed, and these end where a page does; but for arrays of another thread.
     return found if found.nbytes % LINE_BYTES or found.ctypes.data % LINE_BYTES == 0 else ALIGNED(shape, dtype)
@@ -61,7 +61,8 @@ def _tight_zeros(shape: tuple[int, ...], dtype: type[Any]) -> np.ndarray:
 def _child(seed: int, cases: int, macs: int) -> None:
     """Judge, and say what is being judged before it is: this may be the last that is heard of it."""
     with (
-        patch.multiple(array_tiles, aligned=_tight, aligned_zeros=_tight_zeros),
+        patch.object(array_filling, "aligned", _tight),
+        patch.multiple(array_tiles, aligned_zeros=_tight_zeros),
         patch.multiple(array_phase_tiles, aligned_zeros=_tight_zeros),
         patch.multiple(array_guarded, aligned_zeros=_tight_zeros),
     ):
