@@ -45,6 +45,7 @@ prove: $(VENV)/.dev
 	PYTHONPATH=.:tests $(BIN)/python -m proof.vector_ops
 	PYTHONPATH=.:tests $(BIN)/python -m proof.gradients
 	PYTHONPATH=.:tests $(BIN)/python -m proof.prove_timing --log docs/proofs/timing.txt
+	PYTHONPATH=.:tests $(BIN)/python -m proof.by_requests --log docs/proofs/by_requests.txt
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

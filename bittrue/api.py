@@ -59,16 +59,16 @@ class PreparedRun:
 
 def name_inputs(graph: Graph, inputs: Inputs) -> dict[str, NDArray[Any]]:
     """Return inputs by name: a mapping as it is, a sequence in the order of the graph's inputs."""
-    if isinstance(inputs, Mapping):
+    is_list = isinstance(inputs, (list, tuple))  # asked first: an abstract kind is looked up in a registry
+    if not is_list and isinstance(inputs, Mapping):
         return {name: np.asarray(value) for name, value in inputs.items()}
     if isinstance(inputs, np.ndarray):
         raise InputError("inputs is a dict by name or a list in order; put a single array into a list: inputs=[x]")
-    if not isinstance(inputs, Sequence):
+    if not is_list and not isinstance(inputs, Sequence):
         raise InputError(f"inputs is a dict by name or a list in order, not {type(inputs).__name__}")
-    values = list(inputs)
-    if len(values) != len(graph.inputs):
-        raise InputError(f"{graph.name} takes {len(graph.inputs)} inputs {list(graph.inputs)}, not {len(values)}")
-    return {name: np.asarray(value) for name, value in zip(graph.inputs, values, strict=True)}
+    if len(inputs) != len(graph.inputs):
+        raise InputError(f"{graph.name} takes {len(graph.inputs)} inputs {list(graph.inputs)}, not {len(inputs)}")
+    return {name: np.asarray(value) for name, value in zip(graph.inputs, inputs, strict=True)}
 
 
 def _as_network(net: object) -> Network:

@@ -87,7 +87,7 @@ module engine_conv #(
       .ROWS(ROWS), .ROW_BITS(ROW_BITS), .BITS(ACTIVATION_BITS), .BANKS(BANKS), .ADDRESS_BITS(ADDRESS_BITS)
   ) activation_feed (
       .clk, .rst, .start, .write(write_bank), .write_word(write_address[ADDRESS_BITS-1:$clog2(BANKS)]),
-      .write_data({BANKS{activation_data}}), .half(1'b0), .k_folds, .height, .width, .channels,
+      .write_data({BANKS{activation_data}}), .base('0), .k_folds, .height, .width, .channels,
       .pitch(16'(width * channels)), .kernel_height, .kernel_width, .stride, .dilation, .insertion, .origin,
       .out_height, .out_width, .zero_point(activation_zero_point), .tap_step(weight_read), .tap_row(weight_row),
       .wanted(activation_wanted), .first_wanted, .read(activation_read), .hold, .operands(activations)

@@ -16,7 +16,7 @@ module im2col_feed #(
     input  logic        [BANKS-1:0]          write,          // an element of the feature map to each of these banks
     input  logic        [WORD_BITS-1:0]      write_word,
     input  logic        [BANKS-1:0][BITS-1:0] write_data,
-    input  logic                             half,           // that is read
+    input  logic        [WORD_BITS-1:0]      base,           // word of the map's first element; around the end
     input  logic        [15:0]               k_folds,
     input  logic        [15:0]               height,
     input  logic        [15:0]               width,
@@ -98,7 +98,7 @@ module im2col_feed #(
   for (genvar b = 0; b < BANKS; b++) begin : g_bank
     scratchpad #(.WIDTH(BITS), .ADDRESS_BITS(WORD_BITS)) memory (
         .clk, .write(write[b]), .write_address(write_word), .write_data(write_data[b]),
-        .read_address(word[b] ^ {half, (WORD_BITS - 1)'(0)}), .read_data(bank_data[b])
+        .read_address(word[b] + base), .read_data(bank_data[b])
     );
   end
 

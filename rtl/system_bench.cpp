@@ -29,8 +29,9 @@ void system_run(const int64_t* program, int64_t ops, const Settings* settings, c
   // load: which, what it takes, three descriptors
   constexpr int D[] = {32, 16, 16, 32};
   constexpr int WIDTHS[] = {2, 2, 1, 1, D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3],
-                            1, 1, 1, 1, 24,                     // begin: what the job takes, how and where it begins
-                            1, 1, 1, 16, 16, 16, 16, 16, COLS,  // job
+                            ADDRESS_BITS,
+                            1, 1, 1, 24,  // begin: what the job takes, how and where it begins
+                            1, 1, 1, 16, 16, 16, 16, 16, ADDRESS_BITS, COLS,  // job
                             1, D[0], D[1], D[2], D[3]};   // store
   constexpr int OP_FIELDS = sizeof(WIDTHS) / sizeof(int);
   VerilatedContext context;

@@ -1,5 +1,6 @@
 // An engine with its DMA: a program of tile operations, each of which may load activations, weights and the constants
-// of the columns, runs a job, and may store its outputs. All words lie in memory in whole beats.
+// of the columns, runs a job, and may store its outputs. All words lie in memory in whole beats. Activations lie in a
+// ring, each tile in at most half of it; a tile of a convolution begins with rows that the one before has left there.
 module system_top #(
     parameter bit OUTPUT_STATIONARY = 0,         // or weight stationary
     parameter int BANKS = 0,                     // of the activations, for convolutions; 0 for matrix products
@@ -26,7 +27,7 @@ module system_top #(
     // The program is written through these while none runs; fields as below.
     input  logic                                  op_write,
     input  logic [OP_BITS-1:0]                    op_address,
-    input  logic [COLS+501:0]                     op_data,
+    input  logic [COLS+2*ADDRESS_BITS+500:0]      op_data,
     // Settings: constant from `start` to `done`.
     input  logic                                  start,
     input  logic [OP_BITS-1:0]                    ops,
@@ -81,6 +82,7 @@ module system_top #(
   localparam int SCALE_BITS = 39;
   // A tile operation as each engine wants it; `op_data` is {store, job, begin, load}.
   typedef struct packed {
+    logic [ADDRESS_BITS-1:0] input_address;  // where the activations go; a tile behind the one before, around the end
     logic [2:0][95:0] descriptors;  // constants, weights, activations: stride, bytes, segments, address
     logic takes_weight;             // weights and constants are loaded, to a new half
     logic takes_input;
@@ -92,10 +94,10 @@ module system_top #(
     logic continues;
     logic takes_result;             // its outputs go to a new half
     logic takes_weight;
-    logic takes_input;
   } begin_t;
   typedef struct packed {
     logic [COLS-1:0] last_columns;
+    logic [ADDRESS_BITS-1:0] input_base;     // where its activations begin
     logic [15:0] out_height;
     logic [15:0] height;            // of the feature map, of what is loaded
     logic [15:0] n_folds;
@@ -119,7 +121,7 @@ module system_top #(
   store_t store;
   logic [OP_BITS-1:0] load_op, work_op, next_work_op, store_op;
   logic load_start, load_busy, load_finishes, work_start, work_finishes, store_start, store_busy, store_finishes;
-  logic input_fill, weight_fill, input_half, weight_half, result_half, store_half, works_again;
+  logic weight_fill, weight_half, result_half, store_half, works_again;
   logic [2:0] load_beat;
   logic store_beat;
   logic [BUS_BITS-1:0] load_data, store_data;
@@ -147,17 +149,15 @@ module system_top #(
       .gives_weight(job.gives_weight), .store_op, .stores(store.stores), .load_start, .load_busy, .load_finishes,
       .work_start, .work_finishes, .store_start, .store_busy, .store_finishes, .running, .done, .cycles
   );
-  // Which half of each scratchpad is filled, read, written and stored: the other one from each new half on.
+  // Which half of the other scratchpads is filled, read, written and stored: the other one from each new half on.
   always_ff @(posedge clk) begin
-    input_fill <= input_fill ^ (load_start && load.takes_input);
     weight_fill <= weight_fill ^ (load_start && load.takes_weight);
-    input_half <= input_half ^ (work_start && next_job.takes_input);
     weight_half <= weight_half ^ (work_start && next_job.takes_weight);
     result_half <= result_half ^ (work_start && next_job.takes_result);
     store_half <= store_half ^ store_start;
     works_again <= works_again || work_start;
     if (rst || start) begin
-      {input_fill, weight_fill, input_half, weight_half, result_half, store_half} <= '1;
+      {weight_fill, weight_half, result_half, store_half} <= '1;
       works_again <= 1'b0;
     end
   end
@@ -170,7 +170,7 @@ module system_top #(
       .last_beat, .read_data, .write_data
   );
   word_builder #(.WIDTH(WORD_BITS), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) build_activations (
-      .clk, .start(load_start), .first({!input_fill, HALF'(0)}), .beat(load_beat[0]), .data(load_data),
+      .clk, .start(load_start), .first(load.input_address), .beat(load_beat[0]), .data(load_data),
       .write(activation_write), .write_address(activation_address), .write_data(activation_data)
   );
   word_builder #(.WIDTH(COLS * WEIGHT_BITS), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) build_weights (
@@ -198,11 +198,11 @@ module system_top #(
         .ADDRESS_BITS(ADDRESS_BITS + $clog2(BANKS))
     ) activation_feed (
         .clk, .rst, .start(work_start), .write({BANKS{activation_write}}), .write_word(activation_address),
-        .write_data(activation_data), .half(input_half), .k_folds(job.k_folds), .height(job.height), .width, .channels,
-        .pitch, .kernel_height, .kernel_width, .stride, .dilation, .insertion, .origin({origin_x, next_job.origin_y}),
-        .out_height(job.out_height), .out_width, .zero_point(activation_zero_point), .tap_step(weight_read),
-        .tap_row(weight_row), .wanted(activation_wanted), .first_wanted, .read(activation_read), .hold,
-        .operands(activations)
+        .write_data(activation_data), .base(job.input_base), .k_folds(job.k_folds), .height(job.height), .width,
+        .channels, .pitch, .kernel_height, .kernel_width, .stride, .dilation, .insertion,
+        .origin({origin_x, next_job.origin_y}), .out_height(job.out_height), .out_width,
+        .zero_point(activation_zero_point), .tap_step(weight_read), .tap_row(weight_row), .wanted(activation_wanted),
+        .first_wanted, .read(activation_read), .hold, .operands(activations)
     );
   end else begin : g_product
     logic unused_geometry;
@@ -212,7 +212,7 @@ module system_top #(
     assign hold = 1'b0;
     operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
         .clk, .rst, .write(activation_write), .write_address(activation_address), .write_data(activation_data),
-        .read(activation_read), .read_address(read_address ^ {input_half, HALF'(0)}),
+        .read(activation_read), .read_address(read_address + job.input_base),
         .zero_point(activation_zero_point), .operands(activations)
     );
   end
@@ -256,7 +256,8 @@ module system_top #(
         .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
         .pool_width(16'd1), .activation_wanted, .hold, .activation_read, .first_wanted,
         .activation_address(read_address), .weight_read, .weight_row, .activations, .running(job_running),
-        .finishes(work_finishes), .done(unused_done), .cycles(unused_cycles), .partial_sum_events, .accumulator_events, .saturations,
+        .finishes(work_finishes), .done(unused_done), .cycles(unused_cycles), .partial_sum_events,
+        .accumulator_events, .saturations,
         .read_address(output_address), .read_accumulators(unused_accumulators), .read_outputs(outputs),
         .edge_activations, .edge_weights, .edge_sums, .edge_valid
     );

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -17,7 +17,6 @@ from simulator.accelerator.technology import Technology
 from simulator.energy.account import account, priced_activity
 from simulator.energy.components import area_mm2, device_prices, prices_of_cores
 from simulator.errors import InputError
-from simulator.execution.array_weights import Weights
 from simulator.execution.context import ExecutionContext
 from simulator.execution.execute import execute
 from simulator.execution.sweep import Sweep, SweepExecution, execute_sweep, plan_sweep, sweep_widths
@@ -120,7 +119,6 @@ class Prepared:
     """Set where Options.accumulator_sweep names widths."""
     area_mm2: Mapping[str, float] = field(default_factory=dict)
     """By component; empty where the table gives prices alone."""
-    _weights: dict[Hashable, Weights] = field(default_factory=dict, repr=False)
     _timed: list[tuple[tuple[LayerRecord, ...], Sequence[TraceEvent]]] = field(default_factory=list, repr=False)
 
     def run(
@@ -161,7 +159,8 @@ class Prepared:
             priced = [priced_activity(activity, self.table) for activity in execution.activity]
             records = tuple(changed(r, activity=a) for r, a in zip(records, priced, strict=True))
         record = self._record(records, events)
-        record = changed(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
+        if self.sweep is not None:
+            record = changed(record, accumulator_sweep=swept.points, notes=(*record.notes, *swept.notes))
         found = execution.outputs, execution.tensors, execution.channels
         new_state = {source: execution.outputs[target] for source, target in self.graph.state}
         return EngineResult(record, *found, swept.outputs, new_state)
@@ -170,13 +169,12 @@ class Prepared:
         if inputs is None:
             raise InputError(f"{self.graph.name}: values need inputs; give them, or ask for timing only")
         options = self.options
-        context = ExecutionContext(
-            options.exact_ledger, options.channel_ledger, options.activity, options.seed, weights=self._weights
-        )
+        context = self._context
         common: dict[str, Any] = {"keep_tensors": options.keep_tensors, "on_progress": on_progress}
-        with thread_count(options.threads):
-            if self.sweep is None:
+        if self.sweep is None:
+            with thread_count(options.threads, loops=False):
                 return SweepExecution(execute(self.graph, self.layers, inputs, context, **common), (), ())
+        with thread_count(options.threads):
             labels = options.label_output
             return execute_sweep(self.graph, self.sweep, inputs, context, label_output=labels, **common)
 
@@ -199,6 +197,11 @@ class Prepared:
         return self._timed[0]
 
     @cached_property
+    def _context(self) -> ExecutionContext:
+        options = self.options
+        return ExecutionContext(options.exact_ledger, options.channel_ledger, options.activity, options.seed)
+
+    @cached_property
     def _identity(self) -> Identity:
         return identity(self.graph)
 
@@ -215,22 +218,26 @@ class Prepared:
             "dram_bytes_per_cycle": float(self.accelerator.dram_bytes_per_cycle),
         }
 
-    def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
+    @cached_property
+    def _blank(self) -> RunRecord:
+        """A record without layers and events."""
         return RunRecord(
             **self._device,
             network=self.graph.name,
             accelerator=self.accelerator.name,
             mode=self.options.mode,
             seed=self.options.seed,
-            layers=layers,
+            layers=(),
             area_mm2=self.area_mm2,
             network_hash=self._identity.network_hash,
             tool_version=_tool_version(),
             clock_mhz=self.accelerator.clock_mhz,
             peak_memory_bytes=self._identity.peak_memory_bytes,
             notes=self.graph.notes,
-            events=events,
         )
+
+    def _record(self, layers: tuple[LayerRecord, ...], events: Sequence[TraceEvent]) -> RunRecord:
+        return changed(self._blank, layers=layers, events=events)
 
 
 def prepare(

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.aligned import aligned_zeros
 from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import (
     Tiles,
-    aligned_zeros,
     by_panel,
     choose_tiles,
     runs_of_k,
@@ -108,7 +108,7 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         return None
     operands = _woven(operands)
     geometry, weights = operands.geometry, operands.weights
-    image, _ = filled_image(operands, PAIRS)
+    image = filled_image(operands, PAIRS).numbers
     inner = order.partial_sum or order.accumulator
     proved = partial_sums_are_safe(order, bounds)
     longest = _PROVED_BLOCK if proved else _LONG_BLOCK if inner.bits >= _LONG_BITS else _BLOCK

@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.array_filling import FilledImage
+from simulator.execution.array_tile_run import TileRun
 from simulator.execution.array_weights import TurnedWeights, Weights
 from simulator.execution.turned import in_order, source_of
 from simulator.kernels import geometry as geo
 from simulator.kernels.extremes import extremes
+from simulator.kernels.norms import INTERVAL, interval_squares
 from simulator.lowering.array import ArrayConstants
 from simulator.lowering.layer import ConvGeometry, Layer
 from simulator.numerics.formats import IntFormat
+
+Range = tuple[int, int]
+
+
+def centred(low: int, high: int, zero_point: int) -> Range:
+    """Return the range of activations from the least and the greatest stored: zero point subtracted, 0 included."""
+    return min(0, int(low) - zero_point), max(0, int(high) - zero_point)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +41,10 @@ class Operands:
     start: NDArray[np.int64]
     """[1 or pixels, filters of all groups]: bias, or zeros."""
     geometry: ConvGeometry
-    images: dict[str, tuple[NDArray[Any], int]] = field(default_factory=dict, init=False, repr=False)
+    images: dict[str, FilledImage] = field(default_factory=dict, init=False, repr=False)
     """What `array_image` made of `x`, by kind of operands."""
+    runs: list[TileRun] = field(default_factory=list, init=False, repr=False)
+    """How register tiles, requantizing, ran them whole."""
 
     @cached_property
     def x(self) -> NDArray[Any]:
@@ -57,19 +69,25 @@ class Operands:
         return self.geometry.groups > 1 and self.geometry.channels == 1
 
     @cached_property
-    def x_range(self) -> tuple[int, int]:
+    def x_range(self) -> Range:
         """Least and greatest activation, zero point subtracted, 0 included (padding contributes 0)."""
         numbers = self.x if self.source is None else self.source
         if not numbers.size:
             return 0, 0
-        return self._centred(*extremes(numbers.reshape(-1)))
+        return centred(*extremes(numbers.reshape(-1)), self.x_zero_point)
 
-    def hold_range(self, low: int, high: int) -> None:
-        """Take the least and the greatest number of x as stored from whoever went through all of it: see `x_range`."""
-        self.__dict__["x_range"] = self._centred(low, high)
+    @cached_property
+    def squares(self) -> NDArray[Any]:
+        """[pixels, groups, intervals]: sums of squares of x, zero point subtracted; see `kernels.norms`."""
+        channels, groups = self.geometry.channels, self.geometry.groups
+        is_short = self.x.itemsize == 1 and abs(self.x_zero_point) <= 255
+        squares = np.empty((len(self.x), groups, -(-channels // INTERVAL)), np.int32 if is_short else np.int64)
+        interval_squares(self.x, self.x_zero_point, groups, squares)
+        return squares
 
-    def _centred(self, low: int, high: int) -> tuple[int, int]:
-        return min(0, int(low) - self.x_zero_point), max(0, int(high) - self.x_zero_point)
+    def hold_range(self, found: Range) -> None:
+        """Take the range of x from whoever went through all of it: see `x_range`."""
+        self.__dict__["x_range"] = found
 
     def centred_x(self) -> NDArray[np.int32]:
         """Activations with their zero point subtracted, shape of `x`."""

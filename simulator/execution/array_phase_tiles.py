@@ -10,12 +10,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.aligned import aligned_zeros
 from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_tiles import (
     WEIGHT_DTYPES,
     Tiles,
-    aligned_zeros,
     by_panel,
     chunk_pieces,
     cut_run,
@@ -68,7 +68,8 @@ def run_phase_tiles(operands: Operands, tiles: Tiles) -> NDArray[np.int32]:
     """
     geometry, weights = operands.geometry, operands.weights
     plan = _plan(geometry, tiles, threads_now())
-    image, border = filled_image(replace(operands, geometry=plan.image), tiles.operands)
+    filled = filled_image(replace(operands, geometry=plan.image), tiles.operands)
+    image, border = filled.numbers, filled.filling.border
     panels = -(-geometry.filters // tiles.isa.channels)
     key = ("phase tiles", tiles, geometry)
     if key not in weights.kept:

@@ -18,9 +18,9 @@ from math import isqrt
 
 import numpy as np
 
-from simulator.execution.array_operands import Operands, geometry_vector
+from simulator.execution.array_operands import Operands
+from simulator.execution.array_windows import greatest_read
 from simulator.kernels import bounds as kernels
-from simulator.kernels.norms import add_windows, pixel_squares
 from simulator.lowering.layer import FoldOrder, RegisterSpec
 from simulator.numerics.scalar import needed_bits
 from simulator.records.overflow import BOUNDS, NORMS
@@ -110,13 +110,8 @@ class Proof:
 
 def bound_by_norms(operands: Operands, bounds: Bounds) -> Bounds:
     """Narrow the bounds of a layer by the greatest norm of what any output reads, and that of any filter."""
-    geometry = operands.geometry
-    squares = np.empty((len(operands.x), geometry.groups), np.int64)
-    pixel_squares(operands.x, operands.x_zero_point, geometry.groups, squares)
-    read = np.zeros((geometry.m, geometry.groups), np.int64)
-    add_windows(squares, geometry_vector(geometry), read)
     # An integer above the root of the product of both squares, on Python ints: it may be beyond 2^63.
-    magnitude = isqrt(int(read.max()) * operands.weights.greatest_square) + 1
+    magnitude = isqrt(greatest_read(operands) * operands.weights.greatest_square) + 1
     start = int(operands.start.min()), int(operands.start.max())
     return bounds.within(magnitude, (min(start[0], 0), max(start[1], 0)))
 

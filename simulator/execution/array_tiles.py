@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.aligned import aligned_zeros
 from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
+from simulator.execution.array_tile_run import TileRun
 from simulator.execution.array_weights import Weights
 from simulator.execution.fused import Fused
 from simulator.execution.layer_constants import Arrays, layer_constants, low_words
@@ -19,9 +21,9 @@ from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
 from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
 from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.rooms import make_convolve_in_room
 from simulator.kernels.stream_sums import STREAMED
 from simulator.kernels.threads import threads_now
-from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
 from simulator.numerics.formats import IntFormat
 
@@ -29,7 +31,6 @@ _TASKS_PER_THREAD = 8
 _LEAST_PIXELS = 48
 _NEAR_BYTES = 192 << 10
 """Weights that a cache near any core holds."""
-_ALIGNMENT_BYTES = 64
 STREAMED_BYTES = 16 << 20
 """Raw sums of so many bytes are written past the caches; fewer are sooner read again from these."""
 _LIMIT_STEP = 8
@@ -140,17 +141,20 @@ def run_tiles(
 
     """
     geometry = operands.geometry
-    image, border = filled_image(operands, tiles.operands, overruns=_overruns(geometry, tiles))
+    image = filled_image(operands, tiles.operands, overruns=_overruns(geometry, tiles))
+    border = image.filling.border
     key = ("constants", tiles, geometry, border, threads_now())
-    constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image, border))
-    shape = geometry.m, operands.filters
-    out = np.empty(shape, fused.format.dtype) if fused else aligned(shape, np.int32)
-    raw = out.reshape(-1).view(np.uint8)
-    run, counter = plan_of.make_convolve(tiles.isa, tiles.operands), np.zeros(1, np.int64)
-    if extremes is None:
-        extremes = np.empty((threads_now(), 2, 0, 0), np.int32)
-    arguments = (image.reshape(-1), *constants)
-    return out, run_on_threads(lambda thread: int(run(*arguments, extremes[thread], raw, counter)))
+    constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image.numbers, border))
+    run = TileRun(
+        kind=tiles.operands,
+        kernel=make_convolve_in_room(tiles.isa, tiles.operands),
+        constants=constants,
+        shape=(geometry.m, operands.filters),
+        dtype=np.dtype(fused.format.dtype if fused else np.int32),
+    )
+    if fused and extremes is None:
+        operands.runs.append(run)
+    return run.on(image, extremes)
 
 
 def _constants(operands: Operands, tiles: Tiles, fused: Fused | None, image: NDArray[Any], border: int) -> Arrays:
@@ -314,24 +318,6 @@ def _streams(geometry: ConvGeometry) -> bool:
     """Whether raw sums are worth writing past the caches, and their rows allow it."""
     filters = geometry.filters * geometry.groups
     return geometry.filters % STREAMED == 0 and 4 * geometry.m * filters >= STREAMED_BYTES
-
-
-def aligned(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
-    """Return an array of any numbers that starts on a cache line."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.empty(size + _ALIGNMENT_BYTES, np.uint8)
-    begin = -raw.ctypes.data % _ALIGNMENT_BYTES
-    found: NDArray[Any] = raw[begin : begin + size].view(dtype).reshape(shape)
-    return found
-
-
-def aligned_zeros(shape: tuple[int, ...], dtype: type[Any]) -> NDArray[Any]:
-    """Return zeros that start on a cache line, so that no vector of weights straddles two."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + _ALIGNMENT_BYTES, np.uint8)
-    begin = -raw.ctypes.data % _ALIGNMENT_BYTES
-    found: NDArray[Any] = raw[begin : begin + size].view(dtype).reshape(shape)
-    return found
 
 
 # ---------------------------------------------------------------- the plan

@@ -16,48 +16,79 @@ so folds are the chunks only where the norms leave sums too little room.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.execution.array_chunks import Chunks, chunks_at
 from simulator.execution.array_guarded import Guarded, partial_sums_are_safe
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_proof import Bounds
 from simulator.execution.array_tiles import Tiles, choose_tiles, chunk_begins, run_tiles
-from simulator.execution.array_weights import Weights
 from simulator.execution.fused import Fused
 from simulator.kernels.dot_tile import BYTES, UNROLLED
-from simulator.kernels.norms import interval_squares
 from simulator.kernels.threads import threads_now
-from simulator.lowering.layer import FoldOrder, RegisterSpec
+from simulator.lowering.layer import ConvGeometry, FoldOrder, RegisterSpec
 from simulator.numerics.scalar import needed_bits
 
 _CHUNK_K = (256, 128, 64)
 """Short enough that a running sum stays near where the chunk began, long enough to cost little; first that will do."""
 _ROOM = 4
-"""Where running sums can leave a chunk's ends by no more than this part of a register's range, the chunk will do."""
+"""Where running sums can leave a chunk's ends by no more than this part of a register's range, the chunk may do."""
 _ROUND = 4 * UNROLLED
 """K of one round of the kernel's loop."""
 _INT32_MAX = (1 << 31) - 1
 
 
 @dataclass(frozen=True, eq=False)
-class _Chunks:
-    """What the weights say of each chunk, int64 [chunks, filters]."""
+class _Attempt:
+    """A layer cut into chunks."""
 
-    positive: NDArray[np.int64]
-    """Sum of positive weights."""
-    negative: NDArray[np.int64]
-    """Sum of negative weights."""
-    norms: NDArray[np.int64]
-    """Euclidean norm, rounded up."""
+    tiles: Tiles
+    chunks: Chunks
+    strays: NDArray[np.int64]
+    """[chunks, filters]: how far sums may be from both ends of a chunk."""
+    moves: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64]]]
+    """Gives how far they may rise and fall from where it began."""
+    is_of_folds: bool
+    """Whether accumulators move at the ends of chunks alone."""
 
-    @property
-    def whole(self) -> NDArray[np.int64]:
-        """Sum of all weights."""
-        return self.positive + self.negative
+    @cached_property
+    def reach(self) -> NDArray[np.int64]:
+        """[chunks, filters]: how far sums may leave the ends of a chunk."""
+        rises, falls = self.moves()
+        return np.asarray(np.minimum(self.strays, rises - falls))
+
+
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """Least and greatest sums where chunks begin and where the last ends, int64 [chunks + 1, filters]."""
+
+    lows: NDArray[np.int64]
+    highs: NDArray[np.int64]
+
+    def are_within(self, register: RegisterSpec) -> bool:
+        """Whether all lie between the rails."""
+        return bool(self.lows.min() >= register.min and self.highs.max() <= register.max)
+
+    def prove(self, attempt: _Attempt, register: RegisterSpec) -> bool:
+        """Whether no running sum can have left the rails, nor any between chunks."""
+        # No lower than a chunk's lower end less half its norms, nor than where it began less what it may fall.
+        lows = np.minimum(self.lows[:-1], self.lows[1:]) - attempt.strays
+        highs = np.maximum(self.highs[:-1], self.highs[1:]) + attempt.strays
+        if lows.min() < register.min or highs.max() > register.max:
+            rises, falls = attempt.moves()
+            lows, highs = np.maximum(lows, self.lows[:-1] + falls), np.minimum(highs, self.highs[:-1] + rises)
+        return self.are_within(register) and bool(lows.min() >= register.min and highs.max() <= register.max)
+
+    def leave_room(self, attempt: _Attempt, register: RegisterSpec) -> bool:
+        """Whether shorter chunks may prove what these did not: they have these ends too."""
+        nearest = attempt.reach.min(axis=0)
+        lows, highs = self.lows.min(axis=0) - nearest, self.highs.max(axis=0) + nearest
+        return bool(lows.min() >= register.min and highs.max() <= register.max)
 
 
 def run_watched(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fused | None) -> Guarded | None:
@@ -71,47 +102,56 @@ def run_watched(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         Its requantizer, used on the way.
 
     """
-    tiles = _tiles(operands, bounds, order)
-    attempts = list(_attempts(operands, tiles, order)) if tiles else []
+    tiles, register = _tiles(operands, bounds, order), order.accumulator
+    cuts = _cuts(operands, tiles, order.fold_length) if tiles else []
     # What proved the layer last time comes first; that saves time, and decides nothing.
-    key = ("watched", order.accumulator, order.fold_length)
-    begin = min(operands.weights.kept.get(key, 0), max(len(attempts) - 1, 0))
-    for number, attempt in enumerate(attempts[begin:], begin):
-        found, ends_inside = _watch(operands, attempt, order.accumulator, fused)
-        if found is not None:
+    key = ("watched", register, order.fold_length)
+    last = min(operands.weights.kept.get(key, -1), len(cuts) - 1)
+    ends: _Ends | None = None
+    for number, (cut, begins) in enumerate(cuts):
+        if number < last:
+            continue
+        attempt = _attempt(operands, cut, begins, order)
+        if number != last and not _may_do(attempt, register, ends):
+            continue
+        found, ends = _watch(operands, attempt, fused)
+        if ends.prove(attempt, register):
             operands.weights.kept[key] = number
-        if found is not None or not ends_inside:
             return found
+        if not ends.are_within(register) and _are_of_additions(begins, order):
+            return None
     return None
 
 
-def _watch(
-    operands: Operands, attempt: _Attempt, register: RegisterSpec, fused: Fused | None
-) -> tuple[Guarded | None, bool]:
-    """Return the layer if its chunks prove it, and whether the sums of all outputs lie between the rails at the end."""
+def _may_do(attempt: _Attempt, register: RegisterSpec, ends: _Ends | None) -> bool:
+    """Whether a cut is worth a run: from the ends of a longer one that did not prove the layer, if there was one."""
+    if attempt.is_of_folds:
+        return True
+    if ends is not None:
+        return ends.leave_room(attempt, register)
+    return int(attempt.reach.max()) <= (register.max - register.min) // _ROOM
+
+
+def _are_of_additions(begins: NDArray[np.int64], order: FoldOrder) -> bool:
+    """Whether an accumulator held each of these sums, had no event come before: folds do not straddle them."""
+    return not (begins % (order.fold_length or 1)).any()
+
+
+def _watch(operands: Operands, attempt: _Attempt, fused: Fused | None) -> tuple[Guarded, _Ends]:
+    """Return the layer as it is if it has no event, and its sums at the ends of chunks."""
     geometry, tiles, chunks = operands.geometry, attempt.tiles, attempt.chunks
     panels = -(-geometry.filters // tiles.isa.channels)
-    shape = (threads_now(), 2, len(chunks.whole), geometry.groups * panels * tiles.isa.channels)
+    shape = (threads_now(), 2, len(chunks.norms), geometry.groups * panels * tiles.isa.channels)
     extremes = np.empty(shape, np.int32)
     extremes[:, 0], extremes[:, 1] = _INT32_MAX, -_INT32_MAX - 1
     values, saturations = run_tiles(operands, tiles, fused, extremes)
     ends = extremes.reshape(*shape[:3], geometry.groups, -1)[..., : geometry.filters].reshape(*shape[:3], -1)
-    # Sums at the beginning of the first chunk, and at the end of each; kernels sum (q - least) * w.
-    zeros = np.zeros((1, operands.filters), np.int64)
-    lows = np.concatenate([zeros, ends[:, 0].min(axis=0)])
-    highs = np.concatenate([zeros, ends[:, 1].max(axis=0)])
-    before = np.concatenate([zeros, np.cumsum(chunks.whole, axis=0)])
-    start = operands.start[0] - (operands.x_zero_point - operands.x_format.min) * before
-    lows, highs = lows + start, highs + start
-    if lows[-1].min() < register.min or highs[-1].max() > register.max:
-        return None, False
-    # Within a chunk: no lower than where it began less what it may fall, nor than the lower end less half its norms.
-    rises, falls, strays = attempt.moves
-    lows[:-1] = np.maximum(lows[:-1] + falls, np.minimum(lows[:-1], lows[1:]) - strays)
-    highs[:-1] = np.minimum(highs[:-1] + rises, np.maximum(highs[:-1], highs[1:]) + strays)
-    if lows.min() < register.min or highs.max() > register.max:
-        return None, True
-    return Guarded(values, saturations if fused else None, 0, 0, 0, (None, None)), True
+    # Kernels sum (q - least) * w. Pixels to which neither of two chunks adds are not in the extremes between them.
+    start = operands.start[0] - (operands.x_zero_point - operands.x_format.min) * chunks.before
+    lows, highs = start.copy(), start
+    lows[1:] += ends[:, 0].min(axis=0)
+    highs[1:] += ends[:, 1].max(axis=0)
+    return Guarded(values, saturations if fused else None, 0, 0, 0, (None, None)), _Ends(lows, highs)
 
 
 def _tiles(operands: Operands, bounds: Bounds, order: FoldOrder) -> Tiles | None:
@@ -129,104 +169,39 @@ def _tiles(operands: Operands, bounds: Bounds, order: FoldOrder) -> Tiles | None
     return tiles if greatest <= _INT32_MAX else None
 
 
-_Moves = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-"""[chunks, filters] each: how far sums may rise and fall within a chunk; how far stray from both its ends."""
+_Cut = tuple[Tiles, NDArray[np.int64]]
+"""A kernel that ends chunks at some K, and where the chunks begin."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Attempt:
-    """A layer cut into chunks."""
-
-    tiles: Tiles
-    chunks: _Chunks
-    moves: _Moves
-
-
-def _attempts(operands: Operands, tiles: Tiles, order: FoldOrder) -> Iterator[_Attempt]:
-    """Yield the longest chunks within which sums stay near enough the ends; then the folds, or the shortest chunks."""
-    geometry, register = operands.geometry, order.accumulator
-    possible = [replace(tiles, chunk_k=chunk_k) for chunk_k in _CHUNK_K]
-    all_begins = [chunk_begins(geometry, chosen) for chosen in possible]
-    read = _Read(operands, np.concatenate(all_begins))
-    tried = last = None
-    for chosen, begins in zip(possible, all_begins, strict=True):
-        chunks = _chunks(operands.weights, begins)
-        moves = _moves(operands, chunks, begins, read)
-        if int(np.minimum(moves[0] - moves[1], moves[2]).max()) <= (register.max - register.min) // _ROOM:
-            last = _Attempt(chosen, chunks, moves)
-            if tried is None:
-                tried = last
-                yield tried
-    folds = _folds(operands, tiles, order)
-    if folds is not None:
-        yield folds
-    elif last is not None and last is not tried and len(last.chunks.whole) > len(tried.chunks.whole if tried else ()):
-        yield last
-
-
-def _folds(operands: Operands, tiles: Tiles, order: FoldOrder) -> _Attempt | None:
-    """Return the folds as chunks, where each lies in the channels under one tap and the kernel can stop at its end."""
-    geometry, fold = operands.geometry, order.fold_length
-    if not fold or geometry.channels % fold or fold % _ROUND:
-        return None
-    chosen = replace(tiles, chunk_k=fold)
-    begins = chunk_begins(geometry, chosen)
-    if not np.array_equal(begins, np.arange(0, geometry.k, fold)):
-        return None
-    chunks = _chunks(operands.weights, begins)
-    nothing = np.zeros_like(chunks.positive)
-    return _Attempt(chosen, chunks, (nothing, nothing, nothing))
-
-
-def _chunks(weights: Weights, begins: NDArray[np.int64]) -> _Chunks:
-    key = ("chunks", begins.tobytes())
-    if key not in weights.kept:
-        centred = weights.centred
-        positive = np.add.reduceat(np.maximum(centred, 0), begins, axis=1, dtype=np.int64).T
-        whole = np.add.reduceat(centred, begins, axis=1, dtype=np.int64).T
-        squares = np.add.reduceat(np.square(centred, dtype=np.int64), begins, axis=1).T
-        weights.kept[key] = _Chunks(positive, whole - positive, _roots(squares))
-    found: _Chunks = weights.kept[key]
+def _cuts(operands: Operands, tiles: Tiles, fold: int) -> list[_Cut]:
+    """Return the cuts to be tried, the longest first; the last is that of the folds, where they can be chunks."""
+    kept, key = operands.weights.kept, ("cuts", tiles, operands.geometry, fold)
+    if key not in kept:
+        kept[key] = _find_cuts(operands.geometry, tiles, fold)
+    found: list[_Cut] = kept[key]
     return found
 
 
-def _moves(operands: Operands, chunks: _Chunks, begins: NDArray[np.int64], read: _Read) -> _Moves:
-    least, greatest = operands.x_range
-    rises = greatest * chunks.positive + least * chunks.negative
-    falls = greatest * chunks.negative + least * chunks.positive
-    products = chunks.norms * np.repeat(read.norms(begins), operands.geometry.filters, axis=1)
-    return rises, falls, (products + 1) // 2
+def _find_cuts(geometry: ConvGeometry, tiles: Tiles, fold: int) -> list[_Cut]:
+    def cut(chunk_k: int) -> _Cut:
+        chosen = replace(tiles, chunk_k=chunk_k)
+        return chosen, chunk_begins(geometry, chosen)
+
+    # Folds can be chunks where each lies in the channels under one tap and the kernel can stop at its end.
+    if fold and geometry.channels % fold == 0 and fold % _ROUND == 0:
+        folds = cut(fold)
+        if _are_folds(folds[1], geometry, fold):
+            return [*(cut(chunk_k) for chunk_k in _CHUNK_K if chunk_k > fold), folds]
+    return [cut(chunk_k) for chunk_k in _CHUNK_K]
 
 
-class _Read:
-    """What pixels hold between some channels, as running sums of squares."""
-
-    def __init__(self, operands: Operands, begins: NDArray[np.int64]) -> None:
-        """Sum up to the channels under all of `begins`."""
-        self._k, self._channels = operands.geometry.k, operands.geometry.channels
-        self._places = np.union1d(begins % self._channels, [0, self._channels])
-        groups = operands.geometry.groups
-        squares = np.empty((len(operands.x), groups, len(self._places) - 1), np.int64)
-        arguments = (operands.x, operands.x_zero_point, groups, self._places[:-1], self._places[1:])
-        interval_squares(*arguments, squares)
-        self._sums = np.zeros((*squares.shape[:2], len(self._places)), np.int64)
-        np.cumsum(squares, axis=2, out=self._sums[:, :, 1:])
-
-    def norms(self, begins: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return bounds of the norm of what any pixel reads in each chunk, [chunks, groups].
-
-        A chunk is cut where taps end. The greatest square over the pixels of each part, added up, is no less than that
-        of any pixel's whole.
-        """
-        cuts = np.union1d(begins, np.arange(0, self._k, self._channels))
-        ends = (np.append(cuts[1:], self._k) - 1) % self._channels + 1
-        parts, which = np.unique(np.stack([cuts % self._channels, ends]), axis=1, return_inverse=True)
-        first, last = np.searchsorted(self._places, parts)
-        greatest = (self._sums[:, :, last] - self._sums[:, :, first]).max(axis=0)[:, which.reshape(-1)]
-        return _roots(np.add.reduceat(greatest, np.searchsorted(cuts, begins), axis=1).T)
+def _are_folds(begins: NDArray[np.int64], geometry: ConvGeometry, fold: int) -> bool:
+    return bool(fold) and np.array_equal(begins, np.arange(0, geometry.k, fold))
 
 
-def _roots(squares: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return integers no less than the square roots of sums below 2^52; float64 roots are within 1."""
-    roots: NDArray[np.int64] = np.sqrt(squares.astype(np.float64)).astype(np.int64) + 1
-    return roots
+def _attempt(operands: Operands, cut: Tiles, begins: NDArray[np.int64], order: FoldOrder) -> _Attempt:
+    chunks = chunks_at(operands, begins)
+    if _are_folds(begins, operands.geometry, order.fold_length):
+        nothing = np.zeros_like(chunks.norms)
+        return _Attempt(cut, chunks, nothing, lambda: (nothing, nothing), is_of_folds=True)
+    return _Attempt(cut, chunks, chunks.strays(operands), lambda: chunks.moves(operands), is_of_folds=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -14,6 +14,9 @@ from simulator.lowering.layer import Layer
 from simulator.records.activity import ActivityRecord
 from simulator.records.channel_ledger import ChannelLedger
 from simulator.records.overflow import OverflowRecord
+
+if TYPE_CHECKING:
+    from simulator.execution.array_repeat import Repeat
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,13 @@ class ExecutionContext:
     """Step counter of stochastic rounding."""
     weights: dict[Hashable, Weights] = field(default_factory=dict, compare=False, repr=False)
     """Constant weights in kernel layout, kept from run to run."""
+    repeats: dict[int, Repeat] = field(default_factory=dict, compare=False, repr=False)
+    """How layers ran, by identity, likewise: see `array_repeat`."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is asked of a layer but its outputs and its ledger's bounds."""
+        return not (self.exact_ledger or self.channel_ledger or self.activity)
 
 
 @dataclass(frozen=True)

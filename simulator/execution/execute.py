@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,23 +58,27 @@ class Execution:
 
 def check_inputs(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return inputs in the graph's order, contiguous; InputError on a wrong name, shape, dtype or value range."""
-    unknown = sorted(set(inputs) - set(graph.inputs))
-    missing = [name for name in graph.inputs if name not in inputs]
-    if unknown or missing:
-        raise InputError(f"{graph.name} takes inputs {list(graph.inputs)}; missing {missing}, unknown {unknown}")
-    return {tensor.name: _check_input(tensor, np.asarray(inputs[tensor.name])) for tensor in graph.input_tensors}
+    names = graph.inputs
+    if len(inputs) != len(names) or not all(name in inputs for name in names):
+        unknown = sorted(set(inputs) - set(names))
+        missing = [name for name in names if name not in inputs]
+        raise InputError(f"{graph.name} takes inputs {list(names)}; missing {missing}, unknown {unknown}")
+    return {name: _check_input(graph.tensors[name], np.asarray(inputs[name])) for name in names}
 
 
 def _check_input(tensor: Tensor, value: NDArray[Any]) -> NDArray[Any]:
+    format = tensor.format
+    dtype = format.dtype
     if value.shape != tensor.shape:
         raise InputError(f"input {tensor.name}: shape {value.shape}, the network takes {tensor.shape}")
-    if value.dtype != tensor.format.dtype:
-        raise InputError(f"input {tensor.name}: dtype {value.dtype}, the network takes {tensor.format.dtype}")
-    if isinstance(tensor.format, IntFormat) and value.size and tensor.format.bits < 8 * value.itemsize:
-        least, greatest = extremes(np.ascontiguousarray(value).reshape(-1))
-        if least < tensor.format.min or greatest > tensor.format.max:
-            raise InputError(f"input {tensor.name}: values {least} to {greatest} do not fit {tensor.format}")
-    return np.ascontiguousarray(value)
+    if value.dtype != dtype:
+        raise InputError(f"input {tensor.name}: dtype {value.dtype}, the network takes {dtype}")
+    contiguous = value if value.flags.c_contiguous else np.ascontiguousarray(value)
+    if isinstance(format, IntFormat) and value.size and format.bits < 8 * value.itemsize:
+        least, greatest = extremes(contiguous.reshape(-1))
+        if least < format.min or greatest > format.max:
+            raise InputError(f"input {tensor.name}: values {least} to {greatest} do not fit {format}")
+    return contiguous
 
 
 def execute(
@@ -147,10 +150,12 @@ def run_layer(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     executor = table.get(type(layer.node.op))
     if executor is None:
         raise NetworkError(f"layer {layer.name}: {layer.node.op.kind} cannot be executed on engine {layer.engine}")
+    has_loops = executor is not array.run_array  # which places them where it has some: often it has none
     if is_worth_sharing(layer):
-        place_loops()
+        if has_loops:
+            place_loops()
         return executor(layer, arrays, context)
-    with thread_count(1):
+    with thread_count(1, loops=has_loops):
         return executor(layer, arrays, context)
 
 
@@ -171,14 +176,22 @@ def tensor_value(tensor: Tensor, values: Values) -> NDArray[Any]:
     return values[tensor.name]
 
 
-def count_readers(graph: Graph, layers: Sequence[Layer]) -> Counter[str]:
+def count_readers(graph: Graph, layers: Sequence[Layer]) -> dict[str, int]:
     """Count how often each tensor is still to be read, by layers or as an output."""
-    readers = Counter(name for layer in layers for name in layer.node.inputs if name)
-    readers.update(graph.outputs)
+    readers = dict.fromkeys(graph.outputs, 0)
+    for name in graph.outputs:
+        readers[name] += 1
+    for layer in layers:
+        for name in layer.node.inputs:
+            if name:
+                readers[name] = readers.get(name, 0) + 1
     return readers
 
 
-def no_longer_read(readers: Counter[str], layer: Layer) -> list[str]:
+def no_longer_read(readers: dict[str, int], layer: Layer) -> list[str]:
     """Take the reads of a layer that has run off the count, and return the tensors that nobody reads any more."""
-    readers.subtract(filter(None, layer.node.inputs))
-    return [name for name in (*layer.node.inputs, *layer.node.outputs) if name and readers[name] <= 0]
+    node = layer.node
+    for name in node.inputs:
+        if name:
+            readers[name] -= 1
+    return [name for name in (*node.inputs, *node.outputs) if name and readers.get(name, 0) <= 0]

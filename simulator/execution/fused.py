@@ -14,6 +14,9 @@ from simulator.numerics.formats import IntFormat
 from simulator.numerics.modes import RequantizerKind, RoundingMode
 from simulator.numerics.quant import RequantParams
 
+_SMALL_SCALE = 0.5
+"""int32 accumulators times less do not reach 2^30."""
+
 
 @dataclass(frozen=True, eq=False)
 class Fused:
@@ -69,5 +72,6 @@ def fuse(params: RequantParams, format: IntFormat) -> Fused | None:
             return Fused(kinds.POWER_OF_TWO, -exponent, -exponent, limits, format)
         case RequantizerKind.FLOAT32:
             scale = params.scale.view(np.int32)
-            return Fused(kinds.FLOAT32, scale, scale, limits, format)
+            kind = kinds.FLOAT32_SMALL if params.scale.max() < _SMALL_SCALE else kinds.FLOAT32
+            return Fused(kind, scale, scale, limits, format)
     return None

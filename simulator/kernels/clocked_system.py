@@ -41,11 +41,14 @@ TILE_OP = (
         for what in ("activation", "weight", "constant")
         for field in ("address", "segments", "segment_bytes", "stride")
     ),
+    # word of the input scratchpad in which activations begin to be loaded
+    "input_address",
     # begin of the job: halves that it takes, whether it continues the one before, where a convolution begins
-    *("takes_input", "takes_weight", "takes_result", "continues", "origin_y"),
-    # job; output stationary, a k fold is a product; height of what a convolution reads, and of what it makes
+    *("takes_weight", "takes_result", "continues", "origin_y"),
+    # job; output stationary, a k fold is a product; height of what a convolution reads, and of what it makes; word in
+    # which its activations begin
     *("gives_input", "gives_weight", "finishes", "pixels", "k_folds", "n_folds", "height", "out_height"),
-    "last_columns",
+    *("input_base", "last_columns"),
     # store
     *("stores", "store_address", "store_segments", "store_segment_bytes", "store_stride"),
 )

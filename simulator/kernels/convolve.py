@@ -1,11 +1,14 @@
-"""Convolution on register tiles: every output as one exact sum, requantized straight out of the tile's scratch.
+"""Convolution on register tiles: every output as one exact sum, requantized straight out of the scratch of a few tiles.
 
 The work is cut into tasks of PIXELS output pixels and some panels of channels. For each panel the weights are taken in
 chunks that stay in the cache while all pixels of the task pass over them. The image is convolved in place: rows of the
 tile and pieces of K are byte offsets into it (see `dot_tile`); borders and gaps are filled in beforehand.
 
 Where the border is filled with 0, a tap that lies in it for all pixels of a tile adds nothing and is left out: a good
-part of a filter as wide as the image.
+part of a filter as wide as the image. A chunk all of whose taps are left out for a tile is passed over.
+
+Extremes of the sums at a chunk's end are those of the tiles that add in it, or in the next: a chunk that a tile passes
+over changes none of its sums, and where it goes on adding, what it held before counts as an end of the chunk before.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy as np
 
 from simulator.kernels import requantize_panels
 from simulator.kernels._jit import kernel, specialized
+from simulator.kernels.ask_ahead import ask_ahead
 from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
 from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
@@ -25,6 +29,12 @@ from simulator.kernels.tickets import take_ticket
 
 PIXELS = 384
 """Output pixels of a task, at most; a multiple of TILE_ROWS."""
+
+_LINE = 16
+"""Sums in a line of the caches: a tile's begin on one, so that no vector straddles two."""
+FINISHED_ROWS = 4 * TILE_ROWS
+"""Rows of sums that are requantized at once: still in the nearest cache, and their lines of the output not too many to
+be asked for ahead. Whole tiles."""
 
 # A plan begins as that of `requantize_panels`.
 PIXEL_COUNT = requantize_panels.PLAN_LENGTH
@@ -179,7 +189,8 @@ def _convolve(
         int32 [panels of all groups * CHANNELS]: start values, constants of the requantizer.
     extremes
         int32 [2, chunks, panels of all groups * CHANNELS], brought up to date: least and greatest sums (without start
-        value) of any pixel at the end of each chunk of K; or empty.
+        value) at the end of each chunk of K, of every pixel to which that chunk or the next adds anything, at the end
+        of the last of all; or empty.
     out
         uint8, flat, the memory of [pixels, filters of all groups], written: int32 (RAW) or bytes.
     counter
@@ -194,10 +205,14 @@ def _convolve(
     piece_bytes = plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
     clipped = np.int64(0)
     sums_out = out.view(np.int32) if plan[KIND] == RAW else out[:0].view(np.int32)
+    stays_near = plan[KIND] != RAW and plan[PIECES] <= plan[CHUNK_PIECES]
     table = np.empty(PIXELS + TILE_ROWS, np.int64)
     windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
+    passed_over = np.zeros(PIXELS // TILE_ROWS, np.int64)
     chosen = np.empty(2 * plan[CHUNK_PIECES], np.int64)
-    sums = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+    room = np.empty((PIXELS + TILE_ROWS) * CHANNELS + _LINE, np.int32)
+    skipped = -(room.ctypes.data // 4) % _LINE
+    sums = room[skipped : skipped + (PIXELS + TILE_ROWS) * CHANNELS].reshape((PIXELS + TILE_ROWS, CHANNELS))
     spare = np.empty((PIXELS, CHANNELS), np.uint8)
     task = take_ticket(counter.ctypes.data)
     while task < tasks:
@@ -211,10 +226,16 @@ def _convolve(
             number = panel - group * panels
             base = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
             packed = weights.ctypes.data + panel * plan[PIECES] * piece_bytes
+            width = min(CHANNELS, filters - number * CHANNELS)
+            channel = group * filters + number * CHANNELS
+            at = panel * CHANNELS
             for piece in range(0, plan[PIECES], plan[CHUNK_PIECES]):
                 chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
-                is_last = piece + chunk == plan[PIECES] and extra_begins.shape[0] > 0
-                extras_at = extra_begins[panel].ctypes.data if is_last else 0
+                is_last = piece + chunk == plan[PIECES]
+                finishes = is_last and plan[KIND] != RAW
+                extras_at = extra_begins[panel].ctypes.data if is_last and extra_begins.shape[0] > 0 else 0
+                # The first chunk begins the sums, and the last has the extremes of all of them.
+                is_between = piece > 0 and not is_last
                 lows = highs = 0
                 if extremes.shape[1] > 0:
                     ended = piece // plan[CHUNK_PIECES]
@@ -226,24 +247,49 @@ def _convolve(
                 for i in range(0, count, TILE_ROWS):
                     if i == 0 or plan[ALL_COUNTS] == 0:
                         used = choose_pieces(plan, taken, windows[i // TILE_ROWS], piece_bytes, chosen)
-                    dot_tile(
-                        base,
-                        table.ctypes.data + 8 * i,
-                        chosen.ctypes.data,
-                        used,
-                        plan[PIECE_GROUPS],
-                        chunk_at,
-                        sums.ctypes.data + 4 * CHANNELS * i,
-                        piece,
-                        lows,
-                        highs,
-                        extras_at,
-                        extra_offsets.ctypes.data,
-                        extra_weights.ctypes.data,
-                    )
-            width = min(CHANNELS, filters - number * CHANNELS)
-            channel = group * filters + number * CHANNELS
-            at = panel * CHANNELS
+                    turn = i % FINISHED_ROWS
+                    sums_at = sums.ctypes.data + 4 * CHANNELS * (turn if stays_near else i)
+                    if finishes:
+                        for row in range(begin + i, begin + min(i + TILE_ROWS, count)):
+                            ask_ahead(out.ctypes.data + row * row_filters + channel)
+                    passes_over = used == 0 and is_between
+                    # What a tile held while it passed over chunks is first an end of the one before, if ends count.
+                    first_step = 1 - passed_over[i // TILE_ROWS]
+                    passed_over[i // TILE_ROWS] = passes_over and lows != 0
+                    for step in range(2 if passes_over else first_step, 2):
+                        back = (1 - step) * extremes.strides[1]
+                        dot_tile(
+                            base,
+                            table.ctypes.data + 8 * i,
+                            chosen.ctypes.data,
+                            step * used,
+                            plan[PIECE_GROUPS],
+                            chunk_at,
+                            sums_at,
+                            piece,
+                            lows - back,
+                            highs - back,
+                            step * extras_at,
+                            extra_offsets.ctypes.data,
+                            extra_weights.ctypes.data,
+                        )
+                    done = min(i + TILE_ROWS, count)
+                    if finishes and (turn + TILE_ROWS == FINISHED_ROWS or done == count):
+                        clipped += requantize_block(
+                            plan,
+                            sums_at - 4 * CHANNELS * turn,
+                            4 * CHANNELS,
+                            done - (i - turn),
+                            width,
+                            start,
+                            first,
+                            second,
+                            at,
+                            out,
+                            (begin + i - turn) * row_filters + channel,
+                            row_filters,
+                            spare,
+                        )
             if plan[KIND] == RAW and plan[STREAMS] != 0:
                 for i in range(count):
                     place = out.ctypes.data + 4 * ((begin + i) * row_filters + channel)
@@ -252,22 +298,6 @@ def _convolve(
                 for i in range(count):
                     place = (begin + i) * row_filters + channel
                     add_start(sums[i], start[at:], sums_out[place : place + width])
-            else:
-                clipped += requantize_block(
-                    plan,
-                    sums.ctypes.data,
-                    4 * CHANNELS,
-                    count,
-                    width,
-                    start,
-                    first,
-                    second,
-                    at,
-                    out,
-                    begin * row_filters + channel,
-                    row_filters,
-                    spare,
-                )
         task = take_ticket(counter.ctypes.data)
     if plan[STREAMS] != 0:
         end_stream()

@@ -25,7 +25,7 @@ from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, lo
 GROUP_BYTES = 4
 """Bytes of one operand that a lane takes at once."""
 UNROLLED = 2
-"""Groups of one round of the loop: a piece has a multiple of them, filled up with weights of 0."""
+"""Groups of one round of the loop, at most: a piece has a multiple of them, filled up with weights of 0."""
 _DOTS_UNDER_WAY = 10
 """Dot products that a CPU works on at once: two a cycle, five cycles each."""
 BYTES = "bytes"
@@ -59,6 +59,7 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
     from a row, their weights.
     """
     splits = operands == BYTES and not isa.has_byte_dot
+    fuses = operands == PAIRS and isa.has_pair_dot and not isa.emulated
 
     def add(lanes: Lanes, total: Any, a: Any, b: Any) -> Any:
         if operands == BYTES:
@@ -76,6 +77,8 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
         chains = [totals] * UNROLLED
         if len(cells) < _DOTS_UNDER_WAY:
             chains = [totals, *({cell: lanes.variable(lanes.constant(0)) for cell in cells} for _ in chains[1:])]
+        elif fuses:
+            chains = [totals]  # LLVM splits a second vpdpwssd on the same sums into two instructions
         for chain in chains:
             for cell in cells:
                 builder.store(lanes.constant(0), chain[cell])
@@ -87,10 +90,10 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
             entry = builder.add(pieces, builder.shl(piece.index, constant64(4)))
             piece_offset = load_scalar(builder, entry, I64)
             builder.store(builder.add(weights, load_scalar(builder, offset(builder, entry, 8), I64)), packed)
-            with cgutils.for_range(builder, builder.sdiv(groups, constant64(UNROLLED))) as loop:
-                at = builder.add(piece_offset, builder.mul(loop.index, constant64(UNROLLED * GROUP_BYTES)))
+            with cgutils.for_range(builder, builder.sdiv(groups, constant64(len(chains)))) as loop:
+                at = builder.add(piece_offset, builder.mul(loop.index, constant64(len(chains) * GROUP_BYTES)))
                 b_at = builder.load(packed)
-                for group in range(UNROLLED):
+                for group, chain in enumerate(chains):
                     b = [
                         lanes.load(offset(builder, b_at, (group * isa.vectors + v) * lanes.bytes))
                         for v in range(isa.vectors)
@@ -99,9 +102,9 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
                         a_at = offset(builder, builder.add(row_at[row], at), group * GROUP_BYTES)
                         a = lanes.splat(load_scalar(builder, a_at, I32))
                         for vector in range(isa.vectors):
-                            total = chains[group][row, vector]
+                            total = chain[row, vector]
                             builder.store(add(lanes, builder.load(total), a, b[vector]), total)
-                builder.store(offset(builder, b_at, UNROLLED * isa.vectors * lanes.bytes), packed)
+                builder.store(offset(builder, b_at, len(chains) * isa.vectors * lanes.bytes), packed)
         for chain in chains[1:]:
             if chain is not totals:
                 for cell in cells:

@@ -7,10 +7,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from simulator.kernels import geometry as geo
 from simulator.kernels._jit import kernel
 
-_BYTES_AT_ONCE = 4096
+INTERVAL = 64
+"""Channels whose squares are summed: so many that LLVM makes a loop over vectors of them."""
 
 
 @kernel(inline=True)
@@ -77,102 +77,81 @@ def block_norms(packed: Any, block_pairs: Any, norms: Any) -> None:
             norms[panel, block, c] = norm_of(squares[c])
 
 
-@kernel(inline=True)
-def byte_squares(numbers: Any, zero_point: Any) -> Any:
-    """Sum the squares of bytes less their zero point, on int32: it holds the square of 511 more than 4096 times."""
-    total = np.int64(0)
-    for begin in range(0, numbers.shape[0], _BYTES_AT_ONCE):
-        part = numbers[begin : begin + _BYTES_AT_ONCE]
-        held = np.int32(0)
-        for i in range(part.size):
-            value = np.int32(part[i]) - zero_point
-            held = np.int32(held + value * value)
-        total += np.int64(held)
-    return total
-
-
 @kernel(parallel=True)
-def pixel_squares(x: Any, zero_point: Any, groups: Any, squares: Any) -> None:
-    """Sum the squares over the channels of each pixel and group.
+def interval_squares(x: Any, zero_point: Any, groups: Any, squares: Any) -> None:
+    """Sum the squares over intervals of INTERVAL channels of each pixel and group; a group's last may be shorter.
 
     Parameters
     ----------
     x
         [pixels, channels of all groups], as stored.
     zero_point
-        Subtracted.
+        Subtracted; within [-255, 255] where `squares` are int32.
     groups
         Groups of channels.
     squares
-        int64 [pixels, groups], written.
+        [pixels, groups, intervals], written: int32 for an `x` of bytes, or int64.
 
     """
     channels = x.shape[1] // groups
+    whole = channels // INTERVAL
     for index in numba.prange(x.shape[0]):
         pixel = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
-        row = x[pixel]
         for group in range(groups):
-            numbers = row[group * channels : (group + 1) * channels]
-            if x.itemsize == 1:
-                squares[pixel, group] = byte_squares(numbers, np.int32(zero_point))
+            numbers = x[pixel, group * channels : (group + 1) * channels]
+            if squares.itemsize == 4:
+                for i in range(whole):
+                    part = numbers[i * INTERVAL : (i + 1) * INTERVAL]
+                    squares[pixel, group, i] = byte_squares(part, INTERVAL, np.int16(zero_point))
+                if whole < squares.shape[2]:
+                    part = numbers[whole * INTERVAL :]
+                    squares[pixel, group, whole] = byte_squares(part, part.size, np.int16(zero_point))
             else:
-                total = np.int64(0)
-                for number in numbers:
-                    value = np.int64(number) - zero_point
-                    total += value * value
-                squares[pixel, group] = total
+                for i in range(squares.shape[2]):
+                    total = np.int64(0)
+                    for number in numbers[i * INTERVAL : (i + 1) * INTERVAL]:
+                        value = np.int64(number) - zero_point
+                        total += value * value
+                    squares[pixel, group, i] = total
+
+
+@kernel(inline=True)
+def byte_squares(numbers: Any, count: Any, zero_point: Any) -> Any:
+    """Sum the squares of bytes less a zero point, two a lane at once (vpmaddwd): each difference is int16."""
+    total = np.int32(0)
+    for i in range(count):
+        value = np.int32(np.int16(np.int16(numbers[i]) - zero_point))
+        total = np.int32(total + np.int32(value * value))
+    return total
 
 
 @kernel(parallel=True)
-def interval_squares(x: Any, zero_point: Any, groups: Any, begins: Any, ends: Any, squares: Any) -> None:
-    """Sum the squares over intervals of the channels of each pixel and group.
-
-    Parameters
-    ----------
-    x
-        int8 or uint8 [pixels, channels of all groups], as stored.
-    zero_point
-        Subtracted.
-    groups
-        Groups of channels.
-    begins, ends
-        int64 [intervals], from a group's first channel.
-    squares
-        int64 [pixels, groups, intervals], written.
-
-    """
-    channels = x.shape[1] // groups
-    for index in numba.prange(x.shape[0]):
-        pixel = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
-        row = x[pixel]
-        for group in range(groups):
-            numbers = row[group * channels : (group + 1) * channels]
-            for i in range(begins.shape[0]):
-                squares[pixel, group, i] = byte_squares(numbers[begins[i] : ends[i]], np.int32(zero_point))
-
-
-@kernel(parallel=True)
-def add_windows(squares: Any, geometry: Any, read: Any) -> None:
-    """Sum over what each output pixel reads.
+def greatest_squares(squares: Any, firsts: Any, lasts: Any, greatest: Any) -> None:
+    """Find the greatest sums over runs of intervals of any pixel.
 
     Parameters
     ----------
     squares
-        int64 [pixels, groups].
-    geometry
-        int64 [geo.LENGTH].
-    read
-        int64 [output pixels, groups], zeros, written.
+        [pixels, groups, intervals], of `interval_squares`.
+    firsts, lasts
+        int64 [runs]: the first interval of each, and the one after its last.
+    greatest
+        int64 [shares of the pixels, groups, runs], written.
 
     """
-    for index in numba.prange(read.shape[0]):
-        pixel = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
-        for kh in range(geometry[geo.KERNEL_H]):
-            for kw in range(geometry[geo.KERNEL_W]):
-                row = geo.source_row(geometry, pixel, kh, kw)
-                if row >= 0:
-                    for group in range(read.shape[1]):
-                        read[pixel, group] += squares[row, group]
+    pixels, shares = squares.shape[0], greatest.shape[0]
+    for index in numba.prange(shares):
+        share = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
+        for group in range(squares.shape[1]):
+            found = greatest[share, group]
+            found[:] = 0
+            for pixel in range(share * pixels // shares, (share + 1) * pixels // shares):
+                row = squares[pixel, group]
+                for run in range(firsts.shape[0]):
+                    total = np.int64(0)
+                    for i in range(firsts[run], lasts[run]):
+                        total += row[i]
+                    found[run] = max(found[run], total)
 
 
 @kernel(parallel=True)

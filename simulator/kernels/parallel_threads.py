@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from simulator.kernels._jit import kernel
 from simulator.kernels.placement import Placement, can_place
-from simulator.kernels.threads import threads_now
+from simulator.kernels.threads import settle_loops, threads_now
 
 _TURN_MICROSECONDS = 100
 _LIBRARIES = ("omp", "tbb")
@@ -84,11 +84,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def place_loops() -> None:
-    """Keep the other threads of this thread's parallel loops off the CPU that it is on now.
+    """Settle the count of this thread's parallel loops, and keep their other threads off the CPU that it is on now.
 
     To be called before a parallel kernel or a few in a row: microseconds, but for the first time and after a change of
     the count. Nothing is done for one thread, or where the system cannot place threads.
     """
+    settle_loops()
     threads = threads_now()
     if threads == 1 or not _can_tell():
         return

@@ -20,6 +20,8 @@ POWER_OF_TWO = 3
 FLOAT32 = 4
 DOUBLE_SMALL = 5
 """DOUBLE of accumulators that are small: see `requantize_tile.is_small`."""
+FLOAT32_SMALL = 6
+"""FLOAT32 with scales below 1/2: see `requantize_tile.float32_small`."""
 
 KIND = 0
 """One of those above; where a plan begins."""
@@ -37,6 +39,7 @@ double_small_tile: Any = None
 single_tile: Any = None
 power_of_two_tile: Any = None
 float32_tile: Any = None
+float32_small_tile: Any = None
 requantize_block: Any = None
 CHANNELS = 0
 LANES = 0
@@ -93,6 +96,8 @@ def _requantize_block(
         clipped = single_tile(*arguments)
     elif kind == POWER_OF_TWO:
         clipped = power_of_two_tile(*arguments)
+    elif kind == FLOAT32_SMALL:
+        clipped = float32_small_tile(*arguments)
     else:
         clipped = float32_tile(*arguments)
     if not whole:
@@ -161,10 +166,11 @@ def make_requantize_block(isa: InstructionSet) -> Any:
         "single_tile": requantize_tile.fixed_point_single,
         "power_of_two_tile": requantize_tile.power_of_two,
         "float32_tile": requantize_tile.float32,
+        "float32_small_tile": requantize_tile.float32_small,
     }
     tiles = {key: requantize_tile.make_requantize_tile(isa, scale) for key, scale in requantizers.items()}
     names = {"CHANNELS": isa.channels, "LANES": isa.lanes, **tiles}
-    return kernel()(specialized(_requantize_block, f"requantize_block_{isa.identifier}", **names))
+    return kernel(allocates=False)(specialized(_requantize_block, f"requantize_block_{isa.identifier}", **names))
 
 
 @cache

@@ -1,8 +1,10 @@
 """Requantizers on a panel of sums, as vector instructions; `simulator.numerics.scalar.requantize` is the specification.
 
 Each takes int32 accumulators to bytes and counts the clipped ones. A panel of pairs of vectors all of whose channels
-count is narrowed to int16 first, saturating: zero point and clamping then take half the instructions, and int16 holds
-the limits of bytes with room for a zero point. Vector by vector, of any other panel, clamping comes before the zero
+count is narrowed to int16 first, saturating, and what is added to it is zero point - low: the output counted from its
+lower limit. As an unsigned number, that is above high - low iff it is clipped; narrowed to bytes, saturating once more,
+it is at most that after one minimum, and low is added last. int16 holds the limits of bytes with room for a zero point,
+so that what saturates is clipped in any case. Vector by vector, of any other panel, clamping comes before the zero
 point is added, to [low - zero point, high - zero point]: the same bytes, and no sum can leave int32.
 
 Products of int32 are formed in the even and the odd lanes apart, each as one 64-bit product (vpmuldq): v * m of lanes
@@ -155,12 +157,21 @@ def power_of_two(lanes: Lanes, shift: Any, _: Any) -> Scale:
 
 def float32(lanes: Lanes, scales: Any, _: Any) -> Scale:
     """rint(float32(v) * scale), ties to even; held to int32, which holds all limits."""
+    return _scaled_real(lanes, scales, lanes.hold_real)
+
+
+def float32_small(lanes: Lanes, scales: Any, _: Any) -> Scale:
+    """`float32` with scales below 1/2: no product reaches 2^30, so that none is held."""
+    return _scaled_real(lanes, scales, lambda real: real)
+
+
+def _scaled_real(lanes: Lanes, scales: Any, hold: Scale) -> Scale:
     builder = lanes.builder
     real = ir.VectorType(F32, lanes.count)
     scales = builder.bitcast(scales, real)
 
     def scale(accumulators: Any) -> Any:
-        return lanes.round_to_int32(builder.fmul(builder.sitofp(accumulators, real), scales))
+        return lanes.round_to_int32(hold(builder.fmul(builder.sitofp(accumulators, real), scales)))
 
     return scale
 
@@ -178,24 +189,21 @@ def _emit_panel(lanes: Lanes, args: Any, requantizer: Requantizer) -> Any:
         for v in vectors
     ]
     begins = [lanes.load(offset(builder, start, v * lanes.bytes)) for v in vectors]
-    low, high, zero_point = (lanes.splat_words(builder.trunc(value, I16)) for value in (low, high, zero_point))
-    none = ir.Constant(lanes.words, [0] * lanes.words.count)
-    clipped = lanes.variable(none)
-    builder.store(none, clipped)
+    least, reach = lanes.splat_bytes(builder.trunc(low, I8)), builder.sub(high, low)
+    above, most = (lanes.splat_words(builder.trunc(value, I16)) for value in (builder.sub(zero_point, low), reach))
+    greatest = lanes.splat_bytes(builder.trunc(reach, I8))
+    clipped = lanes.counter()
     with cgutils.for_range(builder, rows) as row:
         at = builder.add(sums, builder.mul(row.index, sums_stride))
         scaled = [scales[v](builder.add(lanes.load(offset(builder, at, v * lanes.bytes)), begins[v])) for v in vectors]
         narrow = []
         for v in vectors[::2]:
-            raised = lanes.add_words_saturating(lanes.pack_words(scaled[v], scaled[v + 1]), zero_point)
-            held = lanes.clamp_words(raised, low, high)
-            found = builder.sext(builder.icmp_unsigned("!=", held, raised), lanes.words)
-            builder.store(builder.sub(builder.load(clipped), found), clipped)
-            narrow.append(held)
-        lanes.store(lanes.pack_panel(narrow), builder.add(out, builder.mul(row.index, out_stride)))
-    count = lanes.words.count
-    wide = builder.zext(builder.load(clipped), ir.VectorType(I32, count))
-    return builder.zext(lanes.call(f"llvm.vector.reduce.add.v{count}i32", wide, result=I32), I64)
+            raised = lanes.add_words_saturating(lanes.pack_words(scaled[v], scaled[v + 1]), above)
+            clipped.add(builder.icmp_unsigned(">", raised, most))
+            narrow.append(raised)
+        held = lanes.minimum_bytes(lanes.pack_panel(narrow), greatest)
+        lanes.store(builder.add(held, least), builder.add(out, builder.mul(row.index, out_stride)))
+    return clipped.total()
 
 
 def _emit_vectors(lanes: Lanes, args: Any, requantizer: Requantizer) -> Any:

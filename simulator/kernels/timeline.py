@@ -171,10 +171,12 @@ def run_layer(
         return status
     count, noting = len(kind_of), len(intervals) > 0
     inputs = weights = accumulators = HALVES
-    l_op = w_op = s_op = now = path_free = bus_free = stall = l_busy = w_busy = s_busy = l_begin = w_begin = s_begin = 0
+    l_op = w_op = s_op = now = path_free = last_byte = stall = l_busy = w_busy = s_busy = l_begin = w_begin = (
+        s_begin
+    ) = 0
     l_ask = s_ask = l_done = w_done = s_done = NEVER
     has_operands = False
-    banked = len(banks) > 0
+    banked, bus_free = len(banks) > 0, 0
     state = new_state(banks) if banked else times
     while True:
         # What ends in this cycle.
@@ -232,25 +234,31 @@ def run_layer(
             if l_ask != NEVER and l_ask <= min(s_ask, bound):
                 kind = kind_of[l_op]
                 begin = max(l_ask, path_free)
-                l_done = begin + table[kind, LOAD_BUS] + table[kind, LOAD_TAIL]
-                if not banked:
-                    path_free = max(begin + table[kind, LOAD_ISSUED], bus_free + table[kind, LOAD_ISSUED_BEHIND])
-                    bus_free = l_done = max(l_done, bus_free + table[kind, LOAD_BEHIND])
-                else:
-                    path_free = serve(banks, state, sizes[kind], regions[l_op], INPUT, BIAS, l_ask, begin)
-                    l_done = max(l_done, path_free)
-                l_ask = NEVER
+                l_done = max(
+                    begin + table[kind, LOAD_BUS] + table[kind, LOAD_TAIL], last_byte + table[kind, LOAD_BEHIND]
+                )
+                path_free = max(begin + table[kind, LOAD_ISSUED], last_byte + table[kind, LOAD_ISSUED_BEHIND])
+                if banked:
+                    free = max(begin, bus_free)
+                    bus_free = serve(banks, state, sizes[kind], regions[l_op], INPUT, BIAS, begin, free)
+                    added = bus_free - free - table[kind, LOAD_BUS]
+                    l_done += added
+                    path_free += added if table[kind, LOAD_ISSUED_BEHIND] != NOT_BOUND else 0
+                last_byte, l_ask = l_done, NEVER
             elif s_ask != NEVER and s_ask < min(l_ask, bound):
                 kind = kind_of[s_op]
                 begin = max(s_ask, path_free)
-                s_done = begin + table[kind, STORE_BUS] + table[kind, STORE_TAIL]
-                if not banked:
-                    path_free = max(begin + table[kind, STORE_ISSUED], bus_free + table[kind, STORE_ISSUED_BEHIND])
-                    bus_free = s_done = max(s_done, bus_free + table[kind, STORE_BEHIND])
-                else:
-                    path_free = serve(banks, state, sizes[kind], regions[s_op], OUTPUT, OUTPUT, s_ask, begin)
-                    s_done = max(s_done, path_free)
-                s_ask = NEVER
+                s_done = max(
+                    begin + table[kind, STORE_BUS] + table[kind, STORE_TAIL], last_byte + table[kind, STORE_BEHIND]
+                )
+                path_free = max(begin + table[kind, STORE_ISSUED], last_byte + table[kind, STORE_ISSUED_BEHIND])
+                if banked:
+                    free = max(begin, bus_free)
+                    bus_free = serve(banks, state, sizes[kind], regions[s_op], OUTPUT, OUTPUT, begin, free)
+                    added = bus_free - free - table[kind, STORE_BUS]
+                    s_done += added
+                    path_free += added if table[kind, STORE_ISSUED_BEHIND] != NOT_BOUND else 0
+                last_byte, s_ask = s_done, NEVER
             else:
                 break
         if soonest == NEVER:

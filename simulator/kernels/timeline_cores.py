@@ -1,8 +1,8 @@
 """The machine of `simulator/timing/machine.py` where a layer is split over cores: as `timeline`, every cycle the same.
 
-Each core has the three engines and the memories that `timeline.run_layer` has; the DRAM bus, and the banks behind it,
-are one. A core changes only at the ends of its own work, so in each cycle only those step at which something ends; all
-of them bear on when the bus is certain to be the next asker's.
+Each core has the three engines, the path and the memories that `timeline.run_layer` has; the DRAM bus, and the banks
+behind it, are one. A core changes only at the ends of its own work, so in each cycle only those step at which something
+ends; all of them bear on whose turn at the bus is certain to be next.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from simulator.kernels.timeline import (
     FLAGS,
     HALVES,
     LOAD,
+    LOAD_BEHIND,
     LOAD_BUS,
     LOAD_LEAD,
     LOAD_STALL,
@@ -28,6 +29,7 @@ from simulator.kernels.timeline import (
     NEVER,
     OVERFLOW,
     STORE,
+    STORE_BEHIND,
     STORE_BUS,
     STORE_LEAD,
     STORE_TAIL,
@@ -36,15 +38,17 @@ from simulator.kernels.timeline import (
     TWO_TAKERS,
     WORK,
 )
-from simulator.kernels.transfers import LIMIT
+from simulator.kernels.transfers import LIMIT, NOT_BOUND
 
 Ints = NDArray[np.int64]
 
 _INPUTS, _WEIGHTS, _ACCUMULATORS, _L_OP, _W_OP, _S_OP, _L_BEGIN, _W_BEGIN, _S_BEGIN, _HAS_OPERANDS = range(10)
 _L_ASK, _S_ASK, _L_DONE, _W_DONE, _S_DONE = range(10, 15)
-_STATE = 15
+_PATH_FREE, _LAST_BYTE = range(15, 17)
+_STATE = 17
 """Entries of a core's state: free halves; the tile op in hand, and since when, of load DMA, worker and store DMA;
-when a DMA asks for the bus, and when each of the three will be done."""
+when a DMA asks for the path, and when each of the three will be done; from when the path is free (both a latency later
+than it happens, as in `timeline`), and when the data of all that had it have passed."""
 
 
 @kernel()
@@ -157,7 +161,7 @@ def run_cores(
     cores = len(starts) - 1
     state = np.zeros((cores, _STATE), np.int64)
     state[:, _INPUTS : _ACCUMULATORS + 1] = HALVES
-    state[:, _L_ASK:] = NEVER
+    state[:, _L_ASK:_PATH_FREE] = NEVER
     for core in range(cores):
         state[core, _L_OP : _S_OP + 1] = starts[core]
     ends = np.zeros(cores, np.int64)
@@ -170,31 +174,39 @@ def run_cores(
                 s = state[core]
                 _step(now, s, starts[core + 1], kind_of, table, times[core], intervals)
                 ends[core] = min(s[_L_DONE], s[_W_DONE], s[_S_DONE])
-        # Who gets the bus next, by (cycle of the request, engine id), as far as is certain.
+        # Whose turn at the bus is next, by (cycle, engine id), as far as is certain.
         while True:
-            soonest, first, who = NEVER, NEVER, 0
+            soonest, turn, who = NEVER, NEVER, 0
             for core in range(cores):
                 soonest = min(soonest, ends[core])
-                if state[core, _L_ASK] < first:
-                    first, who = state[core, _L_ASK], 2 * core
-                if state[core, _S_ASK] < first:
-                    first, who = state[core, _S_ASK], 2 * core + 1
-            if first == NEVER or (soonest != NEVER and first >= soonest + lead):
+                ask = min(state[core, _L_ASK], state[core, _S_ASK])
+                if max(ask, state[core, _PATH_FREE]) < turn:
+                    turn, who = max(ask, state[core, _PATH_FREE]), core
+            if turn == NEVER or (soonest != NEVER and turn >= soonest + lead):
                 break
-            s, begin, stores = state[who // 2], max(first, bus_free), who % 2 == 1
+            s = state[who]
+            stores = s[_S_ASK] < s[_L_ASK]
             op = s[_S_OP] if stores else s[_L_OP]
             kind = kind_of[op]
-            bus_free = begin + (table[kind, STORE_BUS] if stores else table[kind, LOAD_BUS])
-            done = bus_free + (table[kind, STORE_TAIL] if stores else table[kind, LOAD_TAIL])
+            bus, tail = (STORE_BUS, STORE_TAIL) if stores else (LOAD_BUS, LOAD_TAIL)
+            behind = STORE_BEHIND if stores else LOAD_BEHIND
+            begin, last_byte, added = max(turn, bus_free), s[_LAST_BYTE], 0
+            passed = bus_free = begin + table[kind, bus]
             if banked:
                 of_first, of_last = OUTPUT if stores else INPUT, OUTPUT if stores else BIAS
-                bus_free = serve(banks, dram, sizes[kind], regions[op], of_first, of_last, first, begin)
-                done = max(done, bus_free)
+                bus_free = serve(banks, dram, sizes[kind], regions[op], of_first, of_last, turn, begin)
+                added = bus_free - passed
+            done = added + max(turn + table[kind, bus] + table[kind, tail], last_byte + table[kind, behind], passed)
+            issued, issued_behind = turn + table[kind, behind + 1], table[kind, behind + 2]
+            if issued_behind != NOT_BOUND:
+                issued = added + max(issued, max(last_byte, passed - table[kind, behind]) + issued_behind)
+            s[_PATH_FREE] = issued
+            s[_LAST_BYTE] = done
             if stores:
                 s[_S_ASK], s[_S_DONE] = NEVER, done
             else:
                 s[_L_ASK], s[_L_DONE] = NEVER, done
-            ends[who // 2] = min(ends[who // 2], done)
+            ends[who] = min(ends[who], done)
         now = soonest
     for core in range(cores):
         last = starts[core + 1]

@@ -27,6 +27,8 @@ _PAIR_PRODUCTS = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: 
 _PACK_WORDS = {8: "llvm.x86.avx2.packssdw", 16: "llvm.x86.avx512.packssdw.512"}
 _PACK_BYTES = {8: "llvm.x86.avx2.packuswb", 16: "llvm.x86.avx512.packuswb.512"}
 
+_BIT_LANES = 16
+"""Lanes of sets whose comparisons give bits, AVX-512."""
 _BYTE_PAIR_PRODUCTS = {8: "llvm.x86.avx2.pmadd.ub.sw", 16: "llvm.x86.avx512.pmaddubs.w.512"}
 
 
@@ -129,18 +131,23 @@ class Lanes:
         """-1 in each lane where a and b differ, else 0."""
         return self.builder.sext(self.builder.icmp_unsigned("!=", a, b), self.type)
 
+    def hold_real(self, values: Any) -> Any:
+        """Return float32 lanes held to [-2^31, 2^30]."""
+        kind = values.type
+        held = self.call(f"llvm.minnum.v{self.count}f32", values, ir.Constant(kind, [2.0**30] * self.count))
+        # cvtps2dq makes -2^31 of whatever lies below.
+        least = ir.Constant(kind, [-(2.0**31)] * self.count)
+        return self.call(f"llvm.maxnum.v{self.count}f32", held, least) if self.isa.emulated else held
+
     def round_to_int32(self, values: Any) -> Any:
-        """Round float32 lanes, ties to even (cvtps2dq); above 2^30 they become that, below -2^31 likewise."""
-        real = values.type
-        held = self.call(f"llvm.minnum.v{self.count}f32", values, ir.Constant(real, [2.0**30] * self.count))
-        if not self.isa.emulated:
-            if self.count == 8:
-                return self.call("llvm.x86.avx.cvt.ps2dq.256", held, result=self.type)
-            every, current = ir.Constant(I16, -1), ir.Constant(I32, 4)
-            kept = ir.Constant(self.type, ir.Undefined)
-            return self.call("llvm.x86.avx512.mask.cvtps2dq.512", held, kept, every, current, result=self.type)
-        held = self.call(f"llvm.maxnum.v{self.count}f32", held, ir.Constant(real, [-(2.0**31)] * self.count))
-        return self.builder.fptosi(self.call(f"llvm.rint.v{self.count}f32", held), self.type)
+        """Round float32 lanes that are within `hold_real`, ties to even (cvtps2dq)."""
+        if self.isa.emulated:
+            return self.builder.fptosi(self.call(f"llvm.rint.v{self.count}f32", values), self.type)
+        if self.count == 8:
+            return self.call("llvm.x86.avx.cvt.ps2dq.256", values, result=self.type)
+        every, current = ir.Constant(I16, -1), ir.Constant(I32, 4)
+        kept = ir.Constant(self.type, ir.Undefined)
+        return self.call("llvm.x86.avx512.mask.cvtps2dq.512", values, kept, every, current, result=self.type)
 
     # ---------------------------------------------------------------- int16 and bytes
 
@@ -171,27 +178,43 @@ class Lanes:
         ]
         return self.builder.shuffle_vector(*halves, ir.Constant(ir.VectorType(I32, len(order)), order))
 
+    def splat_bytes(self, scalar: Any) -> Any:
+        """Return a panel of one byte, as many as one or two vectors of words hold: see `pack_panel`."""
+        kind = self._panel
+        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(I32, 0))
+        order = ir.Constant(ir.VectorType(I32, kind.count), [0] * kind.count)
+        return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), order)
+
+    def minimum_bytes(self, a: Any, b: Any) -> Any:
+        """Lesser of each pair of unsigned bytes of panels."""
+        return self.call(f"llvm.umin.v{self._panel.count}i8", a, b)
+
+    @property
+    def _panel(self) -> Any:
+        return ir.VectorType(I8, self.count * self.isa.vectors)
+
     def pack_panel(self, words: list[Any]) -> Any:
-        """Return the low bytes of int16, in the order of the channels: of one vector from `pack_words`, or of two."""
+        """Hold int16 to unsigned bytes (packuswb), in the order of the channels: one vector of `pack_words`, or two."""
+        order = [4 * at + j for j in range(2 * len(words)) for at in range(self.count // 4)]
+        indices = ir.Constant(ir.VectorType(I32, len(order)), order)
+        none = ir.Constant(self.type, ir.Undefined)
         bytes_ = ir.VectorType(I8, 4 * self.count)
         if self.isa.emulated:
-            parts = [self.builder.trunc(vector, ir.VectorType(I8, self.words.count)) for vector in words]
-            dwords = [self.builder.bitcast(part, ir.VectorType(I32, self.count // 2)) for part in parts]
-            a, b = dwords[0], dwords[-1]
-            # [l][j] of 2 parts: two vectors' dwords by turns, in each part
-            half = self.count // 2
-            order = [
-                part * half + 2 * at + j for part in range(len(words)) for j in range(2) for at in range(half // 2)
-            ]
-            return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(order)), order))
-        low = ir.Constant(self.words, [255] * self.words.count)
-        kept = [self.builder.and_(vector, low) for vector in words]
-        packed = self.call(_PACK_BYTES[self.count], kept[0], kept[-1], result=bytes_)
-        dwords = self.builder.bitcast(packed, self.type)
-        order = [4 * at + j for j in range(2 * len(words)) for at in range(self.count // 4)]
-        return self.builder.shuffle_vector(
-            dwords, ir.Constant(self.type, ir.Undefined), ir.Constant(ir.VectorType(I32, len(order)), order)
-        )
+            rails = [ir.Constant(self.words, [rail] * self.words.count) for rail in (0, 255)]
+            narrow = ir.VectorType(I8, self.words.count)
+            parts = [self.builder.trunc(self.clamp_words(vector, *rails), narrow) for vector in words]
+            quads = ir.VectorType(ir.IntType(64), self.count // 4)
+            a, b = (self.builder.bitcast(part, quads) for part in (parts[0], parts[-1]))
+            turns = [lane + at for lane in range(quads.count) for at in (0, quads.count)]
+            packed = self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(turns)), turns))
+        else:
+            packed = self.call(_PACK_BYTES[self.count], words[0], words[-1], result=bytes_)
+        dwords = self.builder.shuffle_vector(self.builder.bitcast(packed, self.type), none, indices)
+        return self.builder.bitcast(dwords, self._panel)
+
+    def counter(self) -> Counter:
+        """Return a count of int16 that something is true of."""
+        return Counter(self)
 
     # ---------------------------------------------------------------- dot products within a lane
 
@@ -262,3 +285,37 @@ class Lanes:
             product = self.builder.mul(self._part(a, low, bits, signed=signed), self._part(b, low, bits, signed=True))
             total = self.builder.add(total, product)
         return total
+
+
+class Counter:
+    """Counts int16 of which something is true, in less than 2^15 vectors of them.
+
+    Where a comparison gives bits, these are counted by the scalar unit, which is idle; else each lane has a count.
+    """
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+        self._gives_bits = lanes.count == _BIT_LANES
+        none = constant64(0) if self._gives_bits else ir.Constant(lanes.words, [0] * lanes.words.count)
+        self._count = cgutils.alloca_once_value(lanes.builder, none)
+        lanes.builder.store(none, self._count)
+
+    def add(self, condition: Any) -> None:
+        """Add the number of words for which a comparison holds."""
+        builder, words = self._lanes.builder, self._lanes.words
+        count = builder.load(self._count)
+        if self._gives_bits:
+            bits = builder.zext(builder.bitcast(condition, ir.IntType(words.count)), I64)
+            found = builder.add(count, self._lanes.call("llvm.ctpop.i64", bits))
+        else:
+            found = builder.sub(count, builder.sext(condition, words))
+        builder.store(found, self._count)
+
+    def total(self) -> Any:
+        """Return the count, int64."""
+        builder, count = self._lanes.builder, self._lanes.builder.load(self._count)
+        if self._gives_bits:
+            return count
+        words = self._lanes.words.count
+        wide = builder.zext(count, ir.VectorType(I32, words))
+        return builder.zext(self._lanes.call(f"llvm.vector.reduce.add.v{words}i32", wide, result=I32), I64)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+
+
+@cache
+def _container(bits: int, signed: bool) -> np.dtype[np.signedinteger | np.unsignedinteger]:
+    width = next(width for width in (8, 16, 32, 64) if bits <= width)
+    return np.dtype(f"{'i' if signed else 'u'}{width // 8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +39,7 @@ class IntFormat:
     @property
     def dtype(self) -> np.dtype[np.signedinteger | np.unsignedinteger]:
         """Smallest NumPy integer dtype that holds every value."""
-        container = next(width for width in (8, 16, 32, 64) if self.bits <= width)
-        return np.dtype(f"{'i' if self.signed else 'u'}{container // 8}")
+        return _container(self.bits, self.signed)
 
     @classmethod
     def parse(cls, text: str) -> IntFormat:

@@ -61,8 +61,12 @@ class Activations(Protocol):
         """Words in memory, [words, lanes]."""
         ...
 
-    def tile(self, pixels: Span, k_folds: Span) -> Descriptor:
-        """Where those of a tile lie."""
+    def tile(self, pixels: Span, k_folds: Span, before: Span | None) -> Descriptor:
+        """Where those lie that a tile loads after one of the pixels `before`, if there was one that may leave some."""
+        ...
+
+    def kept_words(self, pixels: Span, before: Span | None) -> int:
+        """Words that the tile before has left, which are the first ones of this."""
         ...
 
     def fields(self, pixels: Span) -> dict[str, int]:
@@ -76,6 +80,10 @@ class _Products:
     def __init__(self, array: ClockedArray, gemm: Gemm, bus_bytes: int) -> None:
         self.array, self.gemm = array, gemm
         self.word = Words((array.activation_bits,) * array.rows, bus_bytes)
+
+    def kept_words(self, pixels: Span, before: Span | None) -> int:
+        """None: tiles share nothing."""
+        return 0
 
     def fields(self, pixels: Span) -> dict[str, int]:
         """No convolution."""
@@ -92,7 +100,7 @@ class _Folds(_Products):
         a = pad(self.gemm.a, 1, rows, self.gemm.activation_zero_point).reshape(pixels, -1, rows)
         return a.transpose(1, 0, 2).reshape(-1, rows)
 
-    def tile(self, pixels: Span, k_folds: Span) -> Descriptor:
+    def tile(self, pixels: Span, k_folds: Span, before: Span | None) -> Descriptor:
         return block(self.word.bytes, 0, k_folds, len(self.gemm.a), pixels)
 
 
@@ -108,7 +116,7 @@ class _Blocks(_Products):
         a = pad(self.gemm.a, rows, 1, self.gemm.activation_zero_point).reshape(-1, rows, self.gemm.a.shape[1])
         return a.transpose(0, 2, 1).reshape(-1, rows)
 
-    def tile(self, pixels: Span, k_folds: Span) -> Descriptor:
+    def tile(self, pixels: Span, k_folds: Span, before: Span | None) -> Descriptor:
         rows = self.array.rows
         return block(self.word.bytes, 0, (pixels[0] // rows, -(-pixels[1] // rows)), self.gemm.a.shape[1], k_folds)
 
@@ -149,10 +157,22 @@ class FeatureMap:
         read = rows[(phases == 0) & (rows >= 0) & (rows < conv.size[0])]
         return (int(read.min()), int(read.max()) + 1) if read.size else (0, 1)
 
-    def tile(self, pixels: Span, k_folds: Span) -> Descriptor:
+    def _kept_rows(self, pixels: Span, before: Span | None) -> int:
+        """First rows of a tile that the one before has left; none where it would then load nothing."""
+        if before is None:
+            return 0
+        (first, last), (begin, end) = self._rows(before), self._rows(pixels)
+        return last - begin if first <= begin < last < end else 0
+
+    def kept_words(self, pixels: Span, before: Span | None) -> int:
+        """Those of the rows that two bands share."""
+        return self._kept_rows(pixels, before) * (self.pitch // self.banks)
+
+    def tile(self, pixels: Span, k_folds: Span, before: Span | None) -> Descriptor:
         """One stretch."""
         row_bytes = self.pitch // self.banks * self.word.bytes
         begin, end = self._rows(pixels)
+        begin += self._kept_rows(pixels, before)
         return Descriptor(begin * row_bytes, 1, (end - begin) * row_bytes, (end - begin) * row_bytes)
 
     def fields(self, pixels: Span) -> dict[str, int]:
@@ -221,12 +241,12 @@ class Layout:
         ]
         return np.concatenate([block.ravel() for block in blocks])
 
-    def tile(self, pixels: Span, n_folds: Span, k_folds: Span) -> dict[str, Descriptor]:
-        """Where what a tile operation loads and stores lies, by the names of the fields."""
+    def tile(self, pixels: Span, n_folds: Span, k_folds: Span, before: Span | None = None) -> dict[str, Descriptor]:
+        """Where what a tile operation loads and stores lies, by the names of the fields; `before` as in Activations."""
         length = self.array.fold_length
         words = k_folds[0] * length, k_folds[1] * length
         return {
-            "activation": self.activations.tile(pixels, k_folds),
+            "activation": self.activations.tile(pixels, k_folds, before),
             "weight": block(self.weight.bytes, self.weight_address, n_folds, self.k_folds * length, words),
             "constant": block(self.constant.bytes, self.constant_address, (0, 1), self.n_folds, n_folds),
             "store": block(self.output.bytes, self.output_address, n_folds, self.pixels, pixels),

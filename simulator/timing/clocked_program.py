@@ -75,14 +75,7 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
         that are no whole number of beats; cuts of K, which the tiling decides.
 
     """
-    check_gemm(system.array, gemm)
-    system.dma.check()
-    if gemm.k_cuts:
-        raise SpecError(f"k_cuts {gemm.k_cuts}: the tiling cuts K, give none")
-    if gemm.bias.ndim != 1:
-        raise SpecError(f"bias has shape {gemm.bias.shape}: the system loads one for each column, ({gemm.w.shape[1]},)")
-    if system.dma.burst_bytes % system.dma.bus_bytes:
-        raise SpecError(f"burst_bytes: {system.dma.burst_bytes}, no multiple of bus_bytes, {system.dma.bus_bytes}")
+    _check_product(system, gemm)
     activations = feature_map or activations_of(system.array, gemm, system.dma.bus_bytes)
     layout = Layout.of(system.array, gemm, activations, system.dma.bus_bytes)
     _check_tiling(layout, tiling, feature_map)
@@ -91,15 +84,25 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
         raise SpecError(f"{len(tiles)} tile operations, but a program has {MOST_OPS} at most; give larger tiles")
     for tile in tiles:
         _check_room(system, layout, tile)
-    rows = [
-        _row(system.array, gemm, layout, tile, *neighbours)
-        for tile, *neighbours in zip(tiles, [None, *tiles], [*tiles[1:], None], strict=False)
-    ]
+    ring = _Ring(layout, 1 << system.address_bits)
+    neighbours = zip([None, *tiles], tiles, [*tiles[1:], None], strict=False)
+    rows = [_row(gemm, layout, ring, three) for three in neighbours]
     geometry = None
     if feature_map:
         geometry = feature_map.convolution.geometry
         geometry["pitch"] = feature_map.pitch
     return Program(layout, np.array([[row[name] for name in TILE_OP] for row in rows], np.int64), geometry)
+
+
+def _check_product(system: ClockedSystem, gemm: Gemm) -> None:
+    check_gemm(system.array, gemm)
+    system.dma.check()
+    if gemm.k_cuts:
+        raise SpecError(f"k_cuts {gemm.k_cuts}: the tiling cuts K, give none")
+    if gemm.bias.ndim != 1:
+        raise SpecError(f"bias has shape {gemm.bias.shape}: the system loads one for each column, ({gemm.w.shape[1]},)")
+    if system.dma.burst_bytes % system.dma.bus_bytes:
+        raise SpecError(f"burst_bytes: {system.dma.burst_bytes}, no multiple of bus_bytes, {system.dma.bus_bytes}")
 
 
 def _check_tiling(layout: Layout, tiling: Tiling, feature_map: FeatureMap | None) -> None:
@@ -141,10 +144,37 @@ def _tiles(layout: Layout, tiling: Tiling) -> Iterator[_Tile]:
             yield m, n, k
 
 
+class _Ring:
+    """The input scratchpad: each tile lies behind the one before, around the end; two of them are there at a time."""
+
+    def __init__(self, layout: Layout, size: int) -> None:
+        self._layout, self._size = layout, size
+        self._next = self._base = 0
+        self._pixels: Span | None = None
+
+    def take(self, tile: _Tile) -> tuple[Span | None, dict[str, int]]:
+        """Make room for what a tile loads: return the pixels before, which may leave some, and the ring's fields."""
+        pixels, _, k_folds = tile
+        # A new pass over the pixels begins anew.
+        before = self._pixels if self._pixels and self._pixels[1] == pixels[0] else None
+        word, activations = self._layout.activations.word, self._layout.activations
+        loaded = activations.tile(pixels, k_folds, before)
+        address = self._next
+        self._base = (address - activations.kept_words(pixels, before)) % self._size
+        self._next = (address + loaded.segments * loaded.segment_bytes // word.bytes) % self._size
+        self._pixels = pixels
+        return before, {"input_address": address, "input_base": self._base}
+
+    def stay(self) -> dict[str, int]:
+        """Fields of a tile that loads nothing into the ring."""
+        return {"input_address": self._next, "input_base": self._base}
+
+
 def _row(
-    array: ClockedArray, gemm: Gemm, layout: Layout, tile: _Tile, before: _Tile | None, after: _Tile | None
+    gemm: Gemm, layout: Layout, ring: _Ring, neighbours: tuple[_Tile | None, _Tile, _Tile | None]
 ) -> dict[str, int]:
     """Fields of a tile operation between its neighbours."""
+    before, tile, after = neighbours
     (m, m_end), (n, n_end), (k, k_end) = tile
 
     def inputs_change(one: _Tile | None, other: _Tile | None) -> bool:
@@ -155,16 +185,19 @@ def _row(
 
     takes_input, takes_weight = inputs_change(before, tile), weights_change(before, tile)
     finishes = k_end == layout.k_folds
+    found, places = ring.take(tile) if takes_input else (None, ring.stay())
+    array = layout.array
     columns = (gemm.w.shape[1] - 1) % array.cols + 1 if n_end == layout.n_folds else array.cols
     row = {
         **{"load_first": 0 if takes_input else 1, "load_last": 2 if takes_weight else 0},
         **{"load_takes_input": takes_input, "load_takes_weight": takes_weight},
-        **{"takes_input": takes_input, "takes_weight": takes_weight, "takes_result": k == 0},
+        **{"takes_weight": takes_weight, "takes_result": k == 0},
         **{"gives_input": inputs_change(tile, after), "gives_weight": weights_change(tile, after)},
         **{"finishes": finishes, "continues": k > 0, "stores": finishes},
         **{"pixels": m_end - m, "k_folds": k_end - k, "n_folds": n_end - n, "last_columns": (1 << columns) - 1},
         **layout.activations.fields((m, m_end)),
+        **places,
     }
-    for name, descriptor in layout.tile(*tile).items():
+    for name, descriptor in layout.tile(*tile, found).items():
         row |= {f"{name}_{field}": value for field, value in vars(descriptor).items()}
     return row

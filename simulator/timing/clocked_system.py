@@ -88,7 +88,8 @@ def run_system_convolution(
     product
         Weights [k, filters] with k = (kernel row, kernel column, channel), bias, scales; its `a` and cuts are not used.
     tiling
-        How its outputs are cut: into whole rows, and folds of filters. A tile loads the rows that it reads.
+        How its outputs are cut: into whole rows, and folds of filters. A tile loads the rows that it reads and the
+        one before has not left.
     execute
         What runs the program; default: the register-accurate model.
 
@@ -162,18 +163,23 @@ def tile_geometry(geometry: Any, row: dict[str, int]) -> None:
 
 
 class _Scratchpads:
-    """What lies in the halves that the jobs read."""
+    """What lies where the jobs read: the ring of activations, the halves of the others."""
 
-    def __init__(self, program: Program, memory: Bytes) -> None:
+    def __init__(self, system: ClockedSystem, program: Program, memory: Bytes) -> None:
         self._layout, self._memory = program.layout, memory
+        lanes = system.banks or system.array.rows
+        self._ring = np.zeros((1 << system.address_bits, lanes), np.int64)
         self.activations = self.weights = self.biases = self.scales = np.zeros(0, np.int64)
 
     def load(self, row: dict[str, int]) -> None:
         """Bring what a tile operation loads."""
         layout = self._layout
-        if row["takes_input"]:
-            word = layout.activations.word
-            self.activations = word.unpack(self._words("activation", row, word.bytes))
+        if row["load_takes_input"]:
+            word, size = layout.activations.word, len(self._ring)
+            loaded = word.unpack(self._words("activation", row, word.bytes))
+            self._ring[(row["input_address"] + np.arange(len(loaded))) % size] = loaded
+            there = (row["input_address"] - row["input_base"]) % size + len(loaded)
+            self.activations = self._ring[(row["input_base"] + np.arange(there)) % size]
         if row["takes_weight"]:
             self.weights = layout.weight.unpack(self._words("weight", row, layout.weight.bytes))
             biases, scales = layout.constants(self._words("constant", row, layout.constant.bytes))
@@ -201,7 +207,7 @@ def _stretches(name: str, row: dict[str, int]) -> list[tuple[int, int, int]]:
 
 def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes, counts: Any) -> Int64:
     """Run the jobs one after another on the array; return the cycles of each from the one after its start on."""
-    array, pads = system.array, _Scratchpads(program, memory)
+    array, pads = system.array, _Scratchpads(system, program, memory)
     accumulators = np.zeros(((1 << system.address_bits) + 1, array.cols), np.int64)
     outputs, tally = np.zeros_like(accumulators), np.zeros(1, COUNTS)[0]
     tally["digest"], run_job = counts["edge_digest"], model_of(array, resets=False)

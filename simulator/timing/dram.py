@@ -1,4 +1,4 @@
-"""The DRAM bus as a SimPy resource that is granted in a defined order."""
+"""What engines share, as a SimPy resource that is granted in a defined order."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class _EndOfCycle(simpy.Event):
         env.schedule(self, priority=2)  # type: ignore[arg-type]
 
 
-class DramBus:
-    """One transfer at a time; requests are granted by (cycle of the request, engine id, sequence).
+class Arbiter:
+    """One holder at a time; requests are granted by (cycle of the request, engine id, sequence).
 
     Requests of one cycle are all known before any is granted, so the order does not depend on how SimPy happens to
     order events within a cycle.
@@ -33,7 +33,7 @@ class DramBus:
         self._arbiter: _EndOfCycle | None = None
 
     def request(self, engine_id: int) -> simpy.Event:
-        """Event that fires when the bus is the caller's."""
+        """Event that fires when it is the caller's."""
         grant = self._env.event()
         heappush(self._waiting, (int(self._env.now), engine_id, self._sequence, grant))
         self._sequence += 1
@@ -41,7 +41,7 @@ class DramBus:
         return grant
 
     def release(self) -> None:
-        """Give the bus back."""
+        """Give it back."""
         self._busy = False
         self._arbitrate_later()
 

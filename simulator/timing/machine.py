@@ -3,12 +3,17 @@
 This is the text that says what the machine does. Runs use `simulator.timing.fast`, which is held to it, cycle by cycle.
 
 Load DMA, worker (array, vector unit or host) and store DMA each take the tile ops in order. Each memory has two
-halves; a tile op waits until a half is free. Load and store DMA share the path to memory: it belongs to one transfer
-until its last request is out, and data come in the order of the requests. Where a layer is split over cores, each has
-these three engines and memories of its own, and all of them share the bus and the DRAM's banks; there, and wherever the
-DRAM has banks, a transfer has the bus for as long as its data take, and not while it waits for more. Layers follow one
-another: the next begins when the last write of the one before is done, on whichever core, so each is run from cycle 0
-and then put in its place.
+halves; a tile op waits until a half is free. Load and store DMA share a path to memory: it belongs to one transfer
+until its last request is out, and data come in the order of the requests.
+
+Where a layer is split over cores, each has these engines, a path and memories of its own. All share the bus and what
+lies behind it. A transfer's turn comes a latency after its first request, by (cycle, engine id): its data take the bus
+without gaps, from when it is free of those whose turn was before. They have passed no sooner than that says, and no
+sooner than on a path of the core's own; what a transfer waits for on its path, the bus is there for other cores. Banks
+of the DRAM move the data in the same turn, and what they add, the transfer takes longer.
+
+Layers follow one another: the next begins when the last write of the one before is done, on whichever core, so each is
+run from cycle 0 and then put in its place.
 Layers that the mapping gave as command loops run on the command machine (`simulator.timing.commands`) instead.
 """
 
@@ -29,7 +34,7 @@ from simulator.mapping.schedule import Hold, LayerSchedule, Schedule
 from simulator.records.run import TraceEvent
 from simulator.timing.commands import run_command_layer
 from simulator.timing.dma import MemoryPath, Moved, Transfer, transfer
-from simulator.timing.dram import DramBus
+from simulator.timing.dram import Arbiter
 from simulator.timing.dram_banks import DramBanks, Region
 from simulator.timing.refusals import WAITS_FOR_EVER
 from simulator.timing.timeline import CoreTime, LayerTime, Timeline
@@ -108,12 +113,11 @@ class _Memory:
     def __init__(self, accelerator: Accelerator, cores: int) -> None:
         self.env = simpy.Environment()
         self.path = MemoryPath.of(accelerator)
-        self.bus = DramBus(self.env)
+        self.bus = Arbiter(self.env)
+        self.bus_free = 0
+        """Cycle in which the data of all transfers that had their turn have passed, had there been no gaps."""
         banks = accelerator.dram_banks
         self.banks = DramBanks(banks, self.path.bytes_per_cycle, self.path.max_outstanding) if banks else None
-        self.lends_bus = cores > 1 or banks is not None
-        self.last_byte = 0
-        """Cycle after the last byte of all transfers whose requests have begun; where the bus is not lent."""
 
 
 class _Core:
@@ -132,6 +136,9 @@ class _Core:
         self._ops, self._places = ops, places
         self._cycles = work_cycles(engine, ops, WorkRates.of(accelerator))
         self._memory, self._env, self._path = memory, memory.env, memory.path
+        self._requests = Arbiter(self._env)
+        self._last_byte = 0
+        """Cycle after the last byte of all transfers of the core that had their turn at the bus."""
         self._inputs = simpy.Container(self._env, init=_HALVES)
         self._weights = simpy.Container(self._env, init=_HALVES)
         self._accumulators = simpy.Container(self._env, init=_HALVES)
@@ -205,40 +212,40 @@ class _Core:
 
     def _transfer(self, engine: int, index: int, moved: Moved) -> Steps:
         """Move what tile op `index` of the core loads or stores."""
-        parts = transfer(moved, self._path)
-        begin = int(self._env.now)
-        if self._memory.lends_bus:
-            yield from self._on_a_lent_bus(engine, index, parts)
-        else:
-            yield from self._on_its_own_path(engine, parts)
-        self._intervals["store dma" if engine == self._store_id else "load dma"].add(begin, int(self._env.now))
-
-    def _on_its_own_path(self, engine: int, parts: Transfer) -> Steps:
-        memory, env = self._memory, self._env
+        parts, env = transfer(moved, self._path), self._env
+        begin = int(env.now)
         yield env.timeout(parts.setup_cycles)
-        yield memory.bus.request(engine)
-        first = int(env.now)
-        issued, end = (cycle(first, memory.last_byte) for cycle in (parts.issued, parts.end))
-        memory.last_byte = end
-        yield env.timeout(issued - first)
-        memory.bus.release()
-        yield env.timeout(end - issued)
+        yield self._requests.request(engine)
+        first, waits_for_data = int(env.now), parts.issued_behind_cycles is not None
+        if not waits_for_data:
+            env.process(self._last_request(parts.issued_cycles))
+        yield env.timeout(parts.latency_cycles)
+        yield self._memory.bus.request(engine)
+        self._memory.bus.release()
+        issued, end = self._data(engine, index, parts, first)
+        if waits_for_data:
+            yield env.timeout(issued - int(env.now))
+            self._requests.release()
+        yield env.timeout(end - int(env.now))
+        self._intervals["store dma" if engine == self._store_id else "load dma"].add(begin, end)
 
-    def _on_a_lent_bus(self, engine: int, index: int, parts: Transfer) -> Steps:
-        bus, banks, write = self._memory.bus, self._memory.banks, engine == self._store_id
-        if parts.lead_cycles:
-            yield self._env.timeout(parts.lead_cycles)
-        asked = int(self._env.now)
-        yield bus.request(engine)
-        occupied = parts.bus_cycles
-        if banks is not None:
-            granted = int(self._env.now)
-            occupied = banks.serve(self._regions(index, write=write), asked, granted, write=write) - granted
-        yield self._env.timeout(occupied)
-        bus.release()
-        tail = parts.bus_cycles + parts.tail_cycles - occupied
-        if tail > 0:
-            yield self._env.timeout(tail)
+    def _last_request(self, cycles: int) -> Steps:
+        yield self._env.timeout(cycles)
+        self._requests.release()
+
+    def _data(self, engine: int, index: int, parts: Transfer, first: int) -> tuple[int, int]:
+        """Have a turn at the bus; return the cycles after the last request and after the last byte."""
+        memory, turn, write = self._memory, int(self._env.now), engine == self._store_id
+        begin = max(turn, memory.bus_free)
+        passed = memory.bus_free = begin + parts.bus_cycles
+        if memory.banks is not None:
+            memory.bus_free = memory.banks.serve(self._regions(index, write=write), turn, begin, write=write)
+        added = memory.bus_free - passed
+        issued, end = parts.issued(first, self._last_byte), max(parts.end(first, self._last_byte), passed)
+        if parts.issued_behind_cycles is not None:
+            issued = max(issued, passed - parts.behind_cycles + parts.issued_behind_cycles)
+        self._last_byte = end + added
+        return issued + added, self._last_byte
 
     def _regions(self, index: int, *, write: bool) -> list[Region]:
         op, places = self._ops[index], self._places[index].tolist()

@@ -22,6 +22,7 @@ SHAPES = {
     "dilated": ((1, 7, 6, 33), 8, Shape((3, 2), dilation=(2, 3), padding=(2, 1, 2, 3))),
     "whole folds": ((1, 5, 4, 32), 70, Shape((3, 3), padding=(1, 0, 0, 1))),
     "folds across taps": ((1, 5, 4, 24), 9, Shape((3, 3), padding=(1, 0, 0, 1))),
+    "taps passed over": ((1, 2, 20, 33), 9, Shape((2, 3), dilation=(1, 8), padding=(0, 1, 8, 8))),
     "groups": ((1, 5, 4, 42), 12, Shape((3, 3), groups=2, stride=(2, 1))),
 }
 
@@ -85,6 +86,24 @@ def test_an_excursion_in_one_output_alone_is_seen(proofs, at_end, over):
     bias = np.zeros(filters, np.int32)
     bias[41] = (1 << (bits - 1)) - 1 - total + over
     check(x, weights, bias, Shape(), Quant(y_scale=4096.0), (1, None, (bits, "saturate")))
+    assert proofs == [not over]
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_what_a_sum_held_before_it_passed_over_a_chunk_is_seen(proofs, over):
+    """It stands below the rail while its tile has nothing to add, then leaves it by one within a chunk, and is back."""
+    filters = 70
+    x = np.full((1, 2, 20, CHUNK_K), -128, np.int8)
+    x[0, :, 0] = 100 - 128
+    weights = np.zeros((filters, 2, 3, CHUNK_K), np.int8)
+    weights[41, 0, 1] = 50
+    weights[41, 1, 1, : CHUNK_K // 2], weights[41, 1, 1, CHUNK_K // 2 :] = 50, -50
+    weights[41, 1, 2, 0] = 1  # all positive products together would pass the rail
+    peak, bits = 5_000 * (CHUNK_K + CHUNK_K // 2), 18
+    bias = np.zeros(filters, np.int32)
+    bias[41] = (1 << (bits - 1)) - 1 - peak + over
+    shape = Shape((2, 3), dilation=(1, 8), padding=(0, 0, 8, 8))
+    check(x, weights, bias, shape, Quant(x_zero=-128, y_scale=4096.0), (1, None, (bits, "saturate")))
     assert proofs == [not over]
 
 

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from simulator.execution import array_watched
-from simulator.kernels.norms import interval_squares
+from simulator.execution.array_chunks import chunks_at, roots
+from simulator.execution.array_operands import Operands
+from simulator.execution.array_weights import Weights
+from simulator.kernels.norms import INTERVAL
+from simulator.lowering.layer import ConvGeometry, Padding
+from simulator.numerics.formats import INT8
+
+GEOMETRY = ConvGeometry(
+    batch=2, in_height=5, in_width=6, out_height=5, out_width=6, channels=0, filters=4, groups=2, kernel=(3, 3),
+    padding=Padding(1, 1, 1, 1),
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("channels", [3, 16, 33])
-def test_squares_of_intervals(channels):
+@pytest.mark.parametrize("channels", [3, INTERVAL, 40, 3 * INTERVAL])
+@pytest.mark.parametrize("length", [7, 24, INTERVAL, 100])
+def test_strays_are_at_least_half_the_product_of_the_norms_of_any_output(channels, length):
+    """And no more than that of any pixel where a chunk is of whole intervals."""
     rng = np.random.default_rng(channels)
-    x = rng.integers(-128, 128, (7, 2 * channels)).astype(np.int8)
-    begins, ends = np.array([0, 1, channels // 2]), np.array([channels, 2, channels])
-    found = np.empty((7, 2, 3), np.int64)
-    interval_squares(x, -5, 2, begins, ends, found)
-    centred = (x.astype(np.int64) + 5).reshape(7, 2, channels)
-    for i, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-        np.testing.assert_array_equal(found[:, :, i], (centred[:, :, begin:end] ** 2).sum(axis=2))
+    geometry = replace(GEOMETRY, channels=channels)
+    x = rng.integers(-128, 128, (2 * 5 * 6, 2 * channels)).astype(np.int8)
+    stored = rng.integers(-128, 128, (8, geometry.k)).astype(np.int8)
+    operands = Operands(x, INT8, 5, Weights(stored, np.zeros(8, np.int64)), np.zeros((1, 8), np.int64), geometry)
+    begins = np.arange(0, geometry.k, length)
+    strays = chunks_at(operands, begins).strays(operands)
+    padded = np.pad((x.astype(np.int64) - 5).reshape(2, 5, 6, 2, channels), ((0, 0), (1, 1), (1, 1), (0, 0), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))  # [2, 5, 6, 2, channels, 3, 3]
+    read = np.moveaxis(windows, 4, 6).reshape(-1, 2, geometry.k)
+    norms = [np.sqrt(np.add.reduceat(v.astype(np.float64) ** 2, begins, axis=-1)) for v in (read, stored)]
+    half = norms[0].max(axis=0)[np.repeat([0, 1], 4)].T * norms[1].T / 2
+    assert (strays >= half - 1e-6).all()
+    if channels % INTERVAL == 0 and length == INTERVAL:
+        pixels = np.linalg.norm((x.astype(np.float64) - 5).reshape(60, 2, -1, INTERVAL), axis=3).max(axis=0)
+        most = (np.tile(pixels, 9)[np.repeat([0, 1], 4)].T + 1) * (norms[1].T + 1) / 2  # roots are rounded up
+        assert (strays <= most + 1).all()
 
 
 def test_roots_are_never_below_the_real_ones():
     squares = np.array([0, 1, 2, 3, 4, (1 << 26) ** 2 - 1, (1 << 26) ** 2 - 2], np.int64)
-    assert all(
-        int(root) ** 2 >= int(square) for root, square in zip(array_watched._roots(squares), squares, strict=True)
-    )
+    assert all(int(root) ** 2 >= int(square) for root, square in zip(roots(squares), squares, strict=True))
 
 
 def test_within_a_chunk_sums_stray_from_both_ends_by_no_more_than_half_the_product_of_norms():

@@ -82,10 +82,10 @@ def test_the_range_is_that_of_all_activations_with_or_without_an_image(kind, cha
     """It must not depend on the path: a border or a crop does not count, nor fails to."""
     geometry = replace(GEOMETRY, **changes)
     plain, filled = operands(geometry), operands(geometry)
-    image, border = filled_image(filled, kind)
-    assert border == (-9 + 128 if kind == BYTES else 0)
+    made = filled_image(filled, kind)
+    assert made.filling.border == (-9 + 128 if kind == BYTES else 0)
     assert filled.x_range == plain.x_range == (-101 + 9, 99 + 9)
-    assert filled_image(filled, kind)[0] is image
+    assert filled_image(filled, kind) is made
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,8 @@ def test_unsigned_activations_without_a_border_are_their_own_image(channels, ker
     x = np.random.default_rng(6).integers(form.min + 2, form.max, (2 * 7 * 6, channels)).astype(form.dtype)
     weights = Weights(np.ones((4, geometry.k), np.int8), np.zeros(4, np.int64))
     given = Operands(x, form, 5, weights, np.zeros((1, 4), np.int64), geometry)
-    image, border = filled_image(given, BYTES)
+    made = filled_image(given, BYTES)
+    image, border = made.numbers, made.filling.border
     assert np.shares_memory(image, x) == shared
     assert border == 5 - form.min
     inside = image[:, kernel[0] // 2 :, kernel[1] // 2 :][:, :7, :6]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,3 +81,26 @@ def test_small_registers_have_a_shorter_way(monkeypatch, name, channels, greates
     expected, expected_clipped = twin(found, 32, constants)
     np.testing.assert_array_equal(values, expected)
     assert clipped == expected_clipped
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_scales_below_a_half_hold_every_register(monkeypatch, name, channels):
+    """The shorter way of float32 takes none but these; from 1/2 on a product may be more than it rounds."""
+    monkeypatch.setenv(isa.VARIABLE, name)
+    found = accumulators(channels, (1 << 31) - 1)
+    found[0] = -(1 << 31)
+    below = np.nextafter(np.float32(0.5), np.float32(0))
+    for scale, kind in ((below, requantize_panels.FLOAT32_SMALL), (np.float32(0.5), requantize_panels.FLOAT32)):
+        exponents = np.full(channels, -8, np.int64)
+        constants = replace(
+            params(RequantizerKind.FLOAT32, exponents, UINT8, 130),
+            scale=np.where(np.arange(channels) % 3, np.float32(1e-7), scale).astype(np.float32),
+        )
+        fused = fuse(constants, UINT8)
+        assert fused is not None
+        assert fused.kind == kind
+        values, clipped = executed.requantize(found, 32, constants, UINT8, np.zeros(3, np.uint64))
+        expected, expected_clipped = twin(found, 32, constants)
+        np.testing.assert_array_equal(values, expected)
+        assert clipped == expected_clipped

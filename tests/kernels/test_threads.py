@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 
-from simulator.kernels.threads import load_tbb, thread_count, threads_now
+from simulator.kernels.threads import load_tbb, settle_loops, thread_count, threads_now
 
 TBB = Path(sys.prefix) / "lib" / "libtbb.so.12"
 SUM = """
@@ -50,6 +50,23 @@ def test_counts_within_counts_are_those_of_numba_too():
             assert threads_now() == 1
         assert threads_now() == numba.get_num_threads() == 1
     assert threads_now() == numba.get_num_threads()
+
+
+def test_loops_follow_when_they_are_settled():
+    before = numba.get_num_threads()
+    with thread_count(1, loops=False):
+        assert threads_now() == 1
+        assert numba.get_num_threads() == before
+        with thread_count(None, loops=False) as most:
+            settle_loops()
+            assert numba.get_num_threads() == most
+        assert numba.get_num_threads() == before
+        settle_loops()
+        settle_loops()
+        assert numba.get_num_threads() == 1
+    assert numba.get_num_threads() == before
+    settle_loops()
+    assert numba.get_num_threads() == before
 
 
 def test_a_count_set_outside_is_followed():

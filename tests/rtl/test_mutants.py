@@ -45,7 +45,7 @@ class TestRtl:
             ("system_2x3_single", "system_control.sv", "inputs_now != '0", "inputs != '0"),
             ("system_os_5x3", "core_os.sv", "bias_address) ^ {weight_half", "bias_address) & {weight_half"),
             ("system_os_8x4", "accumulator_os.sv", "result_valid && row < pixels_left", "result_valid"),
-            ("system_conv_3x5", "im2col_feed.sv", "word[b] ^ {half", "word[b] & {half"),
+            ("system_conv_3x5", "im2col_feed.sv", "word[b] + base", "word[b] ^ base"),
             ("dma", "dma.sv", "NOBODY && !load_issuing", "NOBODY || !load_issuing"),
         ],
     )

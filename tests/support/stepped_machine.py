@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.accelerator.spec import Accelerator
 from simulator.mapping.schedule import Hold, LayerSchedule
-from simulator.timing.dma import MemoryPath, Transfer, transfer
+from simulator.timing.dma import MemoryPath, transfer
 from simulator.timing.work_cycles import WorkRates, work_cycles
 
 
@@ -18,23 +18,26 @@ class _Mover:
 
     phase: str = "idle"
     left: int = 0
-    rest: int = 0
     asked: int = 0
+    first: int = 0
+    """Cycle of the first request of the transfer in hand."""
+    done: int | None = None
+    """Cycle after its last byte, once it had its turn at the bus."""
     index: int = 0
     jobs: list = field(default_factory=list)
 
 
 class SteppedMachine:
-    """One layer, one cycle at a time: what may happen in a cycle happens, then the bus is granted, then time passes."""
+    """One layer, one cycle at a time: what may happen in a cycle happens, then paths and the bus are granted, then time
+    passes. Each core has a path to memory; all of them share the bus.
+    """
 
     def __init__(self, layer: LayerSchedule, accelerator: Accelerator) -> None:
         ends = np.cumsum(layer.core_ops or [len(layer.ops)])
         cycles = work_cycles(layer.engine, layer.ops, WorkRates.of(accelerator))
         starts = [0, *ends[:-1]]
         self.cores = [_Core(self, layer.ops[a:b], cycles[a:b], accelerator) for a, b in zip(starts, ends, strict=True)]
-        self.bus: _Mover | None = None
-        self.lends = len(starts) > 1
-        self.last_byte = self.time = 0
+        self.bus_free = self.time = 0
 
     def run(self) -> int:
         while any(not core.done for core in self.cores):
@@ -42,24 +45,16 @@ class SteppedMachine:
                 pass
             if all(core.done for core in self.cores):
                 break
-            # Core by core, the load before the store: `min` takes the first of those that asked in one cycle.
-            movers = [mover for core in self.cores for mover in (core.load, core.store)]
-            waiting = [m for m in movers if m.phase == "ask"]
-            if self.bus is None and waiting:
-                self.bus = min(waiting, key=lambda m: m.asked)
-                self.bus.phase, self.bus.left, self.bus.rest = "bus", *self._cycles(self.bus.jobs[self.bus.index])
+            for core in self.cores:
+                core.grant_path()
+            # Core by core, in the cycle in which the first data could pass.
+            for core in self.cores:
+                core.turn_at_the_bus()
             self.time += 1
-            for mover in movers:
-                mover.left -= mover.phase in ("lead", "bus", "tail")
+            for core in self.cores:
+                for mover in (core.load, core.store):
+                    mover.left -= mover.phase == "lead"
         return self.time
-
-    def _cycles(self, job: Transfer) -> tuple[int, int]:
-        """How long a transfer has what all share, and how long it goes on."""
-        if self.lends:
-            return job.bus_cycles, job.tail_cycles
-        issued, end = job.issued(self.time, self.last_byte), job.end(self.time, self.last_byte)
-        self.last_byte = end
-        return issued - self.time, end - issued
 
 
 class _Core:
@@ -78,6 +73,10 @@ class _Core:
         self.cycles = cycles.tolist()
         self.load = _Mover(jobs=[parts(op, ("input", "weight", "bias")) for op in ops])
         self.store = _Mover(jobs=[parts(op, ("store",)) for op in ops])
+        self.latency = path.latency_cycles
+        self.last_byte = 0
+        self.path: _Mover | None = None
+        self.path_until: int | None = None
         self.free = {"input": 2, "weight": 2, "accumulator": 2}
         self.done_work = 0
         self.working: int | None = None
@@ -90,6 +89,31 @@ class _Core:
     def act(self) -> bool:
         return self._move(self.load, 0) or self._work() or self._move(self.store, 1)
 
+    def grant_path(self) -> None:
+        """Give the path to whoever asked first, the load where both asked in one cycle."""
+        time = self.machine.time
+        if self.path is not None and self.path_until is not None and self.path_until <= time:
+            self.path = None
+        waiting = [m for m in (self.load, self.store) if m.phase == "ask"]
+        if self.path is None and waiting:
+            mover = self.path = min(waiting, key=lambda m: m.asked)
+            mover.phase, mover.first, mover.done = "moving", time, None
+            job = mover.jobs[mover.index]
+            self.path_until = time + job.issued_cycles if job.issued_behind_cycles is None else None
+
+    def turn_at_the_bus(self) -> None:
+        """Let the bus take the data of a transfer whose first could pass in this cycle."""
+        for mover in (self.load, self.store):
+            if mover.phase == "moving" and mover.done is None and mover.first + self.latency == self.machine.time:
+                job, machine = mover.jobs[mover.index], self.machine
+                machine.bus_free = max(machine.bus_free, machine.time) + job.bus_cycles
+                mover.done = max(job.end(mover.first, self.last_byte), machine.bus_free)
+                if self.path is mover and self.path_until is None:
+                    # As long before its last byte as it is where the bus has no gap.
+                    ahead = job.behind_cycles - job.issued_behind_cycles
+                    self.path_until = max(job.issued(mover.first, self.last_byte), machine.bus_free - ahead)
+                self.last_byte = mover.done
+
     def _move(self, mover: _Mover, which: int) -> bool:
         if mover.index == len(self.ops):
             return False
@@ -97,14 +121,10 @@ class _Core:
         if mover.phase == "idle":
             if not (self._may_load(mover.index) if which == 0 else mover.index < self.done_work):
                 return False
-            mover.phase, mover.left = (
-                ("lead", job.lead_cycles if self.machine.lends else job.setup_cycles) if job else ("end", 0)
-            )
+            mover.phase, mover.left = ("lead", job.setup_cycles) if job else ("end", 0)
         elif mover.phase == "lead" and mover.left == 0:
             mover.phase, mover.asked = "ask", self.machine.time
-        elif mover.phase == "bus" and mover.left == 0:
-            self.machine.bus, mover.phase, mover.left = None, "tail", mover.rest
-        elif mover.phase == "tail" and mover.left == 0:
+        elif mover.phase == "moving" and mover.done == self.machine.time:
             mover.phase = "end"
         elif mover.phase == "end":
             if which == 1:

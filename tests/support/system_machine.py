@@ -36,7 +36,7 @@ def machine_intervals(system: ClockedSystem, program: Program, work_cycles: np.n
     table = np.zeros((len(rows), timeline.COLUMNS), np.int64)
     for i, row in enumerate(rows):
         table[i, timeline.FLAGS] = (
-            timeline.TAKE_INPUT * row["takes_input"]
+            timeline.TAKE_INPUT * row["load_takes_input"]
             | timeline.TAKE_WEIGHT * row["takes_weight"]
             | timeline.GIVE_INPUT * row["gives_input"]
             | timeline.GIVE_WEIGHT * row["gives_weight"]

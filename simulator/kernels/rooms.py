@@ -1,0 +1,146 @@
+"""Images and outputs in rooms: memory that begins anywhere, used from its first cache line on.
+
+No vector then straddles two lines, and nobody but a kernel looks for addresses, which is slow outside one.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from simulator.kernels._jit import kernel, specialized
+from simulator.kernels.convolve import make_convolve
+from simulator.kernels.isa import InstructionSet
+from simulator.kernels.packing import fill_image
+
+LINE_BYTES = 64
+"""Room that must be left for the first line to begin."""
+
+# A placing says where an image's x comes to lie in it.
+TOP, LEFT, LESS, BORDER, STREAMS = range(5)
+"""As `packing.fill_image` takes them."""
+HEIGHT, WIDTH = 5, 6
+"""Of the image."""
+SLACK = 7
+"""Zeros behind the image, which may be read."""
+PLACING_LENGTH = 8
+
+TASKS, BEGIN = 0, 1
+"""What the threads of a kernel share: tasks that were handed out; where image or output begin in their room, numbers or
+bytes."""
+LOW, HIGH = 0, 1
+"""Least and greatest number that a thread copied, as stored."""
+
+# What an instruction set puts in place of these: see `make_convolve_in_room`.
+convolve: Any = None
+
+
+@kernel(inline=True)
+def _first_line(room: Any) -> Any:
+    """Return how many numbers lie before the first line of a room."""
+    return -(room.ctypes.data // room.itemsize) % (LINE_BYTES // room.itemsize)
+
+
+@kernel()
+def fill_room(x: Any, placing: Any, room: Any, found: Any, thread: Any) -> None:
+    """Copy images into larger (or cropped) ones in a room; by each of some threads.
+
+    Parameters
+    ----------
+    x
+        [batch, height, width, channels], as stored.
+    placing
+        int64 [PLACING_LENGTH].
+    room
+        uint8 or int16 [image + slack + a line, at least], written: see `packing.fill_image`.
+    found
+        int64 [1 + threads, 2], from `nothing_found`, brought up to date: TASKS and BEGIN; LOW and HIGH of each thread.
+    thread
+        Number of this thread, from 0.
+
+    """
+    batch, channels = x.shape[0], x.shape[3]
+    shape = batch, placing[HEIGHT], placing[WIDTH], channels
+    size = shape[0] * shape[1] * shape[2] * shape[3]
+    begin = _first_line(room)
+    if thread == 0:
+        found[0, BEGIN] = begin
+        for i in range(begin + size, begin + size + placing[SLACK]):
+            room[i] = 0
+    image = room[begin : begin + size].reshape(shape)
+    fill_image(
+        x,
+        placing[TOP],
+        placing[LEFT],
+        placing[LESS],
+        placing[BORDER],
+        placing[STREAMS],
+        image,
+        found[0],
+        found[1 + thread],
+    )
+
+
+def _convolve_in_room(
+    room: Any,
+    begin: Any,
+    weights: Any,
+    pieces: Any,
+    extra_begins: Any,
+    extra_offsets: Any,
+    extra_weights: Any,
+    plan: Any,
+    start: Any,
+    first: Any,
+    second: Any,
+    extremes: Any,
+    out_room: Any,
+    found: Any,
+) -> Any:
+    """Convolve the image in a room into another; by each of some threads, once the image is filled in.
+
+    Parameters
+    ----------
+    room, begin
+        Of the image: uint8 or int16, flat, and where in it the image begins.
+    weights ... extremes
+        As `convolve._convolve` takes them; so is what is returned.
+    out_room
+        uint8 [output + a line, at least], written.
+    found
+        int64 [2], zeros before, brought up to date: TASKS and BEGIN.
+
+    """
+    out_begin = _first_line(out_room)
+    found[BEGIN] = out_begin  # by every thread alike
+    return convolve(
+        room[begin:],
+        weights,
+        pieces,
+        extra_begins,
+        extra_offsets,
+        extra_weights,
+        plan,
+        start,
+        first,
+        second,
+        extremes,
+        out_room[out_begin:],
+        found,
+    )
+
+
+@cache
+def make_convolve_in_room(isa: InstructionSet, operands: str) -> Any:
+    """Return `_convolve_in_room` for an instruction set and its panels, operands BYTES or PAIRS."""
+    name = f"convolve_in_room_{isa.identifier}_{operands}"
+    return kernel()(specialized(_convolve_in_room, name, convolve=make_convolve(isa, operands)))
+
+
+def nothing_found(threads: int) -> Any:
+    """Return what `fill_room` has found before it begins."""
+    found = np.zeros((1 + threads, 2), np.int64)
+    found[1:, LOW], found[1:, HIGH] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+    return found
