@@ -28,8 +28,6 @@ from support.guarded_memory import END, FRONT, guarded_arrays
 
 BEGUN = "begun "
 CHILD = "--child"
-LINE_BYTES = 64
-ALIGNED = array_tiles.aligned
 
 
 def differences(case: Case, side: str) -> list[str]:
@@ -47,21 +45,15 @@ def differences(case: Case, side: str) -> list[str]:
     return found + memory.overwritten
 
 
-def _tight(shape: tuple[int, ...], dtype: type[Any]) -> np.ndarray:
-    """Stand in for `array_tiles.aligned`, whose whole cache lines would be room to go astray in."""
-    found = np.empty(shape, dtype)
-    # Only rows of whole lines are streamed, and these end where a page does; but for arrays of another thread.
-    return found if found.nbytes % LINE_BYTES or found.ctypes.data % LINE_BYTES == 0 else ALIGNED(shape, dtype)
-
-
 def _tight_zeros(shape: tuple[int, ...], dtype: type[Any]) -> np.ndarray:
+    """Stand in for `aligned_zeros`, whose whole cache lines would be room to go astray in."""
     return np.zeros(shape, dtype)
 
 
 def _child(seed: int, cases: int, macs: int) -> None:
     """Judge, and say what is being judged before it is: this may be the last that is heard of it."""
     with (
-        patch.multiple(array_tiles, aligned=_tight, aligned_zeros=_tight_zeros),
+        patch.multiple(array_tiles, aligned_zeros=_tight_zeros),
         patch.multiple(array_phase_tiles, aligned_zeros=_tight_zeros),
         patch.multiple(array_guarded, aligned_zeros=_tight_zeros),
     ):

@@ -15,15 +15,23 @@ from unittest.mock import patch
 import numpy as np
 
 from proof.wild import pick
-from simulator.execution import array_guarded, array_image, array_parts, array_tiles, array_watched, array_wide
+from simulator.execution import (
+    array_filling,
+    array_guarded,
+    array_image,
+    array_parts,
+    array_tiles,
+    array_watched,
+    array_wide,
+)
 from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.isa import INSTRUCTION_SETS
 
 _PANEL_GROUPS = (2, 6, 14)
 """Groups of K of a panel's weights that a cache is said to hold."""
 LIMITS: tuple[tuple[ModuleType, str, tuple[Any, ...]], ...] = (
-    (array_image, "_BYTES_WORTH_A_THREAD", (1, 300)),
-    (array_image, "_STREAMED_BYTES", (1,)),
+    (array_filling, "_BYTES_WORTH_A_THREAD", (1, 300)),
+    (array_filling, "_STREAMED_BYTES", (1,)),
     (array_tiles, "STREAMED_BYTES", (1,)),
     (array_tiles, "_LEAST_PIXELS", (1, 7)),
     (array_tiles, "_NEAR_BYTES", (0, 1 << 30)),
