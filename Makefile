@@ -43,6 +43,7 @@ prove: $(VENV)/.dev
 	PYTHONPATH=.:tests $(BIN)/python -m proof.prove --isa all --log docs/proofs/arithmetic.txt $(PROVE_ARGS)
 	PYTHONPATH=.:tests $(BIN)/python -m proof.guarded --isa all
 	PYTHONPATH=.:tests $(BIN)/python -m proof.vector_ops
+	PYTHONPATH=.:tests $(BIN)/python -m proof.gradients
 	PYTHONPATH=.:tests $(BIN)/python -m proof.prove_timing --log docs/proofs/timing.txt
 	PYTHONPATH=.:tests $(BIN)/python -m proof.by_requests --log docs/proofs/by_requests.txt
 

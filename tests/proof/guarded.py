@@ -23,13 +23,11 @@ from proof import judge as judging
 from proof.cases import Case, draw
 from proof.prove import ISA_VARIABLE, instruction_sets
 from proof.small_limits import small_limits
-from simulator.execution import aligned, array_filling, array_guarded, array_phase_tiles, array_tiles
+from simulator.execution import array_guarded, array_phase_tiles, array_tiles
 from support.guarded_memory import END, FRONT, guarded_arrays
 
 BEGUN = "begun "
 CHILD = "--child"
-LINE_BYTES = 64
-ALIGNED = aligned.aligned
 
 
 def differences(case: Case, side: str) -> list[str]:
@@ -47,21 +45,14 @@ def differences(case: Case, side: str) -> list[str]:
     return found + memory.overwritten
 
 
-def _tight(shape: tuple[int, ...], dtype: type[Any]) -> np.ndarray:
-    """Stand in for `aligned.aligned`, whose whole cache lines would be room to go astray in."""
-    found = np.empty(shape, dtype)
-    # Only rows of whole lines are streamed, and these end where a page does; but for arrays of another thread.
-    return found if found.nbytes % LINE_BYTES or found.ctypes.data % LINE_BYTES == 0 else ALIGNED(shape, dtype)
-
-
 def _tight_zeros(shape: tuple[int, ...], dtype: type[Any]) -> np.ndarray:
+    """Stand in for `aligned_zeros`, whose whole cache lines would be room to go astray in."""
     return np.zeros(shape, dtype)
 
 
 def _child(seed: int, cases: int, macs: int) -> None:
     """Judge, and say what is being judged before it is: this may be the last that is heard of it."""
     with (
-        patch.object(array_filling, "aligned", _tight),
         patch.multiple(array_tiles, aligned_zeros=_tight_zeros),
         patch.multiple(array_phase_tiles, aligned_zeros=_tight_zeros),
         patch.multiple(array_guarded, aligned_zeros=_tight_zeros),

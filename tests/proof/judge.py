@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -15,7 +15,6 @@ from proof.cases import Case
 from proof.small_limits import small_limits
 from simulator.errors import OverflowTrap
 from simulator.execution.array import run_array
-from simulator.execution.array_weights import Weights
 from simulator.execution.context import ExecutionContext, LayerResult
 from simulator.execution.sweep_layer import run_layer_on_all
 from simulator.graph.ops import Padding
@@ -76,27 +75,34 @@ class Verdict:
         return [f"{outcome.variant}: {line}" for outcome in self.outcomes for line in outcome.differences]
 
 
-def run_product(layer: Layer, case: Case, variant: Variant, kept: dict[Hashable, Weights] | None = None) -> LayerResult:
-    """Run a lowered layer as the product does; `kept` as in an ExecutionContext."""
+def run_product(layer: Layer, case: Case, variant: Variant, kept: ExecutionContext | None = None) -> LayerResult:
+    """Run a lowered layer as the product does; `kept`: the context of other runs, and what they left there."""
     arrays = [case.x, case.weights] if case.bias is None else [case.x, case.weights, case.bias]
     if variant.strided:
         arrays = [_strided(array) for array in arrays]
     elif variant.turned:
         arrays = [_turned(array) for array in arrays]
-    kept = {} if kept is None else kept
-    context = ExecutionContext(**CONTEXTS[variant.ledger], seed=case.key[0], step=case.key[1], weights=kept)
     with thread_count(variant.threads):
-        return run_array(layer, arrays, context)
+        return run_array(layer, arrays, kept or _context(case, variant))
+
+
+def _context(case: Case, variant: Variant) -> ExecutionContext:
+    return ExecutionContext(**CONTEXTS[variant.ledger], seed=case.key[0], step=case.key[1])
 
 
 def run_again(layer: Layer, case: Case, variant: Variant) -> Iterator[LayerResult]:
-    """Yield what a layer gives between and beside others that share its weights, and what was kept of these."""
-    kept: dict[Hashable, Weights] = {}
-    others = [(lowered(other, variant), other) for other in siblings(case)]
+    """Yield what a layer gives between and beside others of its weights and itself, with what was kept of these."""
+    kept = _context(case, variant)
+    others = [
+        (layer if other.x.shape == case.x.shape and other.bias is case.bias else lowered(other, variant), other)
+        for other in siblings(case)
+    ]
+    yield run_product(layer, case, variant, kept)
     for of_other, other in others:
         run_product(of_other, other, variant, kept)
         yield run_product(layer, case, variant, kept)
-    kept = {}
+        yield run_product(layer, case, variant, kept)
+    kept = _context(case, variant)
     with ThreadPoolExecutor(1) as pool:
         for of_other, other in others:
             beside = pool.submit(run_product, of_other, other, variant, kept)

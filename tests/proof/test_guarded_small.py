@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proof import vector_ops
+from proof import gradients, vector_ops
 from proof.guarded import judge_cases
 from support.guarded_memory import END, FRONT, guarded_arrays, handler_name
 
@@ -61,3 +61,10 @@ def test_operators_of_the_vector_unit():
     assert [text for text in (vector_ops.judge(seed, tally) for seed in range(50_000, 50_250)) if text] == []
     assert {family.__name__ for family in vector_ops.FAMILIES} <= set(tally)
     assert tally["refused"] < 25
+
+
+@LINUX
+def test_gradients():
+    tally: Counter[str] = Counter()
+    assert [text for text in (gradients.judge(seed, tally) for seed in range(60)) if text] == []
+    assert min(tally["convolution"], tally["transposed"]) > 5
