@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LINE_BYTES = 64
+from simulator.kernels.lines import LINE_BYTES
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from simulator.execution.aligned import aligned
 from simulator.kernels import rooms
 from simulator.kernels.copy_bytes import VECTOR_BYTES
 from simulator.kernels.dot_tile import BYTES, PAIRS
+from simulator.kernels.lines import LINE_BYTES
 from simulator.kernels.threads import threads_now
 from simulator.kernels.turned import fill_turned
 from simulator.kernels.workers import run_on_threads
@@ -111,7 +112,7 @@ class Filling:
     @cached_property
     def _length(self) -> int:
         """Numbers of a room for the image."""
-        return self.plan.size + self.plan.slack + rooms.LINE_BYTES
+        return self.plan.size + self.plan.slack + LINE_BYTES
 
     @cached_property
     def _most_threads(self) -> int:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.execution.array_filling import FilledImage
-from simulator.kernels.rooms import BEGIN, LINE_BYTES
+from simulator.kernels.lines import LINE_BYTES
+from simulator.kernels.rooms import BEGIN
 from simulator.kernels.workers import run_on_threads
 
 _NO_EXTREMES = np.empty((2, 0, 0), np.int32)

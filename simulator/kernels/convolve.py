@@ -23,15 +23,13 @@ from simulator.kernels._jit import kernel, specialized
 from simulator.kernels.ask_ahead import ask_ahead
 from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
+from simulator.kernels.lines import LINE_BYTES, first_line
 from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
 from simulator.kernels.stream_sums import end_stream, stream_sums
 from simulator.kernels.tickets import take_ticket
 
 PIXELS = 384
 """Output pixels of a task, at most; a multiple of TILE_ROWS."""
-
-_LINE = 16
-"""Sums in a line of the caches: a tile's begin on one, so that no vector straddles two."""
 FINISHED_ROWS = 4 * TILE_ROWS
 """Rows of sums that are requantized at once: still in the nearest cache, and their lines of the output not too many to
 be asked for ahead. Whole tiles."""
@@ -210,8 +208,8 @@ def _convolve(
     windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
     passed_over = np.zeros(PIXELS // TILE_ROWS, np.int64)
     chosen = np.empty(2 * plan[CHUNK_PIECES], np.int64)
-    room = np.empty((PIXELS + TILE_ROWS) * CHANNELS + _LINE, np.int32)
-    skipped = -(room.ctypes.data // 4) % _LINE
+    room = np.empty((PIXELS + TILE_ROWS) * CHANNELS + LINE_BYTES // 4, np.int32)
+    skipped = first_line(room)
     sums = room[skipped : skipped + (PIXELS + TILE_ROWS) * CHANNELS].reshape((PIXELS + TILE_ROWS, CHANNELS))
     spare = np.empty((PIXELS, CHANNELS), np.uint8)
     task = take_ticket(counter.ctypes.data)
@@ -253,7 +251,8 @@ def _convolve(
                         for row in range(begin + i, begin + min(i + TILE_ROWS, count)):
                             ask_ahead(out.ctypes.data + row * row_filters + channel)
                     passes_over = used == 0 and is_between
-                    # What a tile held while it passed over chunks is first an end of the one before, if ends count.
+                    # What a tile held while it passed over chunks is first an end of the one before, if ends count:
+                    # a step to which neither pieces nor extras belong.
                     first_step = 1 - passed_over[i // TILE_ROWS]
                     passed_over[i // TILE_ROWS] = passes_over and lows != 0
                     for step in range(2 if passes_over else first_step, 2):

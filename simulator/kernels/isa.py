@@ -98,11 +98,6 @@ def _compiled() -> tuple[str, ...]:
     return (*(isa.name for isa in _NATIVE if _features().issuperset(isa.features)), PLAIN)
 
 
-_KEY = os.environ.encodekey(VARIABLE)
-_variables: Any = getattr(os.environ, "_data", None)
-"""The dictionary within `os.environ`, which itself takes two exceptions to say that it has no such variable."""
-
-
 def chosen() -> str:
     """Name of the set in force: what BITTRUE_ISA names (an emulated one too), else the fastest.
 
@@ -113,7 +108,7 @@ def chosen() -> str:
 
     """
     usable = available()
-    wanted = os.environ.get(VARIABLE) if _variables is None or _KEY in _variables else None
+    wanted = os.environ.get(VARIABLE)
     if not wanted:
         return usable[0]
     emulates = usable != (PLAIN,) and wanted in {isa.name for isa in _EMULATED}

@@ -13,10 +13,8 @@ import numpy as np
 from simulator.kernels._jit import kernel, specialized
 from simulator.kernels.convolve import make_convolve
 from simulator.kernels.isa import InstructionSet
+from simulator.kernels.lines import first_line
 from simulator.kernels.packing import fill_image
-
-LINE_BYTES = 64
-"""Room that must be left for the first line to begin."""
 
 # A placing says where an image's x comes to lie in it.
 TOP, LEFT, LESS, BORDER, STREAMS = range(5)
@@ -35,12 +33,6 @@ LOW, HIGH = 0, 1
 
 # What an instruction set puts in place of these: see `make_convolve_in_room`.
 convolve: Any = None
-
-
-@kernel(inline=True)
-def _first_line(room: Any) -> Any:
-    """Return how many numbers lie before the first line of a room."""
-    return -(room.ctypes.data // room.itemsize) % (LINE_BYTES // room.itemsize)
 
 
 @kernel()
@@ -64,7 +56,7 @@ def fill_room(x: Any, placing: Any, room: Any, found: Any, thread: Any) -> None:
     batch, channels = x.shape[0], x.shape[3]
     shape = batch, placing[HEIGHT], placing[WIDTH], channels
     size = shape[0] * shape[1] * shape[2] * shape[3]
-    begin = _first_line(room)
+    begin = first_line(room)
     if thread == 0:
         found[0, BEGIN] = begin
         for i in range(begin + size, begin + size + placing[SLACK]):
@@ -113,7 +105,7 @@ def _convolve_in_room(
         int64 [2], zeros before, brought up to date: TASKS and BEGIN.
 
     """
-    out_begin = _first_line(out_room)
+    out_begin = first_line(out_room)
     found[BEGIN] = out_begin  # by every thread alike
     return convolve(
         room[begin:],
