@@ -55,7 +55,7 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
 
     """
     known = context.repeats.get(id(layer)) if context.is_plain else None
-    seen = known.see(layer, arrays[0]) if known is not None else None
+    seen = known.see(arrays[0]) if known is not None else None
     again = known.result(seen) if known is not None and seen is not None else None
     if again is not None:
         return again

@@ -39,7 +39,7 @@ class Repeat:
     """How a layer of constant weights, that the range of its activations clears of events, ran on register tiles."""
 
     layer: Layer
-    """Kept alive, for `ExecutionContext.repeats` knows it by its identity."""
+    """Kept alive: `ExecutionContext.repeats` knows it by its identity, which then is no other's."""
     isa: str
     threads: int
     filling: Filling
@@ -49,10 +49,10 @@ class Repeat:
     record: OverflowRecord
     """Its saturations are of no account."""
 
-    def see(self, layer: Layer, x: NDArray[Any] | None) -> SeenImage | None:
+    def see(self, x: NDArray[Any] | None) -> SeenImage | None:
         """Make the image of x as in that run; None where it would be of no use."""
-        known = self.layer is layer and self.isa == isa.chosen() and self.threads == threads_now()
-        if not known or x is None or not x.flags.c_contiguous:
+        is_alike = self.isa == isa.chosen() and self.threads == threads_now()
+        if not is_alike or x is None or not x.flags.c_contiguous:
             return None
         image = self.filling.fill(x)
         low, high = image.span or extremes(x.reshape(-1))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.execution import array_tiles
+from simulator.execution import array_filling, array_tiles
 from simulator.graph.ops import Conv2D, Padding
 from simulator.kernels import isa
+from simulator.kernels.dot_tile import BYTES
+from simulator.kernels.threads import thread_count
+from simulator.lowering.layer import ConvGeometry
 from simulator.numerics.formats import UINT8, IntFormat
 from support.array_layers import Quant, machine, run_layer
 from support.array_twin import Shape
@@ -42,6 +45,25 @@ def test_a_border_wider_than_what_is_read(name, padding, monkeypatch):
     """The stride goes past all of x, and nothing is written past the image."""
     monkeypatch.setenv(isa.VARIABLE, name)
     check((2, 3, 3, 500), (1, 1), (20, 20), padding)
+
+
+def test_the_range_of_x_is_that_of_what_all_threads_copied(monkeypatch):
+    """Though the first finds nothing left to copy."""
+    plan = array_filling.image_plan(ConvGeometry(1, 3, 4, 3, 4, channels=8, filters=1))
+    x = np.random.default_rng(3).integers(-90, 80, plan.x_shape).astype(np.int8)
+
+    def other_way_around(work, most):
+        for thread in reversed(range(most)):
+            work(thread)
+
+    monkeypatch.setattr(array_filling, "run_on_threads", other_way_around)
+    monkeypatch.setattr(array_filling, "_BYTES_WORTH_A_THREAD", 100)
+    with thread_count(2) as threads:
+        if threads == 1:
+            pytest.skip("one thread here")
+        filled = array_filling.Filling(plan, BYTES, -128, 128, is_x=False).fill(x)
+    assert filled.span == (x.min(), x.max())
+    np.testing.assert_array_equal(filled.numbers, x.astype(np.int16) + 128)
 
 
 @pytest.mark.parametrize(("channels", "is_copied"), [(264, True), (256, False)])

@@ -19,6 +19,7 @@ GEOMETRIES = {
     ),
     "all taps beyond": ConvGeometry(1, 2, 2, 2, 2, channels=64, filters=1, kernel=(3, 3), dilation=(9, 9),
                                     padding=Padding(9, 9, 9, 9)),
+    "one output": ConvGeometry(1, 5, 5, 1, 1, channels=3, filters=1, kernel=(3, 3), padding=Padding(1, 2, 0, 0)),
     "woven": ConvGeometry(
         2, 4, 3, 9, 7, channels=4, filters=3, kernel=(3, 2), padding=Padding(2, 1, 1, 1), insertion=(2, 3)
     ),

@@ -43,6 +43,21 @@ def test_strays_are_at_least_half_the_product_of_the_norms_of_any_output(channel
         assert (strays <= most + 1).all()
 
 
+def test_moves_are_those_of_the_worst_activations_of_the_range():
+    """Each number at the end of the range that moves the sum the most: no sum of the chunk goes further."""
+    rng = np.random.default_rng(2)
+    x = rng.integers(-20, 101, (4, 20)).astype(np.int8)
+    x[0, :2] = -20, 100
+    stored = rng.integers(-128, 128, (3, 20)).astype(np.int8)
+    geometry = ConvGeometry(1, 2, 2, 2, 2, channels=20, filters=3)
+    operands = Operands(x, INT8, 5, Weights(stored, np.zeros(3, np.int64)), np.zeros((1, 3), np.int64), geometry)
+    rises, falls = chunks_at(operands, np.array([0, 7])).moves(operands)
+    products = np.stack([stored.astype(np.int64) * end for end in (-25, 95)])
+    for chunk, of_chunk in enumerate((slice(0, 7), slice(7, 20))):
+        np.testing.assert_array_equal(rises[chunk], products[..., of_chunk].max(axis=0).sum(axis=1))
+        np.testing.assert_array_equal(falls[chunk], products[..., of_chunk].min(axis=0).sum(axis=1))
+
+
 def test_roots_are_never_below_the_real_ones():
     squares = np.array([0, 1, 2, 3, 4, (1 << 26) ** 2 - 1, (1 << 26) ** 2 - 2], np.int64)
     assert all(int(root) ** 2 >= int(square) for root, square in zip(roots(squares), squares, strict=True))
