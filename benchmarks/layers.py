@@ -1,12 +1,14 @@
 """Time single convolutions against ONNX Runtime and XNNPACK, by turns in one process.
 
     python -m benchmarks.layers [--threads 1,2] [--repeats 15] [--statistic median]
-                                [--shapes 3x3] [--requantizer fixed_point_double,float32]
+                                [--shapes 3x3] [--requantizer fixed_point_double,float32] [--new-range]
 
 Ours is what a user waits for: `run` of a prepared one-layer network, values only, checks and record included. Theirs is
 one inference from array to array: ONNX Runtime's QLinearConv on NHWC (uint8 activations, int8 weights per filter), and
 LiteRT's default kernels (int8). The operands are the same numbers. `differing` counts the outputs in which ONNX Runtime
-and ours with the float32 requantizer, which has ONNX Runtime's arithmetic, are not equal.
+and ours with the float32 requantizer, which has ONNX Runtime's arithmetic, are not equal. Runs of ours are of the same
+activations, so that each after the first does without a proof of its own; with --new-range no run has the range of the
+one before, and each is proved anew.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +59,15 @@ class Measurement:
     """Outputs that are not ours with the float32 requantizer, by rival."""
 
 
-def our_run(case: ConvCase, requantizer: str, threads: int) -> Callable[[], NDArray[np.int8]]:
-    """Return our convolution, prepared."""
+def our_run(
+    case: ConvCase, requantizer: str, threads: int, *, new_range: bool = False
+) -> Callable[[], NDArray[np.int8]]:
+    """Return our convolution, prepared; every other run is of activations that reach less far, if `new_range`."""
     accelerator = bittrue.load_accelerator(ACCELERATOR).evolve({"arithmetic.requantizer": requantizer})
     prepared = bittrue.prepare(our_graph(case), accelerator, values_only=True, threads=threads)
     x = case.x_int8
-    return lambda: prepared.run([x]).outputs["output"]
+    images = cycle((x, np.clip(x, -100, 100)) if new_range else (x,))
+    return lambda: prepared.run([next(images)]).outputs["output"]
 
 
 def onnx_run(case: ConvCase, setting: Setting, threads: int) -> Callable[[], NDArray[np.uint8]]:
@@ -85,6 +91,8 @@ def measure(
     threads: int,
     repeats: int,
     statistic: Statistic = Statistic.MEDIAN,
+    *,
+    new_range: bool = False,
 ) -> Measurement:
     """Time all contenders on one shape, and count in how many outputs the rivals differ from us."""
     contenders: dict[str, Callable[[], NDArray[np.int8] | NDArray[np.uint8]]] = {
@@ -97,7 +105,7 @@ def measure(
         name: int(np.count_nonzero(run().astype(np.int16) - recentring.get(name, 128) != reference))
         for name, run in contenders.items()
     }
-    ours = {requantizer: our_run(case, requantizer, threads) for requantizer in requantizers}
+    ours = {requantizer: our_run(case, requantizer, threads, new_range=new_range) for requantizer in requantizers}
     return Measurement(case, interleave({**ours, **contenders}, repeats, threads, statistic), differing)
 
 
@@ -139,6 +147,7 @@ def main() -> None:
     parser.add_argument("--statistic", type=Statistic, default=Statistic.MEDIAN, help="median, or least")
     parser.add_argument("--shapes", default="", help="only shapes whose name holds this text")
     parser.add_argument("--requantizer", type=words, default=("fixed_point_double", "float32"), help="ours, by commas")
+    parser.add_argument("--new-range", action="store_true", help="no run of ours has the range of the one before")
     options = parser.parse_args()
     print(describe_machine())
     print(f"ours on       {ACCELERATOR}, requantizers {', '.join(options.requantizer)}")
@@ -151,7 +160,8 @@ def main() -> None:
     for threads in options.threads:
         print(f"\n{caption(threads, options.repeats, options.statistic)}\n{columns.header()}")
         for shape in shapes:
-            measured = measure(random_case(shape), options.requantizer, threads, options.repeats, options.statistic)
+            given = options.requantizer, threads, options.repeats, options.statistic
+            measured = measure(random_case(shape), *given, new_range=options.new_range)
             for row in rows(measured, options.requantizer):
                 print(columns.row(row), flush=True)
 

@@ -50,3 +50,12 @@ def test_a_row_for_each_requantizer():
     lines = [table().row(row) for row in rows(measured, requantizers)]
     assert [line.split()[1] for line in lines] == list(requantizers)
     assert min(measured.seconds.values()) > 0
+
+
+def test_every_other_run_may_be_of_another_range():
+    case = random_case(SHAPES[0])
+    plain, run = our_run(case, "float32", 1)(), our_run(case, "float32", 1, new_range=True)
+    first, second, third = run(), run(), run()
+    np.testing.assert_array_equal(first, plain)
+    np.testing.assert_array_equal(third, plain)
+    assert not np.array_equal(second, plain)
