@@ -50,6 +50,9 @@ of accumulator memory, and which comes first in a cycle is not defined."""
 FLAGS, LOAD_LEAD, LOAD_BUS, LOAD_TAIL, WORK, STORE_LEAD, STORE_BUS, STORE_TAIL = range(8)
 LOAD_BEHIND, LOAD_ISSUED, LOAD_ISSUED_BEHIND, STORE_BEHIND, STORE_ISSUED, STORE_ISSUED_BEHIND = range(8, 14)
 """Columns of the table: flags, and cycles. A transfer that does not happen has 0 cycles on the bus."""
+OF_LOAD = LOAD_BUS, LOAD_TAIL, LOAD_BEHIND, LOAD_ISSUED, LOAD_ISSUED_BEHIND
+OF_STORE = STORE_BUS, STORE_TAIL, STORE_BEHIND, STORE_ISSUED, STORE_ISSUED_BEHIND
+"""Those of either transfer once it asks, in one order."""
 COLUMNS = 14
 ADDING = 8
 """Columns before this one add up to no less than the time of a tile op."""
@@ -171,12 +174,11 @@ def run_layer(
         return status
     count, noting = len(kind_of), len(intervals) > 0
     inputs = weights = accumulators = HALVES
-    l_op = w_op = s_op = now = path_free = last_byte = stall = l_busy = w_busy = s_busy = l_begin = w_begin = (
-        s_begin
-    ) = 0
+    l_op = w_op = s_op = now = stall = l_busy = w_busy = s_busy = l_begin = w_begin = s_begin = 0
     l_ask = s_ask = l_done = w_done = s_done = NEVER
     has_operands = False
-    banked, bus_free = len(banks) > 0, 0
+    banked = len(banks) > 0
+    path_free = last_byte = bus_free = 0
     state = new_state(banks) if banked else times
     while True:
         # What ends in this cycle.
@@ -231,36 +233,28 @@ def run_layer(
         while True:
             soonest = min(l_done, w_done, s_done)
             bound = soonest + lead if soonest != NEVER else NEVER
-            if l_ask != NEVER and l_ask <= min(s_ask, bound):
-                kind = kind_of[l_op]
-                begin = max(l_ask, path_free)
-                l_done = max(
-                    begin + table[kind, LOAD_BUS] + table[kind, LOAD_TAIL], last_byte + table[kind, LOAD_BEHIND]
-                )
-                path_free = max(begin + table[kind, LOAD_ISSUED], last_byte + table[kind, LOAD_ISSUED_BEHIND])
-                if banked:
-                    free = max(begin, bus_free)
-                    bus_free = serve(banks, state, sizes[kind], regions[l_op], INPUT, BIAS, begin, free)
-                    added = bus_free - free - table[kind, LOAD_BUS]
-                    l_done += added
-                    path_free += added if table[kind, LOAD_ISSUED_BEHIND] != NOT_BOUND else 0
-                last_byte, l_ask = l_done, NEVER
-            elif s_ask != NEVER and s_ask < min(l_ask, bound):
-                kind = kind_of[s_op]
-                begin = max(s_ask, path_free)
-                s_done = max(
-                    begin + table[kind, STORE_BUS] + table[kind, STORE_TAIL], last_byte + table[kind, STORE_BEHIND]
-                )
-                path_free = max(begin + table[kind, STORE_ISSUED], last_byte + table[kind, STORE_ISSUED_BEHIND])
-                if banked:
-                    free = max(begin, bus_free)
-                    bus_free = serve(banks, state, sizes[kind], regions[s_op], OUTPUT, OUTPUT, begin, free)
-                    added = bus_free - free - table[kind, STORE_BUS]
-                    s_done += added
-                    path_free += added if table[kind, STORE_ISSUED_BEHIND] != NOT_BOUND else 0
-                last_byte, s_ask = s_done, NEVER
-            else:
+            # In a cycle the load is first, and whoever may ask in the bound's own is a load.
+            loads, ask = l_ask <= s_ask, min(l_ask, s_ask)
+            if ask == NEVER or ask > bound or (ask == bound and not loads):
                 break
+            op = l_op if loads else s_op
+            kind = kind_of[op]
+            bus, tail, behind, issued, issued_behind = OF_LOAD if loads else OF_STORE
+            begin = max(ask, path_free)
+            done = max(begin + table[kind, bus] + table[kind, tail], last_byte + table[kind, behind])
+            path_free = max(begin + table[kind, issued], last_byte + table[kind, issued_behind])
+            if banked:
+                free = max(begin, bus_free)
+                of_first, of_last = (INPUT, BIAS) if loads else (OUTPUT, OUTPUT)
+                bus_free = serve(banks, state, sizes[kind], regions[op], of_first, of_last, begin, free)
+                added = bus_free - free - table[kind, bus]
+                done += added
+                path_free += added if table[kind, issued_behind] != NOT_BOUND else 0
+            last_byte = done
+            if loads:
+                l_done, l_ask = done, NEVER
+            else:
+                s_done, s_ask = done, NEVER
         if soonest == NEVER:
             break
         now = soonest

@@ -21,18 +21,16 @@ from simulator.kernels.timeline import (
     FLAGS,
     HALVES,
     LOAD,
-    LOAD_BEHIND,
     LOAD_BUS,
     LOAD_LEAD,
     LOAD_STALL,
-    LOAD_TAIL,
     NEVER,
+    OF_LOAD,
+    OF_STORE,
     OVERFLOW,
     STORE,
-    STORE_BEHIND,
     STORE_BUS,
     STORE_LEAD,
-    STORE_TAIL,
     TAKE_BIAS,
     TAKE_RESULT,
     TWO_TAKERS,
@@ -188,8 +186,7 @@ def run_cores(
             stores = s[_S_ASK] < s[_L_ASK]
             op = s[_S_OP] if stores else s[_L_OP]
             kind = kind_of[op]
-            bus, tail = (STORE_BUS, STORE_TAIL) if stores else (LOAD_BUS, LOAD_TAIL)
-            behind = STORE_BEHIND if stores else LOAD_BEHIND
+            bus, tail, behind, issued, issued_behind = OF_STORE if stores else OF_LOAD
             begin, last_byte, added = max(turn, bus_free), s[_LAST_BYTE], 0
             passed = bus_free = begin + table[kind, bus]
             if banked:
@@ -197,10 +194,10 @@ def run_cores(
                 bus_free = serve(banks, dram, sizes[kind], regions[op], of_first, of_last, turn, begin)
                 added = bus_free - passed
             done = added + max(turn + table[kind, bus] + table[kind, tail], last_byte + table[kind, behind], passed)
-            issued, issued_behind = turn + table[kind, behind + 1], table[kind, behind + 2]
-            if issued_behind != NOT_BOUND:
-                issued = added + max(issued, max(last_byte, passed - table[kind, behind]) + issued_behind)
-            s[_PATH_FREE] = issued
+            s[_PATH_FREE] = turn + table[kind, issued]
+            if table[kind, issued_behind] != NOT_BOUND:
+                waits_for = max(last_byte, passed - table[kind, behind])
+                s[_PATH_FREE] = added + max(s[_PATH_FREE], waits_for + table[kind, issued_behind])
             s[_LAST_BYTE] = done
             if stores:
                 s[_S_ASK], s[_S_DONE] = NEVER, done
