@@ -233,9 +233,9 @@ def run_layer(
         while True:
             soonest = min(l_done, w_done, s_done)
             bound = soonest + lead if soonest != NEVER else NEVER
-            # In a cycle the load is first, and whoever may ask in the bound's own is a load.
+            # In a cycle the load is first. A store asks sooner than the bound, for its lead is the shortest.
             loads, ask = l_ask <= s_ask, min(l_ask, s_ask)
-            if ask == NEVER or ask > bound or (ask == bound and not loads):
+            if ask == NEVER or ask > bound:
                 break
             op = l_op if loads else s_op
             kind = kind_of[op]
