@@ -17,7 +17,7 @@ help:
 
 $(VENV)/.user: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tflite,demo]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[tflite,onnx,demo]'
 	touch $@
 
 $(VENV)/.dev: $(SOURCES)

@@ -83,7 +83,7 @@ def parse_document(text: str, name: str) -> Document:
     except (yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"{name}: not a YAML text: {str(error).splitlines()[0]}") from None
     if root is None:
-        raise SpecError(f"{name}: the file is empty; docs/accelerators.md shows what belongs in it")
+        raise SpecError(f"{name}: the file is empty; docs/files tells what belongs in it")
     if not isinstance(root, MappingNode):
         line = root.start_mark.line + 1
         raise SpecError(f"{name}:{line}: a specification is a list of `key: value` lines, not {_describe(root)}")

@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     spent = energy(bittrue.simulate(network, bittrue.load_accelerator("edge_32x32")).record)
     assert spent is not None
     for drawing in (filling(), engines(layer.record), spent):
-        (folder / f"concept_{drawing.name}.svg").write_text(drawing.svg(), encoding="utf-8")
+        (folder / f"concept_{drawing.name}.svg").write_text(drawing.file_text(), encoding="utf-8")
     told = layer.layers[0]
     waited = f"{told.load_stall_cycles:,} for loads and {told.store_stall_cycles:,} for stores"
     print(

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     if drawing is None:
         parser.error("none of these evaluations has two widths of registers (bittrue eval --accumulator-sweep)")
-    chosen.output.write_text(drawing.svg(), encoding="utf-8")
+    chosen.output.write_text(drawing.file_text(), encoding="utf-8")
     print(drawing.caption)
     return 0
 

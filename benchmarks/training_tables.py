@@ -104,7 +104,7 @@ def main() -> None:
         if any(case.name in scores for case in cases):
             print(f"\n{study}\n\n" + "\n".join(table(cases, rows, scores)))
     if given.output is not None:
-        given.output.write_text(drawing(STUDIES["ablations"], scores).svg(), encoding="utf-8")
+        given.output.write_text(drawing(STUDIES["ablations"], scores).file_text(), encoding="utf-8")
 
 
 if __name__ == "__main__":

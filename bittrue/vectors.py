@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bittrue.api import Inputs, prepare
+from reports.units import short_name
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import InputError
 from simulator.graph.graph import Graph, Tensor
@@ -79,19 +80,24 @@ def export_vectors(
         "network_hash": run.record.network_hash,
         "accelerator": run.record.accelerator,
         "spec_hash": run.record.spec_hash,
-        "layer": layer,
+        "layer": None if chosen is None else chosen.name,
         "layer_constants": {} if chosen is None else _constants(chosen),
     }
     return write_vectors(Path(folder), vectors, format or VectorFormat(), about)
 
 
 def _layer(layers: tuple[Layer, ...], name: str) -> Layer:
-    known = {layer.name: layer for layer in layers}
-    if name not in known:
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(list(known)[:20])}"
-        raise InputError(f"no layer is called {name!r}; {hint}")
-    return known[name]
+    """Return the layer of that name, or of that short name, which tables print."""
+    found = [layer for layer in layers if layer.name == name] or [x for x in layers if short_name(x.name) == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        full = ", ".join(repr(layer.name) for layer in found)
+        raise InputError(f"{len(found)} layers are called {name!r}; write one of {full}")
+    known = [short_name(layer.name) for layer in layers]
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known[:20])}"
+    raise InputError(f"no layer is called {name!r}; {hint}")
 
 
 def _layer_vectors(layer: Layer, values: Arrays) -> list[Vector]:

@@ -47,7 +47,7 @@ def write_design_points(
             continue
         drawing = pareto(name, network, others, front, objectives)
         suffix = f"_{re.sub(r'[^A-Za-z0-9]+', '_', network)}" if len(fronts) > 1 else ""
-        written.append(_write(folder / f"pareto{suffix}.svg", drawing.svg()))
+        written.append(_write(folder / f"pareto{suffix}.svg", drawing.file_text()))
     return written
 
 

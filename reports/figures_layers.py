@@ -13,6 +13,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from reports.figures_style import FAINT, Drawing, legend, new_axes, printable, quantity, scaled, shortened, styled
+from reports.units import percent
 from simulator.records.layer import LayerRecord
 
 MOST_ROWS = 24
@@ -136,7 +137,9 @@ def stacked(name: str, title: str, layers: Sequence[LayerRecord], series: Sequen
     texts = {i: _hover_text(layers[i], shown, table[:, i], unit) for i in range(len(layers))}
     caption = f"Total {quantity(float(totals.sum()), unit)}."
     if not places.rows:
-        names = [f"{layers[i].index} {shortened(layers[i].name, 48)} ({totals[i] / totals.sum():.1%})" for i in largest]
+        names = [
+            f"{layers[i].index} {shortened(layers[i].name, 48)} ({percent(totals[i] / totals.sum())})" for i in largest
+        ]
         caption += f" Largest: {', '.join(names)}."
     return Drawing(name, places.figure, f"{title}. {caption}", places.hover(limit, texts), caption)
 

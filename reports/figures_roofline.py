@@ -26,7 +26,7 @@ from reports.figures_style import (
     shortened,
     styled,
 )
-from reports.units import three_digits
+from reports.units import percent, three_digits
 from simulator.records.layer import LayerRecord
 from simulator.records.run import RunRecord
 
@@ -120,7 +120,7 @@ def _points(
         titles[f"layer-{layer.index}"] = (
             f"{layer.index} {printable(layer.name)} ({layer.op})\n{three_digits(x)} MACs/byte\n"
             f"{three_digits(y)} MACs/cycle = {three_digits(y * clock_ghz)} GMAC/s\n"
-            f"{share:.1%} of all cycles, bound by {layer.bound or 'nothing'}"
+            f"{percent(share)} of all cycles, bound by {layer.bound or 'nothing'}"
         )
     return titles
 

@@ -23,7 +23,12 @@ INK = "#1c2127"
 FAINT = "#69707b"
 GRID = "#d5d9e0"
 _THEMED = {INK: "currentColor", FAINT: "var(--faint, #69707b)", GRID: "var(--grid, #d5d9e0)"}
-"""Colours that follow the page, light or dark; alone, an SVG file shows the light ones."""
+"""Colours that follow the page, light or dark; a file of its own has those of `_PAGE`."""
+_PAGE = """<style>
+svg { color: #1c2127; --faint: #69707b; --grid: #d5d9e0; background: #ffffff }
+@media (prefers-color-scheme: dark) { svg { color: #e6e9ee; --faint: #99a1ac; --grid: #343b45; background: #0d1117 } }
+</style>"""
+"""Ground and ink of a file of its own: an image takes none from the page that shows it, dark or light."""
 
 BLUE, SKY, GREEN, MINT = "#2b7bba", "#85bde6", "#1a9e77", "#84d1b7"
 OCHRE, VERMILION, PINK, VIOLET, GREY = "#c9a400", "#d95f02", "#cc79a7", "#8f6fc9", "#959ba5"
@@ -85,7 +90,7 @@ class Drawing:
     """What must be known to read the figure: what is left out, what is largest."""
 
     def svg(self) -> str:
-        """Return the figure as an `<svg>` element, to stand in an HTML page or alone: the same bytes every time."""
+        """Return the figure as an `<svg>` element, to stand in an HTML page: the same bytes every time."""
         buffer = io.StringIO()
         with mpl.rc_context({**_RC, "svg.hashsalt": self.name}), warnings.catch_warnings():
             # Names in scripts that the measuring font lacks are drawn by the reader's own fonts all the same.
@@ -94,6 +99,11 @@ class Drawing:
             self.figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         text = buffer.getvalue()
         return self._finish(text[text.index("<svg") :].strip())
+
+    def file_text(self) -> str:
+        """Return the figure as an SVG file, with a ground of its own, light or dark as the reader's."""
+        head, _, body = self.svg().partition(">")
+        return f"{head}>{_PAGE}{body}\n"
 
     def _finish(self, svg: str) -> str:
         svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -78,6 +78,7 @@ def _print_values(console: Console, found: Comparison) -> None:
 
 def _print_costs(console: Console, found: Comparison) -> None:
     from bittrue.tables import draw
+    from reports.units import short_name
 
     for name, (a, b) in found.totals.items():
         change = "" if a == b or not a else f"  ({found.more_percent(name):+.2f} %)"
@@ -87,7 +88,7 @@ def _print_costs(console: Console, found: Comparison) -> None:
     console.print(f"\nlayers that differ: {len(found.layers)}, the greatest change first")
     rows = [
         {
-            "layer": d.name,
+            "layer": short_name(d.name),
             "cycles A": _count(d.cycles[0]),
             "cycles B": _count(d.cycles[1]),
             "more": f"{d.cycles_more:+,}" if None not in d.cycles else "-",

@@ -52,6 +52,7 @@ def fit(
         _refuse_options_of_a_fit(free, output)
         _print_rows(start, rows)
         return
+    _refuse_no_folder(output)
     bounds = dict(map(_bounds, free)) if free else None
     with RunProgress(stderr()) as progress:
         progress.phase("fit", rows.name)
@@ -67,6 +68,16 @@ def _refuse_options_of_a_fit(free: list[str] | None, output: Path | None) -> Non
 
     if free or output is not None:
         raise InputError("--compare fits nothing: leave --free and --output out")
+
+
+def _refuse_no_folder(output: Path | None) -> None:
+    """Refuse before the work what cannot be written after it."""
+    from simulator.errors import InputError
+
+    if output is not None and not output.parent.is_dir():
+        raise InputError(f"{output}: there is no folder {output.parent}")
+    if output is not None and output.is_dir():
+        raise InputError(f"{output}: it is a folder; name a file in it")
 
 
 def _print_rows(accelerator: Accelerator, path: Path) -> None:

@@ -21,6 +21,7 @@ def mapping(
     net: NetworkOptions = None,
 ) -> None:
     """Print the loop nest of every layer on the array: tile sizes, loop order, what stays in the scratchpads."""
+    from reports.units import short_name
     from simulator.errors import InputError
     from simulator.lowering.lower import lower
     from simulator.mapping.mapper import map_layers
@@ -37,15 +38,15 @@ def mapping(
     }
     console = stdout()
     mapped = [(name, one) for name, one in zip(schedule.names, schedule.layers, strict=True) if one.mapping]
-    chosen = [(name, one) for name, one in mapped if fnmatchcase(name, layer)]
+    chosen = [(name, one) for name, one in mapped if fnmatchcase(name, layer) or fnmatchcase(short_name(name), layer)]
     if not chosen:
-        names = ", ".join(name for name, _ in mapped[:6])
+        names = ", ".join(short_name(name) for name, _ in mapped[:6])
         raise InputError(f"--layer {layer}: no layer of {network} on the array has such a name; there are {names} ...")
     for name, one in chosen:
         assert one.mapping is not None
         loads = int(one.ops["input_bytes"].sum() + one.ops["weight_bytes"].sum() + one.ops["bias_bytes"].sum())
         stores = int(one.ops["store_bytes"].sum())
-        console.print(f"{name}: {len(one.ops):,} tile ops, {loads:,} bytes loaded, {stores:,} bytes stored")
+        console.print(f"{short_name(name)}: {len(one.ops):,} tile ops, {loads:,} bytes loaded, {stores:,} bytes stored")
         if one.parts:
             console.print(f"  {split_text(one.parts)}, the largest part as")
         for line in one.mapping.loop_nest().splitlines():

@@ -359,7 +359,9 @@ def _note_compiling(progress: RunProgress, about_s: int) -> None:
     """Say why the first layers take long on a machine that has no compiled kernels yet."""
     from simulator.kernels import _jit
 
-    if _jit.is_cold(_jit.CACHE_DIRECTORY):
+    if not _jit.KEEPS_KERNELS:
+        progress.note(f"compiling kernels for this run alone (about {about_s} s): {_jit.NOT_KEPT}")
+    elif _jit.is_cold(_jit.CACHE_DIRECTORY):
         progress.note(f"compiling kernels (first run, about {about_s} s); `bittrue warmup` does it ahead")
 
 

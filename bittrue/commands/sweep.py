@@ -135,6 +135,8 @@ def _print_counts(console: Console, found: SweepResult) -> None:
         f"{len(found.evaluated)} of {len(found.points)} points evaluated, {len(found.quarantined)} quarantined; "
         f"left out: {found.outside} accelerators outside constraints, {found.impossible} impossible"
     )
+    if found.refusal:
+        console.print(f"  impossible: {found.refusal}")
     for point in found.quarantined[:_SHOWN]:
         changes = ", ".join(f"{key}={value}" for key, value in point.changes.items())
         console.print(f"  quarantined: {point.network} {changes}: {point.error.splitlines()[0]}")

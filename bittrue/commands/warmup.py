@@ -6,7 +6,7 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from bittrue.console import refusals, stderr, stdout
+from bittrue.console import refusals, refuse, stderr, stdout
 
 if TYPE_CHECKING:
     from bittrue.progress import RunProgress
@@ -22,8 +22,11 @@ def warmup() -> None:
     """Compile the kernels that the built-in networks and their training use, so that the next run starts at once."""
     from bittrue.progress import RunProgress
     from bittrue.training.warmup import train_on_noise
+    from simulator.kernels import _jit
     from workloads.nets import registry
 
+    if not _jit.KEEPS_KERNELS:
+        raise refuse(f"nothing to warm up: {_jit.NOT_KEPT}")
     began = time.perf_counter()
     with RunProgress(stderr()) as progress:
         devices = _devices()

@@ -25,7 +25,7 @@ def write_results(folder: Path, record: EvaluationRecord) -> None:
 
         drawing = miou_by_width((record,))
         if drawing is not None:
-            _replace(folder / FIGURE, drawing.svg())
+            _replace(folder / FIGURE, drawing.file_text())
     except OSError as error:
         raise RunFolderError(f"{folder} cannot be written: {error.strerror or error}") from None
 

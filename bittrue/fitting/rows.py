@@ -83,8 +83,11 @@ def read_rows(path: str | Path, accelerator: Accelerator, least: int = 2) -> tup
 
 
 def _check_header(path: str | Path, header: list[str]) -> None:
+    if not header:
+        raise InputError(f"{path}: the file is empty; its first line names the columns, cycles among them")
     if "cycles" not in header:
-        raise InputError(f"{path}:1: no column cycles; there are {', '.join(header) or 'none'}")
+        parted = "; commas part columns" if len(header) == 1 else ""
+        raise InputError(f"{path}:1: no column cycles; there are {', '.join(header)}{parted}")
     known = own_names(dict.fromkeys(header, "")) if is_test_row(header) else header
     unknown = [name for name in known if name not in COLUMNS and "." not in name]
     if unknown:

@@ -54,6 +54,8 @@ class Points:
     """Accelerators that the specification refuses (e.g. a controller that wants a square array)."""
     outside: int
     """Accelerators outside a constraint that is known before."""
+    refusal: str
+    """Why the first impossible one is; empty where all are possible."""
 
 
 class PointMaker:
@@ -68,6 +70,8 @@ class PointMaker:
         self._more = () if space.accuracy is None else (_without_paths(self._accuracy), _contents(space.accuracy))
         self.impossible = 0
         """Accelerators that the specification refused."""
+        self.refusal = ""
+        """Why the first of them was refused."""
         self.outside = 0
         """Accelerators outside a constraint that is known before."""
 
@@ -76,8 +80,9 @@ class PointMaker:
         space = self._space
         try:
             accelerator = self._base.evolve(changes)
-        except SpecError:
+        except SpecError as error:
             self.impossible += 1
+            self.refusal = self.refusal or str(error)
             return []
         figures = figures_before(accelerator)
         if not all(limit.allows(figures[name]) for name, limit in self._limits.items()):
@@ -96,6 +101,11 @@ class PointMaker:
             )
             for choice, identity in self._networks
         ]
+
+    def left_out(self) -> str:
+        """Say how many accelerators were left out, and why the first impossible one."""
+        why = f"; {self.refusal}" if self.refusal else ""
+        return f"{self.impossible} accelerators are impossible, {self.outside} outside constraints{why}"
 
 
 def _identity(network: str) -> str:
@@ -125,10 +135,9 @@ def design_points(space: Space) -> Points:
     maker = PointMaker(space)
     found = [point for changes in _combinations(space) for point in maker.points(changes)]
     if not found:
-        left = f"{maker.impossible} accelerators are impossible, {maker.outside} outside constraints"
-        raise SpecError(f"{space.name}: the space has no point: {left}")
+        raise SpecError(f"{space.name}: the space has no point: {maker.left_out()}")
     different = tuple({point.key: point for point in found}.values())
-    return Points(_spread(different, space.limit), maker.impossible, maker.outside)
+    return Points(_spread(different, space.limit), maker.impossible, maker.outside, maker.refusal)
 
 
 def _spread(points: tuple[DesignPoint, ...], limit: int | None) -> tuple[DesignPoint, ...]:

@@ -20,7 +20,9 @@ from bittrue.sweeping.search import Search
 from bittrue.sweeping.space import Space, read_space
 from bittrue.sweeping.store import MOST_ATTEMPTS, StoredPoint, SweepStore
 from reports.layer_shares import LayerShare
+from simulator.errors import BittrueError, SpecError
 from simulator.records.hashing import content_hash
+from workloads.load import load_network
 
 Progress = Callable[[int, int, str], None]
 
@@ -37,6 +39,8 @@ class SweepResult:
     """Accelerators outside a constraint that is known before."""
     folder: Path
     """Of the store."""
+    refusal: str
+    """Why the first impossible accelerator is; empty where there is none."""
 
     @property
     def evaluated(self) -> tuple[StoredPoint, ...]:
@@ -135,7 +139,7 @@ def sweep(
     Raises
     ------
     SpecError
-        A space that cannot be used.
+        A space that cannot be used, or a network that cannot be loaded.
     StoreError
         A folder that cannot be used, or a full disk; what was finished is kept.
 
@@ -144,6 +148,7 @@ def sweep(
     worker = engine or InProcess()
     search = Search(found) if found.searches else None
     chosen = design_points(found) if search is None else search.points
+    _check_networks(found)
     with ExitStack() as opened:
         store = opened.enter_context(SweepStore(folder))
         store.begin(content_hash(found.model_dump(mode="json", by_alias=True, exclude_defaults=True)), chosen.points)
@@ -155,7 +160,18 @@ def sweep(
             chosen = search.points
         asked = {point.key for point in chosen.points}
         known = tuple(point for point in store.points() if point.key in asked)
-        return SweepResult(found, known, chosen.impossible, chosen.outside, Path(folder))
+        return SweepResult(found, known, chosen.impossible, chosen.outside, Path(folder), chosen.refusal)
+
+
+def _check_networks(space: Space) -> None:
+    """Load every network without its weights, lest a misspelt name or keyword be the error of all points."""
+    for index, choice in enumerate(space.networks):
+        given = {key: tuple(v) if isinstance(v, list) else v for key, v in choice.keywords.items()}
+        given.pop("weights", None)
+        try:
+            load_network(choice.network, **given)
+        except BittrueError as error:
+            raise SpecError(f"{space.name}: networks.{index}: {error}") from None
 
 
 @dataclass

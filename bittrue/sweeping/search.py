@@ -85,7 +85,8 @@ class Search:
     @property
     def points(self) -> Points:
         """All points asked for until now, and how many accelerators were left out."""
-        return Points(tuple(self._points.values()), self._maker.impossible, self._maker.outside)
+        maker = self._maker
+        return Points(tuple(self._points.values()), maker.impossible, maker.outside, maker.refusal)
 
     def ask(self) -> list[DesignPoint]:
         """Return the points of the next round that were not asked for before; none where the search is over.
@@ -104,8 +105,7 @@ class Search:
             if self._nothing_left or len(self._rows) > _LEFT_OUT * self.budget:
                 break
         if not self._points:
-            left = f"{self._maker.impossible} accelerators are impossible, {self._maker.outside} outside constraints"
-            raise SpecError(f"{self._space.name}: the search found no point: {left}")
+            raise SpecError(f"{self._space.name}: the search found no point: {self._maker.left_out()}")
         return []
 
     def tell(self, found: Mapping[str, Figures | None]) -> None:

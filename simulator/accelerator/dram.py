@@ -14,6 +14,10 @@ from simulator.accelerator.dram_devices import DEVICES, DramDevice
 from simulator.accelerator.units import parse_bytes_per_second
 
 Bandwidth = Annotated[float, BeforeValidator(parse_bytes_per_second), Field(gt=0)]
+LEAST_BYTES_PER_CYCLE = 0.001
+"""Below it a bandwidth has lost its unit, and the exact fraction its digits."""
+MOST_CYCLES = 10**9
+"""Longest fixed delay of a device, so that sums of them fit 64 bits."""
 
 
 class Dram(Spec):
@@ -25,7 +29,7 @@ class Dram(Spec):
     """Peak bandwidth in bytes per accelerator cycle."""
     latency_ns: float | None = Field(default=None, ge=0)
     """Latency of one request, nanoseconds; banked: to a row that is open."""
-    latency_cycles: int | None = Field(default=None, ge=0)
+    latency_cycles: int | None = Field(default=None, ge=0, le=MOST_CYCLES)
     """Latency of one request, accelerator cycles; banked: to a row that is open."""
     model: Literal["simple", "banked"] = "simple"
     """simple = fixed latency and bandwidth; banked = rows, banks and refresh of `device` besides."""
@@ -51,11 +55,23 @@ class Dram(Spec):
             raise ValueError(f"type: {self.device} is priced as {DEVICES[self.device].type}; make dram.type that")
         return self
 
-    def too_fast(self, clock_mhz: float) -> str:
-        """Say what is wrong where the bandwidth is beyond the device's, else nothing."""
+    def problem(self, clock_mhz: float) -> str:
+        """Say what cannot be at this clock, else nothing: a bandwidth too low or above the device's, a long latency."""
+        given = self.bandwidth if self.bandwidth is not None else (self.bytes_per_cycle or 0) * clock_mhz * 1e6
+        each = given / clock_mhz / 1e6
+        if each < LEAST_BYTES_PER_CYCLE:
+            return (
+                f"{given:g} bytes/s, {each:g} bytes a cycle, is too slow: at least {LEAST_BYTES_PER_CYCLE:g} bytes a "
+                "cycle; write the unit of dram.bandwidth, e.g. 12.8 GB/s"
+            )
+        if self.latency_ns is not None and self.latency_ns * clock_mhz / 1000 > MOST_CYCLES:
+            latency = f"{self.latency_ns:g} ns at {clock_mhz:g} MHz"
+            return f"{latency} is more than {MOST_CYCLES:,} cycles; lower dram.latency_ns"
+        return self._beyond_the_device(given)
+
+    def _beyond_the_device(self, given: float) -> str:
         if self.device is None:
             return ""
-        given = self.bandwidth if self.bandwidth is not None else (self.bytes_per_cycle or 0) * clock_mhz * 1e6
         peak = DEVICES[self.device].peak_bytes_per_second * self.modules
         if given <= peak * 1.000001:
             return ""

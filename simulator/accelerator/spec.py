@@ -18,7 +18,7 @@ from pydantic import (
 
 from simulator.accelerator.base import Spec
 from simulator.accelerator.controller import CommandLoops
-from simulator.accelerator.dram import BankSpec, Dram
+from simulator.accelerator.dram import MOST_CYCLES, BankSpec, Dram
 from simulator.accelerator.problems import problems
 from simulator.accelerator.store_path import Concatenations, Pools, StorePath
 from simulator.accelerator.units import parse_bytes
@@ -139,16 +139,16 @@ class Dma(Spec):
     """Longest single DRAM request."""
     max_outstanding: int = Field(ge=1)
     """Requests in flight."""
-    setup_cycles: int = Field(default=0, ge=0)
+    setup_cycles: int = Field(default=0, ge=0, le=MOST_CYCLES)
     """Cycles to start one transfer descriptor."""
 
 
 class VectorUnit(Spec):
     """Element-wise, pooling, resizing and table unit."""
 
-    lanes: int = Field(ge=1)
+    lanes: int = Field(ge=1, le=65536)
     """Elements worked on in a cycle."""
-    startup_cycles: int = Field(default=0, ge=0)
+    startup_cycles: int = Field(default=0, ge=0, le=MOST_CYCLES)
     """Cycles from the first operand to the first result."""
 
 
@@ -242,7 +242,7 @@ class Accelerator(Spec):
 
     @model_validator(mode="after")
     def _dram_keeps_up_with_its_bandwidth(self) -> Self:
-        problem = self.dram.too_fast(self.clock_mhz)
+        problem = self.dram.problem(self.clock_mhz)
         banks = self.dram_banks
         if not problem and banks is not None and banks.refi_cycles <= banks.rp_cycles + banks.rfc_cycles:
             problem = f"a clock of {self.clock_mhz:g} MHz is too slow for the refresh of {self.dram.device}"

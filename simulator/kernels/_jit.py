@@ -47,8 +47,20 @@ def source_hash() -> str:
 def cache_directory() -> Path:
     """Where compiled kernels are kept: NUMBA_CACHE_DIR, else the user's cache folder, plus the source hash."""
     base = os.environ.get("NUMBA_CACHE_DIR")
-    root = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "bittrue"
+    root = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "bittrue"
     return root / f"kernels-{source_hash()}"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user without one, as in some containers: a folder that cannot be made
+        return Path(os.devnull)
+
+
+def can_keep(directory: Path) -> bool:
+    """Whether compiled kernels can be written to a cache directory, which is there where anybody may make it."""
+    return directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
 
 
 def is_cold(directory: Path) -> bool:
@@ -85,6 +97,11 @@ CACHE_DIRECTORY = cache_directory()
 """The one in use."""
 mark_used(CACHE_DIRECTORY, time.time())
 
+KEEPS_KERNELS = can_keep(CACHE_DIRECTORY)
+"""False (a home that is read-only, say): every process compiles for itself."""
+NOT_KEPT = f"{CACHE_DIRECTORY.parent} cannot be written; NUMBA_CACHE_DIR=FOLDER names another place"
+"""What to tell where they are not."""
+
 # Read when Numba loads OpenMP, whose threads otherwise wait busily for milliseconds after a parallel loop, on the CPUs
 # that the threads of `workers` are then to run on.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -108,17 +125,15 @@ class KernelCacheLocator(UserProvidedCacheLocator):
         self._cache_path = str(CACHE_DIRECTORY / Path(py_file).parent.name)
 
     @classmethod
-    def from_function(cls, py_func: FunctionType, py_file: str) -> KernelCacheLocator | None:
-        """Return the locator of a function, None where the folder cannot be written: Numba then asks the next one."""
+    def from_function(cls, py_func: FunctionType, py_file: str) -> KernelCacheLocator:
+        """Return the locator of a function. Numba asks where kernels can be kept only."""
         locator = cls(py_func, py_file)
-        try:
-            locator.ensure_cache_path()  # type: ignore[no-untyped-call]
-        except OSError:
-            return None
+        locator.ensure_cache_path()  # type: ignore[no-untyped-call]
         return locator
 
 
-_LOCATORS = f"{__name__}.{KernelCacheLocator.__name__},InTreeCacheLocator,UserWideCacheLocator"
+_LOCATORS = f"{__name__}.{KernelCacheLocator.__name__}"
+"""No other: Numba's own do not notice when an imported callee changes."""
 
 
 def kernel(
@@ -137,7 +152,7 @@ def kernel(
         instruction, of which a small helper with many arrays otherwise does little else.
 
     """
-    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"cache": KEEPS_KERNELS, "nogil": True, "error_model": "numpy"}
     if parallel:
         options["parallel"] = True
     if inline:

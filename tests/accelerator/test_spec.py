@@ -31,7 +31,7 @@ def test_bandwidth_in_bytes_per_cycle_is_exact():
 )
 def test_giving_one_of_a_pair_drops_the_other(given, dropped):
     # From either side: first the other of the pair is in force, then the one given.
-    other = device(**{f"dram__{dropped}": 5})
+    other = device(**{f"dram__{dropped}": 10**7})
     changed = other.evolve({f"dram.{key}": value for key, value in given.items()})
     assert getattr(other.dram, dropped) is not None
     assert getattr(changed.dram, dropped) is None
@@ -63,5 +63,24 @@ def test_cores_are_counted_in_the_peak():
     ],
 )
 def test_cores_that_are_refused(changes, text):
+    with pytest.raises(SpecError, match=text):
+        device().evolve(changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        # What is written where the unit is forgotten.
+        ({"dram.bandwidth": 12.8}, "dram: 12.8 bytes/s, 1.28e-08 bytes a cycle, is too slow: .* e.g. 12.8 GB/s"),
+        ({"dram.bytes_per_cycle": 1e-9}, "dram: .* at least 0.001 bytes a cycle"),
+        ({"clock_mhz": 1e18, "dram.bandwidth": "1 GB/s"}, "dram: .* bytes a cycle, is too slow"),
+        ({"dram.latency_ns": 1e30}, r"dram: 1e\+30 ns at 1000 MHz is more than 1,000,000,000 cycles"),
+        ({"dram.latency_cycles": 10**30}, r"dram.latency_cycles: 1.* is out of range: at most 1e\+09"),
+        ({"dma.setup_cycles": 10**30}, r"dma.setup_cycles: .* at most 1e\+09"),
+        ({"vector_unit.startup_cycles": 10**30}, r"vector_unit.startup_cycles: .* at most 1e\+09"),
+        ({"vector_unit.lanes": 10**30}, "vector_unit.lanes: .* at most 65536"),
+    ],
+)
+def test_numbers_beyond_all_machines_are_refused(changes, text):
     with pytest.raises(SpecError, match=text):
         device().evolve(changes)

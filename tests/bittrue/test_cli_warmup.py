@@ -53,6 +53,18 @@ def test_a_run_on_a_warm_cache_does_not(run, tmp_path, monkeypatch):
     assert NOTE not in invoke("-i", x).stderr
 
 
+def test_where_no_kernel_can_be_kept_a_run_says_so_and_goes_on(run, monkeypatch):
+    invoke, _ = run
+    monkeypatch.setattr(_jit, "KEEPS_KERNELS", False)
+    done = invoke("--timing-only")
+    assert done.exit_code == 0
+    assert "compiling kernels for this run alone (about 6 s): " in done.stderr
+    assert "cannot be written; NUMBA_CACHE_DIR=FOLDER names another place" in done.stderr
+    warmed = CliRunner().invoke(app, ["warmup"])
+    assert warmed.exit_code == 2
+    assert "NUMBA_CACHE_DIR=FOLDER" in warmed.stderr
+
+
 @pytest.mark.slow
 def test_after_warmup_a_run_compiles_nothing(tmp_path):
     cache = tmp_path / "cache"

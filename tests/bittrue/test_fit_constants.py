@@ -69,7 +69,9 @@ def test_rows_change_the_accelerator_for_themselves(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("m,k,n\n1,1,1\n", "rows.csv:1: no column cycles"),
+        ("m,k,n\n1,1,1\n", "rows.csv:1: no column cycles; there are m, k, n$"),
+        ("m;k;n;cycles\n1;1;1;9\n", "rows.csv:1: no column cycles; there are m;k;n;cycles; commas part columns"),
+        ("", "rows.csv: the file is empty; its first line names the columns"),
         ("m,k,n,cylces,cycles\n1,1,1,1,1\n", "rows.csv:1: column 'cylces'"),
         ("m,k,n,cycles\n1,1,1,9\n1,x,1,9\n", "rows.csv:3: k: 'x' is not a number"),
         ("m,k,n,cycles\n1,1,1,9\n1,0,1,9\n", "rows.csv:3: k: '0' is not a whole number of at least 1"),
@@ -119,6 +121,11 @@ def test_command_writes_an_accelerator_that_loads(tmp_path):
     refused = CliRunner().invoke(app, [*asked[:3], "--free", "dma.setup_cycles=5"])
     assert refused.exit_code == 2
     assert "KEY=LOW..HIGH" in refused.output
+    for target, told in ((tmp_path / "no" / "mine.yaml", "there is no folder"), (tmp_path, "it is a folder")):
+        refused = CliRunner().invoke(app, [*asked[:-1], str(target)])
+        assert refused.exit_code == 2
+        assert told in refused.stderr
+        assert refused.stdout == ""  # before anything is fitted
 
 
 @pytest.mark.parametrize("name", preset_names())

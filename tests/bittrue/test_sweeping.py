@@ -301,6 +301,36 @@ def test_command_leaves_tables_and_a_picture(tmp_path):
     assert lines[0].startswith("network,array.rows,array.cols,dram.bytes_per_cycle,total_time_s")
 
 
+def _sweep_command(tmp_path, **changes):
+    space = tmp_path / "space.yaml"
+    space.write_text(json.dumps(small_space(**changes).model_dump(mode="json", by_alias=True, exclude_none=True)))
+    return CliRunner().invoke(app, ["sweep", str(space), "-o", str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        ({"network": "unit"}, "networks.0: network 'unit': no such file or built-in network; did you mean 'unet'?"),
+        ({"network": "unet", "widht": 0.1}, "networks.0: unet has no keyword 'widht'; did you mean 'width'?"),
+    ],
+)
+def test_a_network_that_cannot_be_loaded_is_told_once_before_any_point(tmp_path, network, told):
+    result = _sweep_command(tmp_path, networks=[network])
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_why_an_accelerator_is_impossible_is_told(tmp_path):
+    result = _sweep_command(tmp_path, vary={"array.rows": [8, 0], "array.cols": [8]})
+    assert result.exit_code == 0
+    assert "1 impossible\n  impossible: " in result.stdout
+    assert "array.rows: 0 is out of range: at least 1" in result.stdout
+    none = _sweep_command(tmp_path, vary={"array.rows": [0], "array.cols": [8]})
+    assert none.exit_code == 2
+    assert "array.rows: 0 is out of range: at least 1" in none.stderr
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*_space.yaml")), ids=lambda path: path.stem)
 def test_examples_run_in_small(tmp_path, path):
     small = ["--limit", "4", "--net", "size=33", "--net", "width=0.125"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,6 +80,32 @@ def test_a_layer_comes_with_its_constants(path, run, tmp_path):
     ]
     np.testing.assert_array_equal(np.clip(scaled, -128, 127).reshape(1, 4, 4, 4), read["conv"])
     np.testing.assert_array_equal(read["conv"], run.tensors["conv"])
+
+
+@pytest.fixture
+def fused(path, tmp_path):
+    """The same network with a layer named as TFLite's converter names fused ones."""
+    net = bittrue.load_network(path)
+    graph = net.graph
+    (node,) = [node for node in graph.nodes if node.name == "conv"]
+    nodes = tuple(replace(one, name="a/relu;a/conv;a/bias") if one is node else one for one in graph.nodes)
+    return replace(net, graph=replace(graph, nodes=nodes)).save(tmp_path / "fused.npz")
+
+
+def test_layers_go_by_the_name_that_tables_print(fused, tmp_path):
+    assert vectors(fused, tmp_path / "v", "--input-seed", 4, "--layer", "a/relu").exit_code == 0
+    assert json.loads((tmp_path / "v" / "manifest.json").read_text())["layer"] == "a/relu;a/conv;a/bias"
+    wrong = vectors(fused, tmp_path / "w", "--input-seed", 4, "--layer", "a/rela").stderr
+    assert "no layer is called 'a/rela'; did you mean 'a/relu'?" in wrong
+    mapped = cli("mapping", fused, "-a", "edge_32x32", "--layer", "a/relu")
+    assert mapped.stdout.startswith("a/relu: 1 tile ops"), mapped.output
+    for cols in (16, 8):
+        run = bittrue.simulate(
+            bittrue.load_network(fused), bittrue.load_accelerator("edge_32x32").evolve({"array.cols": cols})
+        )
+        run.save(tmp_path / f"run{cols}")
+    lines = cli("compare", tmp_path / "run16", tmp_path / "run8").stdout.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("a/")] == ["a/relu"]
 
 
 def test_results_are_held_to_the_manifest(path, tmp_path):

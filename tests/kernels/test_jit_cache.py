@@ -106,6 +106,20 @@ def test_processes_that_start_at_once_on_an_empty_cache(tmp_path):
     assert stdout.strip() == f"{expected} 0"  # and compiles nothing
 
 
+@pytest.mark.parametrize("home", ["a file", None])
+def test_without_a_place_for_the_cache_kernels_compile_all_the_same(tmp_path, home):
+    (tmp_path / "file").write_text("no folder")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": "", "HOME": str(tmp_path / "file")}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    if home is None:  # nor a line in the password file, which is not for a test to change
+        without = "import pathlib\ndef none(_): raise RuntimeError\npathlib.Path.home = classmethod(none)\n"
+    else:
+        without = ""
+    command = [sys.executable, "-c", without + SUM]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.rpartition(" ")[0] == "[23092, 23036, 22980] [254, 253, 252, 0]", done.stderr
+
+
 def test_another_checkout_of_the_same_sources_compiles_nothing(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
 

@@ -216,6 +216,16 @@ def test_text_and_grid_follow_the_page():
     assert "#1c2127" not in text
 
 
+def test_a_file_has_a_ground_of_its_own_and_ink_for_it():
+    drawing = figures.cycles(run_record(6))
+    text = drawing.file_text()
+    style = ElementTree.fromstring(text).findtext(f"{SVG}style")
+    light, dark = style.split("@media (prefers-color-scheme: dark)")
+    for ground in (light, dark):
+        assert {"color:", "--faint:", "--grid:", "background:"} <= set(ground.split())
+    assert "<style>\nsvg {" not in drawing.svg()  # in a page it follows the page
+
+
 def test_long_networks_stay_small():
     assert max(len(draw(run_record(120, overflow=True)).svg()) for draw in ALL) < 250_000
 

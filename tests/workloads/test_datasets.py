@@ -127,10 +127,12 @@ def test_a_folder_of_labels_or_of_colours(tmp_path):
         np.testing.assert_array_equal(dataset.sample(0).labels, mask)
 
 
-def test_a_flat_folder_is_one_split(tmp_path):
+@pytest.mark.parametrize(("encoding", "newline"), [("utf-8", "\n"), ("utf-8-sig", "\r\n")])  # the second: Excel's
+def test_a_flat_folder_is_one_split(tmp_path, encoding, newline):
     folders.write(tmp_path / "images/a.bmp", folders.noise(0))
     folders.write(tmp_path / "masks/a.png", folders.labels(0, (0, 1, 255)))
-    (tmp_path / "classes.csv").write_text("label, name\n0, other\n1, cell\n")
+    table = "label, name\n0, other\n1, cell\n"
+    (tmp_path / "classes.csv").write_text(table, encoding=encoding, newline=newline)
     dataset = open_dataset(f"folder:{tmp_path}", split="all")
     assert (dataset.splits, dataset.names, dataset.ignore_label) == (("all",), ("a",), 255)
     assert dataset.sample(0).labels.max() == 255

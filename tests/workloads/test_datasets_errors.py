@@ -148,7 +148,9 @@ def test_raw_nuclei_that_cannot_be_used(tmp_path):
     ("table", "problem"),
     [
         (None, "there is no"),
-        ("name\nsky\n", "columns"),
+        ("name\nsky\n", "line 1: the columns are name, not label, name"),
+        ("lable,name\n0,a\n", "line 1: the columns are lable, name, not label, name"),
+        ("", "line 1: the columns are none"),
         ("label,name\n0,\n", "line 2"),
         ("label,name\n0,a\n2,b\n", "[0, 2]"),
         ("label,name\n0,a\n0,b\n", "[0, 0]"),

@@ -128,6 +128,7 @@ def test_weights_from_a_file(tmp_path):
         ("deeplabv3_resnet5", {}, "did you mean 'deeplabv3_resnet50'"),
         ("nothing.tflite", {}, "no such file"),
         (DEEPLAB, {"sise": 3}, "did you mean 'size'"),
+        (DEEPLAB, {"size": 1_000_000}, "size is a whole number up to 32,768"),
         (DEEPLAB, {"layout": "tv"}, "'torchvision' or 'deeplab' or 'paper'"),
         (DEEPLAB, {"output_stride": 16}, "output_stride is 8"),
         (DEEPLAB, {"classes": 1}, "classes"),

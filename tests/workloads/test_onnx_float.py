@@ -205,5 +205,5 @@ def test_an_unknown_operator_set_is_refused():
 
 def test_an_input_before_anything_writes_it():
     proto = model([node("Relu", ["nothing"], "y")], {"x": np.zeros(3, np.float32)}, {}, {"y": np.float32})
-    with pytest.raises(NetworkError, match="reads 'nothing' before anything writes it"):
+    with pytest.raises(NetworkError, match=r"operator \S+ \(Relu\): reads 'nothing' before anything writes it"):
         load(proto)

@@ -81,6 +81,25 @@ def test_bad_topology(tmp_path: Path, row: str, message: str) -> None:
         read_topology(topology(tmp_path, row), gemm=False)
 
 
+@pytest.mark.parametrize(
+    ("gemm", "row"), [(True, "fc, 3, 5, 7,"), (False, "a, 4, 4, 3, 3, 1, 1, 1,"), (False, "a,4,4,3,3,1,1,1,2:4")]
+)
+def test_a_topology_without_a_header_is_refused(tmp_path: Path, gemm: bool, row: str) -> None:
+    path = tmp_path / "net.csv"
+    path.write_text(f"{row}\n{row}\n")
+    with pytest.raises(NetworkError, match=r"net.csv, line 1: a layer, where .* put a header line before it"):
+        read_topology(path, gemm=gemm)
+
+
+def test_a_byte_order_mark_is_read_over(config: Path, tmp_path: Path) -> None:
+    expected = read_config(config)
+    config.write_text(config.read_text(), encoding="utf-8-sig")
+    assert read_config(config) == expected
+    path = topology(tmp_path, "fc, 3, 5, 7")
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert len(read_topology(path, gemm=True)) == 1
+
+
 def test_empty_topology(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="no layers"):
         read_topology(topology(tmp_path), gemm=True)

@@ -42,6 +42,7 @@ def test_every_preset_survives_json_and_yaml(name):
         ({"learning_rate_drops": ((70, 1), (50, 2))}, "rising order"),
         ({"learning_rate_exponent": 5}, "from -30 to 4"),
         ({"e2_bits": 8}, "no setting 'e2_bits'"),
+        ({"lr": 1}, r"no setting 'lr'\. It has weight_bits"),
         ({"weight_bit": 8}, "did you mean weight_bits"),
     ],
 )

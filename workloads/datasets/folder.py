@@ -77,14 +77,18 @@ def open_folder(root: Path, split: str) -> FileDataset:
 
 def _read_table(path: Path) -> _Classes:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True, strict=True))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, skipinitialspace=True, strict=True)
+            header, rows = reader.fieldnames or (), list(reader)
     except FileNotFoundError:
         raise InputError(
             f"folder: there is no {path}; it names the classes: columns label, name[, red, green, blue]"
         ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"folder: {path} is not a table of text ({error})") from None
+    if not {"label", "name"} <= set(header):
+        found = ", ".join(header) or "none"
+        raise InputError(f"folder: {path} line 1: the columns are {found}, not label, name[, red, green, blue]")
     return _classes_of(path, [_row(path, number, row) for number, row in enumerate(rows, start=2)])
 
 
@@ -113,7 +117,7 @@ def _row(path: Path, number: int, row: dict[str, str]) -> _Row:
         channels = [int(text) for text in texts]
     except (KeyError, ValueError, TypeError, AttributeError):
         raise InputError(
-            f"folder: {path} line {number}: columns are label, name[, red, green, blue], all but name whole numbers"
+            f"folder: {path} line {number}: label, name[, red, green, blue] are whole numbers, all but name"
         ) from None
     if not name or not all(0 <= value <= NO_LABEL for value in (label, *channels)) or len(channels) not in (0, 3):
         raise InputError(f"folder: {path} line {number}: a label and a colour are 0 .. 255, and a class has a name")

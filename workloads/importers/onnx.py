@@ -201,7 +201,7 @@ class _Import:
                 return
             for name in filter(None, raw.inputs):
                 if name not in self.values:
-                    raise NetworkError(f"operator {raw.name} ({raw.op}) reads {name!r} before anything writes it")
+                    raise NetworkError(f"reads {name!r} before anything writes it")
             if not self.known(raw):
                 self.converted(raw, kind)
         except Refused as reason:

@@ -34,7 +34,7 @@ class _ConfigFile:
         self.path = path
         self.parser = configparser.ConfigParser(interpolation=None)
         try:
-            self.text = path.read_text(encoding="utf-8")
+            self.text = path.read_text(encoding="utf-8-sig")
             self.parser.read_string(self.text)
         except (OSError, UnicodeDecodeError) as error:
             raise SpecError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
@@ -123,9 +123,11 @@ def read_topology(path: Path, *, gemm: bool) -> tuple[ScaleSimLayer, ...]:
 
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise NetworkError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if lines and _is_layer(lines[0]):
+        raise NetworkError(f"{path}, line 1: a layer, where SCALE-Sim reads over a header; put a header line before it")
     layers: list[ScaleSimLayer] = []
     for number, line in enumerate(lines, 1):
         if number > 1 and line.strip():
@@ -133,6 +135,12 @@ def read_topology(path: Path, *, gemm: bool) -> tuple[ScaleSimLayer, ...]:
     if not layers:
         raise NetworkError(f"{path}: no layers; write a header line, then one layer a line")
     return tuple(layers)
+
+
+def _is_layer(line: str) -> bool:
+    """Whether what follows the first cell of a line are numbers."""
+    cells = [cell.strip() for cell in line.strip().removesuffix(",").split(",")][1:]
+    return len(cells) >= len(_GEMM) and all(_whole(cell) is not None for cell in cells[: len(_CONV)])
 
 
 def _gemm_row(path: Path, number: int, line: str) -> Iterator[ScaleSimLayer]:

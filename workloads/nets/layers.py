@@ -22,13 +22,16 @@ SYMMETRIC = ImageInput(mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5))
 
 Size = int | tuple[int, int]
 """Side of a square image, or (height, width)."""
+LARGEST_SIDE = 32_768
+"""Of an image: schedules grow with its area, and those of larger ones take all memory."""
 
 
 def image_size(network: str, size: Size) -> tuple[int, int]:
     """Return (height, width); NetworkError on anything that is no size."""
     pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
-        raise NetworkError(f"{network}: size is a whole number or (height, width), not {size!r}")
+    if len(pair) != 2 or not all(isinstance(side, int) and 1 <= side <= LARGEST_SIDE for side in pair):
+        most = f"a whole number up to {LARGEST_SIDE:,}"
+        raise NetworkError(f"{network}: size is {most} or (height, width), not {size!r}")
     return pair[0], pair[1]
 
 

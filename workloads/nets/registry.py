@@ -62,8 +62,8 @@ def build(name: str, **keywords: Any) -> Network:
     for keyword in keywords:
         if keyword not in known:
             near = get_close_matches(keyword, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise NetworkError(f"{name} has no keyword {keyword!r}{hint}. It has {', '.join(known)}")
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise NetworkError(f"{name} has no keyword {keyword!r}{hint} It has {', '.join(known)}")
     if name in _NETWORKS:
         return function(**keywords)
     try:

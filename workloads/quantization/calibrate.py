@@ -52,7 +52,8 @@ class Observer:
         low, high = float(values.min()), float(values.max())
         if not np.isfinite([low, high]).all():
             raise NetworkError(
-                f"tensor {name} has values from {low} to {high}: the float network overflows or is broken"
+                f"tensor {name} has values from {low} to {high}: the float network overflows or is broken, or what "
+                "went into it is not finite"
             )
         known = self.seen.setdefault(name, Observation(low, high))
         known.low, known.high = min(low, known.low), max(high, known.high)

@@ -153,7 +153,7 @@ class TrainingConfig:
         for name in changes:
             if name not in known:
                 near = get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
+                hint = f"; did you mean {near[0]}?" if near else "."
                 raise InputError(f"training has no setting {name!r}{hint} It has {', '.join(known)}")
         return replace(self, **changes)
 
