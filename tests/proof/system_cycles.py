@@ -3,7 +3,7 @@
     PYTHONPATH=.:tests python -m proof.system_cycles [--cases 30000] [--seed 0] [--log FILE]
 
 A third are products on a weight-stationary array, a third on an output-stationary one, a third convolutions from banked
-memory. Jobs take the closed form's cycles in both, and in convolutions those that pixels wait for banks. Begin and end
+memory. Jobs take a tile op's cycles in both, and in convolutions those that pixels wait for banks. Begin and end
 of every load, job and store must be the same. In half of the cases the requests of each transfer are alike and enough
 of them in flight to cover a round trip, so that the bus is never idle within one. Exit status 1 where anything differs.
 """
@@ -19,7 +19,8 @@ import numpy as np
 
 from proof.drawn import prove
 from simulator.kernels.clocked_system import SYSTEM_COUNTS
-from simulator.mapping.array_cycles import output_stationary, weight_stationary
+from simulator.mapping.array_cycles import tile_op_cycles
+from simulator.mapping.schedule import TILE_OP
 from simulator.mapping.work import Device
 from simulator.numerics.modes import Dataflow
 from simulator.timing.clocked_array import ClockedArray
@@ -63,18 +64,18 @@ def draw(seed: int) -> tuple[Layer, ClockedSystem, Program]:
 
 
 def job_cycles(system: ClockedSystem, program: Program) -> np.ndarray:
-    """Closed form of each job, and the cycle in which its first operands are read."""
+    """Cycles of each job: those of a tile op, and those in which pixels wait for banks."""
     array, jobs = system.array, rows_of(program)
     kind = {"dataflow": array.dataflow.value, "weight_double_buffer": array.weight_double_buffer}
     device = Device.of(machine(array.rows, array.cols, **kind))
-    if array.dataflow is Dataflow.WEIGHT_STATIONARY:
-        cycles = [weight_stationary(row["n_folds"] * row["k_folds"], row["pixels"], device) for row in jobs]
-    else:
-        blocks = [row["n_folds"] * -(-row["pixels"] // array.rows) for row in jobs]
-        sizes = zip(blocks, jobs, strict=True)
-        cycles = [output_stationary(count, row["k_folds"], row["continues"], device) for count, row in sizes]
+    stationary = array.dataflow is Dataflow.WEIGHT_STATIONARY
+    ops = np.zeros(len(jobs), TILE_OP)
+    for op, row in zip(ops, jobs, strict=True):
+        blocks = row["k_folds"] if stationary else -(-row["pixels"] // array.rows)
+        op["folds"], op["rows"], op["cols"] = row["n_folds"] * blocks, row["pixels"], 1
+        op["k"], op["k_length"] = row["continues"], row["k_folds"]
     waits = [0 if program.geometry is None else conflict_cycles(system, program, row) for row in jobs]
-    return np.array(cycles, np.int64) + np.array(waits, np.int64) + 1
+    return tile_op_cycles(ops, device) + np.array(waits, np.int64)
 
 
 def conflict_cycles(system: ClockedSystem, program: Program, row: dict[str, int]) -> int:
