@@ -83,7 +83,7 @@ def conflict_cycles(system: ClockedSystem, program: Program, row: dict[str, int]
     geometry = program.geometry.copy()
     tile_geometry(geometry, row)
     nothing = np.zeros(geometry["height"] * geometry["pitch"], np.int64)
-    _, cycles = fetch_operands(nothing, geometry, system.banks, 0, system.array.rows)
+    _, cycles = fetch_operands(nothing, geometry, (system.banks, system.word_elements), 0, system.array.rows)
     return row["n_folds"] * int((cycles - 1).sum())
 
 
