@@ -18,13 +18,17 @@ from enum import StrEnum
 import numpy as np
 
 from proof.drawn import prove
+from simulator.graph.ops import Padding
+from simulator.kernels.clocked_im2col import GEOMETRY
 from simulator.kernels.clocked_system import SYSTEM_COUNTS
+from simulator.lowering.layer import ConvGeometry
 from simulator.mapping.array_cycles import tile_op_cycles
-from simulator.mapping.schedule import TILE_OP
-from simulator.mapping.work import Device
+from simulator.mapping.schedule import TILE_OP, LayerMapping, LoopOrder, Residency
+from simulator.mapping.tiles import array_schedule
+from simulator.mapping.work import ArrayWork, Device
 from simulator.numerics.modes import Dataflow
+from simulator.timing.bank_conflicts import conflict_cycles as tile_op_waits
 from simulator.timing.clocked_array import ClockedArray
-from simulator.timing.clocked_convolution import fetch_operands
 from simulator.timing.clocked_dma import ClockedDma
 from simulator.timing.clocked_program import ClockedSystem, Program, plan
 from simulator.timing.clocked_system import clock_times, convolution_product, tile_geometry
@@ -79,12 +83,29 @@ def job_cycles(system: ClockedSystem, program: Program) -> np.ndarray:
 
 
 def conflict_cycles(system: ClockedSystem, program: Program, row: dict[str, int]) -> int:
-    """Cycles of a job in which a pixel waits for a bank."""
+    """Cycles of a job in which a pixel waits for a bank, as a real run counts them for the same tile."""
     geometry = program.geometry.copy()
     tile_geometry(geometry, row)
-    nothing = np.zeros(geometry["height"] * geometry["pitch"], np.int64)
-    _, cycles = fetch_operands(nothing, geometry, (system.banks, system.word_elements), 0, system.array.rows)
-    return row["n_folds"] * int((cycles - 1).sum())
+    tile = {name: int(geometry[name]) for name in GEOMETRY.names}
+    g = ConvGeometry(
+        batch=1,
+        in_height=tile["height"],
+        in_width=tile["width"],
+        out_height=tile["out_height"],
+        out_width=tile["out_width"],
+        channels=tile["channels"],
+        filters=1,
+        kernel=(tile["kernel_height"], tile["kernel_width"]),
+        padding=Padding(top=tile["padding_top"], left=tile["padding_left"]),
+        **{name: (tile[f"{name}_y"], tile[f"{name}_x"]) for name in ("stride", "dilation", "insertion")},
+    )
+    extent = (1, 1, g.out_height, g.out_width, 1, g.k)
+    mapping = LayerMapping(
+        *(g.out_height, g.out_width, 1, g.k, 1, LoopOrder.INPUTS_RESIDENT, Residency.TILE, Residency.LAYER, extent)
+    )
+    device = Device.of(machine(system.array.rows, system.array.cols))
+    layer = array_schedule(ArrayWork(g, 8, 8, 8, 32, bias_matrix=False), mapping, device)
+    return row["n_folds"] * int(tile_op_waits(layer, (system.banks, system.word_elements), device).sum())
 
 
 def judge(seed: int, tally: Counter[str]) -> str | None:
