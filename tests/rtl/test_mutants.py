@@ -105,7 +105,6 @@ def test_a_changed_constant_in_the_model_of_the_system_is_noticed(tmp_path, monk
 
 def test_a_changed_constant_in_the_model_of_the_banks_is_noticed(tmp_path, monkeypatch):
     table = [row for row in read() if row["array"] == "conv_8x8"]
-    smallest = min(table, key=lambda row: int(row["cycles"]))
     for old, new, noticed in (
         ("address // word_elements if", "address // word_elements if", False),
         ("address // word_elements if", "address // (word_elements + 1) if", True),
@@ -113,7 +112,7 @@ def test_a_changed_constant_in_the_model_of_the_banks_is_noticed(tmp_path, monke
     ):
         changed = mutant(simulator.kernels.clocked_im2col, old, new, tmp_path)
         monkeypatch.setattr(simulator.timing.clocked_convolution, "fetch", changed.fetch)
-        assert (rows("conv_8x8", None, [int(smallest["seed"])]) != [smallest]) == noticed, old
+        assert (rows("conv_8x8") != table) == noticed, old
 
 
 WS, OS = simulator.kernels.clocked_weight_stationary, simulator.kernels.clocked_output_stationary
