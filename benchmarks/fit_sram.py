@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.accelerator.spec import Memory
+from simulator.accelerator.memories import Memory
 from simulator.accelerator.technology import PowerLaw, SramLaw
 
 KNEE_KIB = 64

@@ -182,16 +182,16 @@ def _parts(layer: LayerRecord, record: RunRecord) -> Mapping[str, Fraction]:
 
 
 def _fill_and_drain(layer: LayerRecord, record: RunRecord, most: Fraction) -> Fraction:
-    """Cycles in which the wave front enters and leaves the array (`simulator.mapping.array_cycles`).
+    """Cycles in which first operands are read and the wave front enters and leaves the array (`array_cycles`).
 
     Command loops have no such closed form: theirs is among the PEs without work.
     """
     array = record.spec["array"]
     if record.spec.get("controller"):
         return Fraction(0)
-    one = 2 if array["dataflow"] == "weight_stationary" else 1
+    stages = 3 if array["dataflow"] == "weight_stationary" else 2
     working = sum(cycles > 0 for cycles in layer.core_compute_cycles) or 1
-    return min(most, Fraction(layer.tile_ops * (2 * array["rows"] + array["cols"] + one), working))
+    return min(most, Fraction(layer.tile_ops * (2 * array["rows"] + array["cols"] + stages), working))
 
 
 def _layers(

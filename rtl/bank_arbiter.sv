@@ -1,5 +1,5 @@
-// Each bank reads one word a cycle: that of the first lane that wants something of it. Every lane that wants the same
-// word has it too. Bank = low bits of the address.
+// Each bank reads one word a cycle: that of the first lane that wants something of it. Every lane that wants something of
+// the same word has it too. Addresses are those of words; bank = their low bits.
 module bank_arbiter #(
     parameter int LANES = 8,
     parameter int BANKS = 4,

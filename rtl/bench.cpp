@@ -13,7 +13,7 @@ double sc_time_stamp() { return 0; }
 namespace {
 
 #ifdef CONVOLUTION
-constexpr int ACTIVATION_LANES = 1;
+constexpr int ACTIVATION_LANES = WORD_ELEMENTS;
 #else
 constexpr int ACTIVATION_LANES = ROWS;
 #endif

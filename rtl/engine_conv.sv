@@ -15,7 +15,8 @@ module engine_conv #(
     parameter int REQUANTIZER = 1,
     parameter int ROUNDING = 2,
     parameter int ADDRESS_BITS = 13,
-    parameter int BANKS = 4                 // a power of two, at least 2
+    parameter int BANKS = 4,                // a power of two, at least 2
+    parameter int WORD_ELEMENTS = 1         // of a bank's word, a power of two
 ) (
     input  logic                                  clk,
     input  logic                                  rst,
@@ -25,7 +26,7 @@ module engine_conv #(
     input  logic                                  bias_write,
     input  logic                                  scale_write,
     input  logic [ADDRESS_BITS-1:0]               write_address,
-    input  logic [ACTIVATION_BITS-1:0]            activation_data,      // one element
+    input  logic [WORD_ELEMENTS-1:0][ACTIVATION_BITS-1:0] activation_data,  // a word of a bank
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
     input  logic [COLS-1:0][38:0]                 scale_data,
@@ -81,10 +82,11 @@ module engine_conv #(
   logic [BANKS-1:0] write_bank;
   logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
 
-  // One element at a time.
+  // One word at a time, the banks in turn.
   assign write_bank = BANKS'(activation_write) << write_address[$clog2(BANKS)-1:0];
   im2col_feed #(
-      .ROWS(ROWS), .ROW_BITS(ROW_BITS), .BITS(ACTIVATION_BITS), .BANKS(BANKS), .ADDRESS_BITS(ADDRESS_BITS)
+      .ROWS(ROWS), .ROW_BITS(ROW_BITS), .BITS(ACTIVATION_BITS), .BANKS(BANKS), .WORD_ELEMENTS(WORD_ELEMENTS),
+      .ADDRESS_BITS(ADDRESS_BITS + $clog2(WORD_ELEMENTS))
   ) activation_feed (
       .clk, .rst, .start, .write(write_bank), .write_word(write_address[ADDRESS_BITS-1:$clog2(BANKS)]),
       .write_data({BANKS{activation_data}}), .base('0), .k_folds, .height, .width, .channels,

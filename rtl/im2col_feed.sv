@@ -5,17 +5,19 @@ module im2col_feed #(
     parameter int ROWS = 8,
     parameter int ROW_BITS = 3,
     parameter int BITS = 8,
-    parameter int BANKS = 4,
-    parameter int ADDRESS_BITS = 10,          // of an element
+    parameter int BANKS = 4,                  // a power of two, at least 2
+    parameter int WORD_ELEMENTS = 1,          // of a bank's word, a power of two
+    parameter int ADDRESS_BITS = 10,          // of an element: word, bank, element in its word
     localparam int BANK_BITS = $clog2(BANKS),
-    localparam int WORD_BITS = ADDRESS_BITS - BANK_BITS
+    localparam int ELEMENT_BITS = $clog2(WORD_ELEMENTS),
+    localparam int WORD_BITS = ADDRESS_BITS - BANK_BITS - ELEMENT_BITS
 ) (
     input  logic                             clk,
     input  logic                             rst,
     input  logic                             start,
-    input  logic        [BANKS-1:0]          write,          // an element of the feature map to each of these banks
+    input  logic        [BANKS-1:0]          write,          // a word of the feature map to each of these banks
     input  logic        [WORD_BITS-1:0]      write_word,
-    input  logic        [BANKS-1:0][BITS-1:0] write_data,
+    input  logic        [BANKS-1:0][WORD_ELEMENTS-1:0][BITS-1:0] write_data,
     input  logic        [WORD_BITS-1:0]      base,           // word of the map's first element; around the end
     input  logic        [15:0]               k_folds,
     input  logic        [15:0]               height,
@@ -46,10 +48,11 @@ module im2col_feed #(
   logic [ROWS-1:0][TAP_BITS-1:0] waiting, active;
   logic [ROWS-1:0] reads, lane_wants, served, had, offered, fresh;
   logic [ROWS-1:0][ADDRESS_BITS-1:0] address;
+  logic [ROWS-1:0][BANK_BITS+WORD_BITS-1:0] word_address;
   logic [ROWS-1:0][BANK_BITS-1:0] bank;
   logic [ROWS-1:0][BITS-1:0] element, kept;
   logic [BANKS-1:0][WORD_BITS-1:0] word;
-  logic [BANKS-1:0][BITS-1:0] bank_data;
+  logic [BANKS-1:0][WORD_ELEMENTS-1:0][BITS-1:0] bank_data;
   logic [15:0] unused_position;
   logic unused_last;
 
@@ -89,14 +92,15 @@ module im2col_feed #(
     );
     assign reads[r] = tap[64] && stored;
     assign lane_wants[r] = wanted && reads[r] && !had[r];
+    assign word_address[r] = address[r][ADDRESS_BITS-1:ELEMENT_BITS];
   end
 
   bank_arbiter #(.LANES(ROWS), .BANKS(BANKS), .BANK_BITS(BANK_BITS), .WORD_BITS(WORD_BITS)) arbiter (
-      .wanted(lane_wants), .address, .served, .word
+      .wanted(lane_wants), .address(word_address), .served, .word
   );
   assign hold = |(lane_wants & ~served);
   for (genvar b = 0; b < BANKS; b++) begin : g_bank
-    scratchpad #(.WIDTH(BITS), .ADDRESS_BITS(WORD_BITS)) memory (
+    scratchpad #(.WIDTH(WORD_ELEMENTS * BITS), .ADDRESS_BITS(WORD_BITS)) memory (
         .clk, .write(write[b]), .write_address(write_word), .write_data(write_data[b]),
         .read_address(word[b] + base), .read_data(bank_data[b])
     );
@@ -104,12 +108,20 @@ module im2col_feed #(
 
   // An element that comes while its pixel is held is kept.
   for (genvar r = 0; r < ROWS; r++) begin : g_element
-    assign element[r] = fresh[r] ? bank_data[bank[r]] : kept[r];
+    logic [BITS-1:0] came;
+    if (WORD_ELEMENTS > 1) begin : g_select
+      logic [ELEMENT_BITS-1:0] which;
+      always_ff @(posedge clk) which <= address[r][ELEMENT_BITS-1:0];
+      assign came = bank_data[bank[r]][which];
+    end else begin : g_whole
+      assign came = bank_data[bank[r]];
+    end
+    assign element[r] = fresh[r] ? came : kept[r];
     assign operands[r] = offered[r] ? (BITS + 1)'($signed(element[r])) - (BITS + 1)'(zero_point) : '0;
     always_ff @(posedge clk) begin
       had[r] <= !rst && hold && (had[r] || served[r]);
       fresh[r] <= served[r];
-      bank[r] <= address[r][BANK_BITS-1:0];
+      bank[r] <= word_address[r][BANK_BITS-1:0];
       kept[r] <= element[r];
       offered[r] <= !rst && read && reads[r];
     end

@@ -4,6 +4,7 @@
 module system_top #(
     parameter bit OUTPUT_STATIONARY = 0,         // or weight stationary
     parameter int BANKS = 0,                     // of the activations, for convolutions; 0 for matrix products
+    parameter int WORD_ELEMENTS = 1,             // of a word of a bank
     parameter int ROWS = 8,
     parameter int COLS = 8,
     parameter int ACTIVATION_BITS = 8,
@@ -39,7 +40,7 @@ module system_top #(
     input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
     input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
     input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
-    // Of a convolution, the same for all its tile operations; a word of memory holds an element for each bank.
+    // Of a convolution, the same for all its tile operations; a word of memory holds one for each bank.
     input  logic [15:0]                           width,                // of the feature map
     input  logic [15:0]                           channels,
     input  logic [15:0]                           pitch,                // elements from row to row, whole words
@@ -77,7 +78,7 @@ module system_top #(
 );
   localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
   localparam int HALF = ADDRESS_BITS - 1;
-  localparam int WORD_BITS = (BANKS > 0 ? BANKS : ROWS) * ACTIVATION_BITS;
+  localparam int WORD_BITS = (BANKS > 0 ? BANKS * WORD_ELEMENTS : ROWS) * ACTIVATION_BITS;
   localparam int BUS_BITS = 8 * BUS_BYTES;
   localparam int SCALE_BITS = 39;
   // A tile operation as each engine wants it; `op_data` is {store, job, begin, load}.
@@ -195,7 +196,7 @@ module system_top #(
     assign unused_address = &{1'b0, read_address};
     im2col_feed #(
         .ROWS(ROWS), .ROW_BITS(ROW_BITS), .BITS(ACTIVATION_BITS), .BANKS(BANKS),
-        .ADDRESS_BITS(ADDRESS_BITS + $clog2(BANKS))
+        .WORD_ELEMENTS(WORD_ELEMENTS), .ADDRESS_BITS(ADDRESS_BITS + $clog2(BANKS * WORD_ELEMENTS))
     ) activation_feed (
         .clk, .rst, .start(work_start), .write({BANKS{activation_write}}), .write_word(activation_address),
         .write_data(activation_data), .base(job.input_base), .k_folds(job.k_folds), .height(job.height), .width,

@@ -107,7 +107,8 @@ def identity(graph: Graph) -> Identity:
 
 def _splitting_key(accelerator: Accelerator) -> Hashable:
     """Return what decides, beside the array and its memories, how layers are split over cores: it is timed."""
-    return accelerator.cores, accelerator.dram_banks, accelerator.vector_unit, accelerator.host
+    units = accelerator.vector_unit, accelerator.host
+    return accelerator.cores, accelerator.dram_banks, accelerator.input_banks, *units
 
 
 def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) -> Mapped:
@@ -122,7 +123,8 @@ def mapped(graph: Graph, layers: tuple[Layer, ...], accelerator: Accelerator) ->
     kept = _kept.setdefault(graph, _Kept())
     # Command loops depend on more than a tile does.
     driven = (accelerator.controller, accelerator.memories, accelerator.dma) if accelerator.controller else None
-    timed = accelerator.dram_banks if accelerator.mapper is Mapper.LEAST_CYCLES else None
+    banks = accelerator.dram_banks, accelerator.input_banks
+    timed = banks if accelerator.mapper is Mapper.LEAST_CYCLES else None
     # What layers save each other was timed with all of the accelerator.
     kept_by = accelerator.model_dump_json() if accelerator.joins_layers else None
     split_by = _splitting_key(accelerator) if accelerator.cores > 1 else None

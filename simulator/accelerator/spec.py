@@ -19,9 +19,9 @@ from pydantic import (
 from simulator.accelerator.base import Spec
 from simulator.accelerator.controller import CommandLoops
 from simulator.accelerator.dram import MOST_CYCLES, BankSpec, Dram
+from simulator.accelerator.memories import BankConflicts, Memories
 from simulator.accelerator.problems import problems
 from simulator.accelerator.store_path import Concatenations, Pools, StorePath
-from simulator.accelerator.units import parse_bytes
 from simulator.errors import SpecError
 from simulator.notebook import facts_table
 from simulator.numerics.formats import IntFormat
@@ -34,7 +34,6 @@ def _parse_operand(value: Any) -> Any:
 
 
 OperandFormat = Annotated[IntFormat, BeforeValidator(_parse_operand), PlainSerializer(str)]
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
 
 
 class Array(Spec):
@@ -108,28 +107,6 @@ class Arithmetic(Spec):
             if getattr(self, name).bits > 16:
                 raise ValueError(f"{name}: operands have at most 16 bits, not {getattr(self, name)}")
         return self
-
-
-class Memory(Spec):
-    """An on-chip memory."""
-
-    size: Bytes
-    """Capacity, bytes."""
-    banks: int = Field(default=1, ge=1)
-    """Independent banks."""
-    width_bits: int = Field(default=64, ge=8)
-    """Width of one access, bits."""
-
-
-class Memories(Spec):
-    """On-chip memories. Both scratchpads are double-buffered: a tile may use half of one."""
-
-    input_scratchpad: Memory
-    """Activations on their way to the array."""
-    weight_scratchpad: Memory
-    """Weights (and biases) on their way to the array."""
-    accumulator: Memory
-    """Accumulators of a weight-stationary array; drain buffer of an output-stationary one. Double-buffered too."""
 
 
 class Dma(Spec):
@@ -241,6 +218,13 @@ class Accelerator(Spec):
         return self
 
     @model_validator(mode="after")
+    def _bank_conflicts_are_modelled(self) -> Self:
+        problem = self._unsuited_to_bank_conflicts()
+        if problem and self.memories.input_scratchpad.bank_conflicts is BankConflicts.COUNTED:
+            raise ValueError(f"memories: bank_conflicts are counted {problem}, or make them ignored")
+        return self
+
+    @model_validator(mode="after")
     def _dram_keeps_up_with_its_bandwidth(self) -> Self:
         problem = self.dram.problem(self.clock_mhz)
         banks = self.dram_banks
@@ -274,6 +258,27 @@ class Accelerator(Spec):
         if dma.burst_bytes < bus or dma.burst_bytes % bus or (dma.burst_bytes // bus).bit_count() != 1:
             return f"request 1, 2, 4 ... beats of {bus} bytes; make dma.burst_bytes one, not {dma.burst_bytes}"
         return ""
+
+    def _unsuited_to_bank_conflicts(self) -> str:
+        pad, bits = self.memories.input_scratchpad, self.arithmetic.activation.bits
+        if self.controller is not None:
+            return "where no command loops, which have banks of their own, drive the array; leave controller out"
+        if self.array.dataflow is not Dataflow.WEIGHT_STATIONARY:
+            return "on a weight_stationary array alone; make array.dataflow that"
+        if pad.banks < 2 or pad.banks & (pad.banks - 1):
+            return f"for 2, 4, 8 ... banks; make input_scratchpad.banks one, not {pad.banks}"
+        elements, rest = divmod(pad.width_bits, bits)
+        if rest or elements & (elements - 1):
+            return f"for words of 1, 2, 4 ... activations; make input_scratchpad.width_bits so many times {bits}"
+        return ""
+
+    @property
+    def input_banks(self) -> tuple[int, int] | None:
+        """Banks of the input scratchpad and activations in a word, where pixels wait for them; otherwise None."""
+        pad = self.memories.input_scratchpad
+        if pad.bank_conflicts is BankConflicts.IGNORED:
+            return None
+        return pad.banks, pad.width_bits // self.arithmetic.activation.bits
 
     @property
     def partial_sum(self) -> Register | None:

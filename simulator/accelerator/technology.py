@@ -8,7 +8,7 @@ from pydantic import Field
 
 from simulator.accelerator.base import Spec
 from simulator.accelerator.energy import Price
-from simulator.accelerator.spec import Memory
+from simulator.accelerator.memories import Memory
 
 
 class Component(Spec):

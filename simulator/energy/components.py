@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from simulator.accelerator.energy import EnergyTable, Leakage, Price
-from simulator.accelerator.spec import Accelerator, Memory
+from simulator.accelerator.memories import Memory
+from simulator.accelerator.spec import Accelerator
 from simulator.accelerator.technology import Technology
 from simulator.numerics.modes import Dataflow
 

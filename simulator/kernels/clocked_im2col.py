@@ -39,7 +39,9 @@ def _element(geometry: Any, k: Any, pixel: Any) -> Any:
 
 
 @kernel()
-def fetch(feature_map: Any, geometry: Any, banks: Any, zero_point: Any, operands: Any, cycles: Any) -> None:
+def fetch(
+    feature_map: Any, geometry: Any, banks: Any, word_elements: Any, zero_point: Any, operands: Any, cycles: Any
+) -> None:
     """Fill in the operands of each k fold and pixel, and the cycles that the busiest bank takes for them.
 
     Parameters
@@ -48,8 +50,9 @@ def fetch(feature_map: Any, geometry: Any, banks: Any, zero_point: Any, operands
         int64 [elements], rows of width x channels.
     geometry
         Record of dtype GEOMETRY.
-    banks
-        Bank of an element = its address modulo `banks`; a bank reads one element a cycle, for every row that wants it.
+    banks, word_elements
+        Words of `word_elements` elements lie in the banks in turn; a bank reads one a cycle, for every row that wants
+        something of it.
     zero_point
         Operand where nothing is read.
     operands
@@ -59,17 +62,17 @@ def fetch(feature_map: Any, geometry: Any, banks: Any, zero_point: Any, operands
 
     """
     pixels, rows = geometry["out_height"] * geometry["out_width"], operands.shape[1]
-    addresses, loads = np.empty(rows, np.int64), np.empty(banks, np.int64)
-    for word in range(operands.shape[0]):
-        fold, pixel = divmod(word, pixels)
+    words, loads = np.empty(rows, np.int64), np.empty(banks, np.int64)
+    for offered in range(operands.shape[0]):
+        fold, pixel = divmod(offered, pixels)
         loads[:] = 0
         for r in range(rows):
             address = _element(geometry, fold * rows + r, pixel)
-            addresses[r] = address
-            operands[word, r] = feature_map[address] if address >= 0 else zero_point
+            words[r] = address // word_elements if address >= 0 else -1
+            operands[offered, r] = feature_map[address] if address >= 0 else zero_point
             is_new = address >= 0
             for earlier in range(r):
-                is_new = is_new and addresses[earlier] != address
+                is_new = is_new and words[earlier] != words[r]
             if is_new:
-                loads[address % banks] += 1
-        cycles[word] = max(1, loads.max())
+                loads[words[r] % banks] += 1
+        cycles[offered] = max(1, loads.max())

@@ -2,7 +2,8 @@
 
 All count from the cycle in which the first operand is offered to the cycle in which the last requantized result is
 written, both included. R, C = array rows and columns; T = folds of the tile op. The SystemVerilog in rtl/ is their
-judge (tests/rtl, tests/proof/array_cycles.py).
+judge (tests/rtl, tests/proof/array_cycles.py). A tile op of a machine takes READ_CYCLES more, before the first operand
+is offered: the scratchpads answer in the cycle after the address (rtl/system_top.sv, tests/proof/system_cycles.py).
 
 Weight stationary, T folds of M streamed pixels:
 
@@ -37,6 +38,9 @@ from numpy.typing import NDArray
 
 from simulator.mapping.work import Device
 from simulator.numerics.modes import Dataflow
+
+READ_CYCLES = 1
+"""Cycles from the begin of a tile op to its first operands at the array: they are read from the scratchpads."""
 
 Int = Any
 """int or an int64 array: the closed forms take either, and NumPy broadcasts."""
@@ -80,11 +84,11 @@ def output_stationary(blocks: Int, k: Int, continued: Int, device: Array) -> Int
 
 
 def tile_op_cycles(ops: NDArray[Any], device: Device) -> NDArray[np.int64]:
-    """Compute cycles of each array tile op of `ops` (dtype TILE_OP), int64."""
+    """Compute cycles of each array tile op of `ops` (dtype TILE_OP), its first reads included, int64."""
     folds = ops["folds"].astype(np.int64)
     if device.dataflow is Dataflow.WEIGHT_STATIONARY:
         pixels = ops["rows"].astype(np.int64) * ops["cols"]
         cycles = weight_stationary(folds, pixels, device)
     else:
         cycles = output_stationary(folds, ops["k_length"].astype(np.int64), (ops["k"] > 0).astype(np.int64), device)
-    return np.asarray(cycles, np.int64)
+    return np.asarray(cycles + READ_CYCLES, np.int64)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from math import ceil
 
+from simulator.mapping.array_cycles import READ_CYCLES
 from simulator.mapping.chunks import TapBox, chunks
 from simulator.mapping.reach import Axis, axes, reach
 from simulator.mapping.schedule import LayerMapping, LoopOrder, Residency
@@ -107,4 +108,4 @@ class LeastCost:
             return self._folds
         tiles = part.images * -(-part.rows // mapping.rows) * -(-g.out_width // mapping.cols)
         blocks = (part.groups // mapping.groups) * -(-part.channels // mapping.channels) * -(-g.k // mapping.k)
-        return self._folds_in(part) + tiles * blocks * (2 * device.rows + device.cols + 2)
+        return self._folds_in(part) + tiles * blocks * (READ_CYCLES + 2 * device.rows + device.cols + 2)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.mapping.array_cycles import fold_slot
+from simulator.mapping.array_cycles import READ_CYCLES, fold_slot
 from simulator.mapping.candidates import Candidates
 from simulator.mapping.chunks import TapBox, chunks
 from simulator.mapping.reach import Axis, axes, reach
@@ -126,12 +126,12 @@ def pixel_table(work: ArrayWork, cand: Candidates, device: Device) -> PixelTable
 
 
 def compute_cycles(work: ArrayWork, cand: Candidates, pixels: PixelTable, device: Device) -> Table:
-    """Compute cycles of the whole layer, [P, B]: the closed forms of `array_cycles` summed over all tile ops."""
+    """Compute cycles of the whole layer, [P, B]: `array_cycles.tile_op_cycles` summed over all tile ops."""
     g = work.geometry
     k_size = np.array(cand.k_sizes, np.int64)[cand.k_index]
     k_trips = -(-g.k // k_size)
     outer = (g.groups // cand.groups) * -(-g.filters // cand.channels)
-    overhead = 2 * device.rows + device.cols
+    overhead = READ_CYCLES + 2 * device.rows + device.cols
     if device.dataflow is Dataflow.WEIGHT_STATIONARY:
         folds = g.groups * -(-g.filters // device.cols) * -(-g.k // device.rows)
         ops = outer * k_trips

@@ -94,6 +94,9 @@ class LayerRecord:
     """The part of stall_cycles spent waiting for operands from DRAM."""
     store_stall_cycles: int = 0
     """The part of stall_cycles spent waiting for room in the output buffer, or for the last write, on any core."""
+    bank_conflict_cycles: int = 0
+    """The part of compute_cycles in which pixels wait for banks of the input scratchpad; 0 where
+    memories.input_scratchpad.bank_conflicts is ignored."""
     mapping_utilization: float = 0.0
     """macs / (processing elements * compute_cycles) on the array: what partly filled folds, fill and drain, and cores
     with less to do than the busiest, leave; 0 elsewhere."""

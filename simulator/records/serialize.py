@@ -93,7 +93,7 @@ def _sweep_point(data: Mapping[str, Any]) -> SweepPoint:
 
 def _layer(data: Mapping[str, Any]) -> LayerRecord:
     absent = {"activity": None, "live_bytes": 0, "core_compute_cycles": (), "on_store": "", "done_by": ""}
-    data = absent | dict(data)  # likewise
+    data = absent | {"bank_conflict_cycles": 0} | dict(data)  # likewise
     plain = _known(LayerRecord, data)
     plain |= {
         "input_shape": tuple(data["input_shape"]),

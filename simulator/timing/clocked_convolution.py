@@ -15,6 +15,8 @@ from simulator.timing.clocked_array import ClockedArray, ClockedRun, Execute, Ge
 
 Pair = tuple[int, int]
 """Vertical, horizontal."""
+Banks = tuple[int, int]
+"""Banks of the input scratchpad, a power of two from 2; elements of a word of theirs, a power of two."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Convolution:
 def run_convolution(
     array: ClockedArray,
     convolution: Convolution,
-    banks: int,
+    banks: Banks,
     feature_map: Int64,
     product: Gemm,
     execute: Execute | None = None,
@@ -86,7 +88,7 @@ def run_convolution(
     convolution
         Its sizes.
     banks
-        Of the input scratchpad, a power of two from 2.
+        Of the input scratchpad.
     feature_map
         int64 [height, width, channels].
     product
@@ -127,7 +129,7 @@ def run_convolution(
     return run
 
 
-def fetch_operands(feature_map: Int64, geometry: Any, banks: int, zero_point: int, rows: int) -> tuple[Int64, Int64]:
+def fetch_operands(feature_map: Int64, geometry: Any, banks: Banks, zero_point: int, rows: int) -> tuple[Int64, Int64]:
     """Return what the array is offered, [k_fold * pixel, R], and the cycles that each word takes, [k_fold * pixel].
 
     Parameters
@@ -143,7 +145,7 @@ def fetch_operands(feature_map: Int64, geometry: Any, banks: int, zero_point: in
     k = geometry["kernel_height"] * geometry["kernel_width"] * geometry["channels"]
     words = int(-(-k // rows) * geometry["out_height"] * geometry["out_width"])
     operands, cycles = np.empty((words, rows), np.int64), np.empty(words, np.int64)
-    fetch(feature_map, geometry, banks, zero_point, operands, cycles)
+    fetch(feature_map, geometry, *banks, zero_point, operands, cycles)
     return operands, cycles
 
 
@@ -160,12 +162,13 @@ def _set_pool(job: Any, pool: Pool, size: Pair) -> None:
     job["pool_height"], job["pool_width"] = size
 
 
-def check_convolution(array: ClockedArray, convolution: Convolution, banks: int, feature_map: Int64) -> None:
+def check_convolution(array: ClockedArray, convolution: Convolution, banks: Banks, feature_map: Int64) -> None:
     """Raise SpecError where a convolution is none that the array takes."""
     if array.dataflow is not Dataflow.WEIGHT_STATIONARY:
         raise SpecError(f"convolutions run on a weight_stationary array, not {array.dataflow.value}")
-    if banks < 2 or banks & (banks - 1):
-        raise SpecError(f"banks: {banks}, but it must be a power of two from 2")
+    for name, size, least in zip(("banks", "word_elements"), banks, (2, 1), strict=True):
+        if size < least or size & (size - 1):
+            raise SpecError(f"{name}: {size}, but it must be a power of two from {least}")
     if feature_map.shape != (*convolution.size, convolution.channels):
         raise SpecError(f"the feature map is {feature_map.shape}, not {(*convolution.size, convolution.channels)}")
     pool = convolution.pool

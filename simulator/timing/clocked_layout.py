@@ -123,13 +123,14 @@ class _Blocks(_Products):
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """A feature map, a word an element for each bank; its rows are filled up to whole words."""
+    """A feature map, a word as much as one of each bank; its rows are filled up to whole words."""
 
     array: ClockedArray
     convolution: Convolution
     values: Int64
     """[height, width, channels]"""
-    banks: int
+    lanes: int
+    """Elements of a word."""
     word: Words
 
     @property
@@ -141,12 +142,12 @@ class FeatureMap:
     def pitch(self) -> int:
         """Elements from one row to the next."""
         elements = self.convolution.size[1] * self.convolution.channels
-        return elements + -elements % self.banks
+        return elements + -elements % self.lanes
 
     def image(self) -> Int64:
         """Words in memory, [words, banks]."""
         rows = self.values.reshape(len(self.values), -1)
-        return np.pad(rows, ((0, 0), (0, self.pitch - rows.shape[1]))).reshape(-1, self.banks)
+        return np.pad(rows, ((0, 0), (0, self.pitch - rows.shape[1]))).reshape(-1, self.lanes)
 
     def _rows(self, pixels: Span) -> Span:
         """From the first row of the map that some rows of outputs read to the last; where they read none, one."""
@@ -166,11 +167,11 @@ class FeatureMap:
 
     def kept_words(self, pixels: Span, before: Span | None) -> int:
         """Those of the rows that two bands share."""
-        return self._kept_rows(pixels, before) * (self.pitch // self.banks)
+        return self._kept_rows(pixels, before) * (self.pitch // self.lanes)
 
     def tile(self, pixels: Span, k_folds: Span, before: Span | None) -> Descriptor:
         """One stretch."""
-        row_bytes = self.pitch // self.banks * self.word.bytes
+        row_bytes = self.pitch // self.lanes * self.word.bytes
         begin, end = self._rows(pixels)
         begin += self._kept_rows(pixels, before)
         return Descriptor(begin * row_bytes, 1, (end - begin) * row_bytes, (end - begin) * row_bytes)

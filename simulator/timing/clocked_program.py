@@ -30,6 +30,8 @@ class ClockedSystem:
     """Of every scratchpad: 2^address_bits words in two halves."""
     banks: int = 0
     """Of the activations, a power of two from 2, where it runs convolutions; 0 where it runs products."""
+    word_elements: int = 1
+    """Of a word of these banks, a power of two."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -108,14 +109,16 @@ def convolution_product(
 ) -> tuple[Gemm, FeatureMap]:
     """Return a convolution as a matrix product, and its feature map in banks; see `run_system_convolution`."""
     array = system.array
-    check_convolution(array, convolution, system.banks, feature_map)
+    banks = system.banks, system.word_elements
+    check_convolution(array, convolution, banks, feature_map)
     if convolution.pool:
         raise SpecError(f"{convolution.pool}: the system has no pool")
     flat, zero_point = np.ascontiguousarray(feature_map, np.int64).reshape(-1), product.activation_zero_point
-    operands, _ = fetch_operands(flat, convolution.geometry, system.banks, zero_point, array.rows)
-    word = Words((array.activation_bits,) * system.banks, system.dma.bus_bytes)
+    operands, _ = fetch_operands(flat, convolution.geometry, banks, zero_point, array.rows)
+    lanes = prod(banks)
+    word = Words((array.activation_bits,) * lanes, system.dma.bus_bytes)
     gemm = replace(product, a=patches(operands, convolution), k_cuts=())
-    return gemm, FeatureMap(array, convolution, feature_map, system.banks, word)
+    return gemm, FeatureMap(array, convolution, feature_map, lanes, word)
 
 
 def _run(system: ClockedSystem, gemm: Gemm, program: Program, execute: ExecuteSystem | None) -> SystemRun:
@@ -167,7 +170,7 @@ class _Scratchpads:
 
     def __init__(self, system: ClockedSystem, program: Program, memory: Bytes) -> None:
         self._layout, self._memory = program.layout, memory
-        lanes = system.banks or system.array.rows
+        lanes = system.banks * system.word_elements or system.array.rows
         self._ring = np.zeros((1 << system.address_bits, lanes), np.int64)
         self.activations = self.weights = self.biases = self.scales = np.zeros(0, np.int64)
 
@@ -224,9 +227,9 @@ def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes
         if geometry is None:
             run_job(pads.activations, *rest)
         else:
-            zero_point = gemm.activation_zero_point
+            banks, zero_point = (system.banks, system.word_elements), gemm.activation_zero_point
             tile_geometry(geometry, row)
-            fetched = fetch_operands(pads.activations.ravel(), geometry, system.banks, zero_point, array.rows)
+            fetched = fetch_operands(pads.activations.ravel(), geometry, banks, zero_point, array.rows)
             clock_weight_stationary(*fetched, *rest)
         cycles.append(int(tally["cycles"]) + 1)  # a cycle of the scratchpads comes first
         for name in ("partial_sum_events", "accumulator_events"):

@@ -29,7 +29,7 @@ from simulator.timing.fast_banks import Banks, bank_columns, layer_banks, transf
 from simulator.timing.refusals import WAITS_FOR_EVER
 from simulator.timing.timeline import CoreTime, LayerTime, Timeline
 from simulator.timing.trace import TRACKS, Spans, join, layer_events, spans_per_track
-from simulator.timing.work_cycles import WorkRates, kind_cycles
+from simulator.timing.work_cycles import WorkRates, timed_kinds
 
 Progress = Callable[[int, int, str], None]
 """(layers done, layers, name of the layer just done)."""
@@ -181,18 +181,15 @@ def _path(accelerator: Accelerator) -> NDArray[np.int64]:
     return np.array([*named.values(), path.bytes_per_cycle.denominator], np.int64)
 
 
-_OF_CORE = kernel.COMPUTE, kernel.LOAD, kernel.STORE, kernel.LOAD_STALL
-"""Columns of a core's times that make a `CoreTime`."""
-
-
 def _run(
     name: str, layer: LayerSchedule, path: NDArray[np.int64], rates: WorkRates, columns: NDArray[np.int64]
 ) -> _LayerRun:
-    kinds = layer.kinds
+    timed = timed_kinds(layer, rates)
+    kinds = timed.kinds
     table = np.empty((len(kinds.counts), kernel.COLUMNS), np.int64)
     lead = int(path[2] + path[3])
-    status = kernel.tabulate(kinds.ops, kind_cycles(layer, rates), path, table)
-    banks = layer_banks(layer, columns)
+    status = kernel.tabulate(kinds.ops, timed.cycles, path, table)
+    banks = layer_banks(layer, kinds, columns)
     if status == kernel.DONE and len(columns) and not transfers_fit(banks, kinds.counts, table):
         status = kernel.OVERFLOW
     times = np.zeros((1, kernel.TIMES), np.int64)
@@ -201,7 +198,10 @@ def _run(
     if status != kernel.DONE:
         raise ScheduleError(f"layer {name}: {_REASONS[status]}")
     rows = times.tolist()
-    cores = [CoreTime(*(row[i] for i in _OF_CORE)) for row in rows]
+    cores = [
+        CoreTime(row[kernel.COMPUTE], row[kernel.LOAD], row[kernel.STORE], row[kernel.LOAD_STALL], wait)
+        for row, wait in zip(rows, timed.core_conflict_cycles, strict=True)
+    ]
     time = LayerTime.busiest(max(row[kernel.END] for row in rows), cores)
     return _LayerRun(layer.engine, kinds, layer.core_slices, table, lead, banks, time)
 

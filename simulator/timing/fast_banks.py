@@ -9,7 +9,7 @@ from simulator.accelerator.spec import Accelerator
 from simulator.kernels import dram_banks as kernel
 from simulator.kernels.timeline import ADDING
 from simulator.mapping.regions import regions
-from simulator.mapping.schedule import LayerSchedule
+from simulator.mapping.schedule import LayerSchedule, TileOpKinds
 from simulator.timing.dma import MemoryPath
 from simulator.timing.dram_banks import LOOKAHEAD
 
@@ -36,11 +36,11 @@ def bank_columns(accelerator: Accelerator) -> Ints:
     )
 
 
-def layer_banks(layer: LayerSchedule, columns: Ints) -> Banks:
-    """Return the transfers of one layer beside the banks that they go to."""
+def layer_banks(layer: LayerSchedule, kinds: TileOpKinds, columns: Ints) -> Banks:
+    """Return the transfers of one layer, its tile ops by kind, beside the banks that they go to."""
     if not len(columns):
         return columns, _NONE, _NONE
-    ops = layer.kinds.ops
+    ops = kinds.ops
     sizes = np.stack([np.stack([ops[f"{t}_bytes"], ops[f"{t}_segments"]], axis=1) for t in _TENSORS], axis=1)
     return columns, np.ascontiguousarray(sizes, np.int64), np.ascontiguousarray(regions(layer))
 

@@ -144,6 +144,7 @@ def _timed(layer: Layer, counts: LayerRecord, time: LayerTime, accelerator: Acce
         stall_cycles=total - compute,
         load_stall_cycles=time.load_stall_cycles,
         store_stall_cycles=time.store_stall_cycles,
+        bank_conflict_cycles=time.bank_conflict_cycles,
         mapping_utilization=macs / (pes * compute) if on_array else 0.0,
         utilization=macs / (pes * total) if on_array else 0.0,
         bound=_bound(layer.engine, time, total),

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from simulator.accelerator.spec import Accelerator
 from simulator.errors import ScheduleError
-from simulator.lowering.layer import Engine
 from simulator.mapping.regions import regions
 from simulator.mapping.schedule import Hold, LayerSchedule, Schedule
 from simulator.records.run import TraceEvent
@@ -39,7 +38,7 @@ from simulator.timing.dram_banks import DramBanks, Region
 from simulator.timing.refusals import WAITS_FOR_EVER
 from simulator.timing.timeline import CoreTime, LayerTime, Timeline
 from simulator.timing.trace import TRACKS, Intervals, Spans, layer_events, spans_per_track
-from simulator.timing.work_cycles import WorkRates, work_cycles
+from simulator.timing.work_cycles import WorkRates, timed_kinds
 
 Progress = Callable[[int, int, str], None]
 """(layers done, layers, name of the layer just done)."""
@@ -98,12 +97,14 @@ def _run_layer(name: str, layer: LayerSchedule, accelerator: Accelerator, limit:
     memory = _Memory(accelerator, len(layer.core_slices))
     places = regions(layer) if memory.banks else np.zeros((len(layer.ops), 4, 2), np.int64)
     where = enumerate(layer.core_slices)
-    cores = [_Core(core, layer.engine, layer.ops[part], places[part], accelerator, memory) for core, part in where]
+    timed = timed_kinds(layer, WorkRates.of(accelerator))
+    cycles, waits = timed.tile_op_cycles, timed.core_conflict_cycles
+    cores = [_Core(core, layer.ops[part], cycles[part], places[part], memory) for core, part in where]
     processes = [process for core in cores for process in core.start()]
     memory.env.run()
     if any(process.is_alive for process in processes):
         raise ScheduleError(f"layer {name}: {WAITS_FOR_EVER}")
-    times = [core.time() for core in cores]
+    times = [core.time(wait) for core, wait in zip(cores, waits, strict=True)]
     return LayerTime.busiest(int(memory.env.now), times), tuple(core.spans(limit) for core in cores)
 
 
@@ -126,15 +127,13 @@ class _Core:
     def __init__(
         self,
         core: int,
-        engine: Engine,
         ops: NDArray[Any],
+        cycles: NDArray[np.int64],
         places: NDArray[np.int64],
-        accelerator: Accelerator,
         memory: _Memory,
     ) -> None:
         self._load_id, self._store_id = _DMAS * core + LOAD_DMA, _DMAS * core + STORE_DMA
-        self._ops, self._places = ops, places
-        self._cycles = work_cycles(engine, ops, WorkRates.of(accelerator))
+        self._ops, self._cycles, self._places = ops, cycles, places
         self._memory, self._env, self._path = memory, memory.env, memory.path
         self._requests = Arbiter(self._env)
         self._last_byte = 0
@@ -151,10 +150,10 @@ class _Core:
         """Begin in the present cycle."""
         return [self._env.process(steps) for steps in (self._load(), self._work(), self._store())]
 
-    def time(self) -> CoreTime:
-        """Return what the engines have done."""
+    def time(self, bank_conflict_cycles: int) -> CoreTime:
+        """Return what the engines have done, of which these are waits for banks."""
         busy = {track: intervals.busy_cycles for track, intervals in self._intervals.items()}
-        return CoreTime(busy["work"], busy["load dma"], busy["store dma"], self._load_stall)
+        return CoreTime(busy["work"], busy["load dma"], busy["store dma"], self._load_stall, bank_conflict_cycles)
 
     def spans(self, limit: int) -> Spans:
         """Return when they have done it."""

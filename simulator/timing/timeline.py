@@ -21,6 +21,8 @@ class CoreTime:
     """Its store DMA works."""
     load_stall_cycles: int
     """Its engine waits for operands."""
+    bank_conflict_cycles: int
+    """Of compute_cycles, those in which pixels wait for banks."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class LayerTime:
     """Its engine waits for operands."""
     store_stall_cycles: int = 0
     """Its engine waits for room, or the layer for its last write."""
+    bank_conflict_cycles: int = 0
+    """Of compute_cycles, those in which pixels wait for banks."""
     core_compute_cycles: tuple[int, ...] = ()
     """Cycles in which each core's engine works, where a layer is split over cores."""
 
@@ -58,6 +62,7 @@ class LayerTime:
             store_cycles=most.store_cycles,
             load_stall_cycles=most.load_stall_cycles,
             store_stall_cycles=end_cycle - most.compute_cycles - most.load_stall_cycles,
+            bank_conflict_cycles=most.bank_conflict_cycles,
             core_compute_cycles=tuple(core.compute_cycles for core in cores) if len(cores) > 1 else (),
         )
 

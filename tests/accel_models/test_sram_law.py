@@ -8,7 +8,7 @@ import pytest
 
 from accel_models.load import load_energy_table
 from benchmarks.fit_sram import COLUMNS, errors, fit, read_rows
-from simulator.accelerator.spec import Memory
+from simulator.accelerator.memories import Memory
 
 CACTI = {45: "illustrative_45nm", 22: "illustrative_22nm"}
 

@@ -3,7 +3,7 @@
     PYTHONPATH=.:tests python -m proof.system_cycles [--cases 30000] [--seed 0] [--log FILE]
 
 A third are products on a weight-stationary array, a third on an output-stationary one, a third convolutions from banked
-memory. Jobs take the closed form's cycles in both, and in convolutions those that pixels wait for banks. Begin and end
+memory. Jobs take a tile op's cycles in both, and in convolutions those that pixels wait for banks. Begin and end
 of every load, job and store must be the same. In half of the cases the requests of each transfer are alike and enough
 of them in flight to cover a round trip, so that the bus is never idle within one. Exit status 1 where anything differs.
 """
@@ -18,12 +18,17 @@ from enum import StrEnum
 import numpy as np
 
 from proof.drawn import prove
+from simulator.graph.ops import Padding
+from simulator.kernels.clocked_im2col import GEOMETRY
 from simulator.kernels.clocked_system import SYSTEM_COUNTS
-from simulator.mapping.array_cycles import output_stationary, weight_stationary
-from simulator.mapping.work import Device
+from simulator.lowering.layer import ConvGeometry
+from simulator.mapping.array_cycles import tile_op_cycles
+from simulator.mapping.schedule import TILE_OP, LayerMapping, LoopOrder, Residency
+from simulator.mapping.tiles import array_schedule
+from simulator.mapping.work import ArrayWork, Device
 from simulator.numerics.modes import Dataflow
+from simulator.timing.bank_conflicts import conflict_cycles as tile_op_waits
 from simulator.timing.clocked_array import ClockedArray
-from simulator.timing.clocked_convolution import fetch_operands
 from simulator.timing.clocked_dma import ClockedDma
 from simulator.timing.clocked_program import ClockedSystem, Program, plan
 from simulator.timing.clocked_system import clock_times, convolution_product, tile_geometry
@@ -63,27 +68,44 @@ def draw(seed: int) -> tuple[Layer, ClockedSystem, Program]:
 
 
 def job_cycles(system: ClockedSystem, program: Program) -> np.ndarray:
-    """Closed form of each job, and the cycle in which its first operands are read."""
+    """Cycles of each job: those of a tile op, and those in which pixels wait for banks."""
     array, jobs = system.array, rows_of(program)
     kind = {"dataflow": array.dataflow.value, "weight_double_buffer": array.weight_double_buffer}
     device = Device.of(machine(array.rows, array.cols, **kind))
-    if array.dataflow is Dataflow.WEIGHT_STATIONARY:
-        cycles = [weight_stationary(row["n_folds"] * row["k_folds"], row["pixels"], device) for row in jobs]
-    else:
-        blocks = [row["n_folds"] * -(-row["pixels"] // array.rows) for row in jobs]
-        sizes = zip(blocks, jobs, strict=True)
-        cycles = [output_stationary(count, row["k_folds"], row["continues"], device) for count, row in sizes]
+    stationary = array.dataflow is Dataflow.WEIGHT_STATIONARY
+    ops = np.zeros(len(jobs), TILE_OP)
+    for op, row in zip(ops, jobs, strict=True):
+        blocks = row["k_folds"] if stationary else -(-row["pixels"] // array.rows)
+        op["folds"], op["rows"], op["cols"] = row["n_folds"] * blocks, row["pixels"], 1
+        op["k"], op["k_length"] = row["continues"], row["k_folds"]
     waits = [0 if program.geometry is None else conflict_cycles(system, program, row) for row in jobs]
-    return np.array(cycles, np.int64) + np.array(waits, np.int64) + 1
+    return tile_op_cycles(ops, device) + np.array(waits, np.int64)
 
 
 def conflict_cycles(system: ClockedSystem, program: Program, row: dict[str, int]) -> int:
-    """Cycles of a job in which a pixel waits for a bank."""
+    """Cycles of a job in which a pixel waits for a bank, as a real run counts them for the same tile."""
     geometry = program.geometry.copy()
     tile_geometry(geometry, row)
-    nothing = np.zeros(geometry["height"] * geometry["pitch"], np.int64)
-    _, cycles = fetch_operands(nothing, geometry, system.banks, 0, system.array.rows)
-    return row["n_folds"] * int((cycles - 1).sum())
+    tile = {name: int(geometry[name]) for name in GEOMETRY.names}
+    g = ConvGeometry(
+        batch=1,
+        in_height=tile["height"],
+        in_width=tile["width"],
+        out_height=tile["out_height"],
+        out_width=tile["out_width"],
+        channels=tile["channels"],
+        filters=1,
+        kernel=(tile["kernel_height"], tile["kernel_width"]),
+        padding=Padding(top=tile["padding_top"], left=tile["padding_left"]),
+        **{name: (tile[f"{name}_y"], tile[f"{name}_x"]) for name in ("stride", "dilation", "insertion")},
+    )
+    extent = (1, 1, g.out_height, g.out_width, 1, g.k)
+    mapping = LayerMapping(
+        *(g.out_height, g.out_width, 1, g.k, 1, LoopOrder.INPUTS_RESIDENT, Residency.TILE, Residency.LAYER, extent)
+    )
+    device = Device.of(machine(system.array.rows, system.array.cols))
+    layer = array_schedule(ArrayWork(g, 8, 8, 8, 32, bias_matrix=False), mapping, device)
+    return row["n_folds"] * int(tile_op_waits(layer, (system.banks, system.word_elements), device).sum())
 
 
 def judge(seed: int, tally: Counter[str]) -> str | None:

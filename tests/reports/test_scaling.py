@@ -62,7 +62,7 @@ def test_a_product_that_fills_every_fold_loses_to_fill_and_drain_alone():
     fast = {"dram__bytes_per_cycle": 10_000, "dram__latency_cycles": 0, "dma__setup_cycles": 0}
     found = explain_scaling(timed(network, **fast), timed(network, **fast, array__rows=64, array__cols=64))
     factors = named(found)
-    filling = [2 * side + side + 2 for side in (32, 64)]
+    filling = [1 + 2 * side + side + 2 for side in (32, 64)]
     computing = [64 + fill for fill in filling]
     seconds = 1 / 800e6
     assert factors["fill and drain"].times_s == pytest.approx([fill * seconds for fill in filling])

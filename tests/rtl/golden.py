@@ -20,7 +20,7 @@ from support.convolution_cases import ENGINES, draw_convolution
 from support.dma_cases import draw_transfers
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
 from support.system_cases import CONVOLUTION_SYSTEMS, SYSTEMS, draw_product, draw_system_convolution
-from support.verilated import VerilatedEngine, build_dma, build_engine, build_system
+from support.verilated import PRODUCTS, VerilatedEngine, build_dma, build_engine, build_system
 from support.verilator import RTL
 
 GOLDEN = Path(__file__).with_name("golden.csv")
@@ -40,7 +40,7 @@ def engine(name: str, sources: Path = RTL) -> Engine:
     systems = SYSTEMS | CONVOLUTION_SYSTEMS
     if name in systems:
         return build_system(systems[name], sources)
-    array, banks = ENGINES.get(name, (name, 0))
+    array, banks = ENGINES.get(name, (name, PRODUCTS))
     return build_engine(ARRAYS[array], banks, sources)
 
 

@@ -10,7 +10,7 @@ from simulator.timing.clocked_array import run_gemm
 from simulator.timing.clocked_convolution import run_convolution
 from support.convolution_cases import ENGINES, draw_convolution
 from support.gemm_cases import ARRAYS, Stream, differences, draw_gemm
-from support.verilated import build_engine, engine_parameters, top_module
+from support.verilated import PRODUCTS, build_engine, engine_parameters, top_module
 from support.verilator import RTL, lint, needs_verilator
 
 pytestmark = needs_verilator
@@ -55,7 +55,7 @@ def test_convolutions_on_rtl_equal_the_model(name):
 
 
 @pytest.mark.parametrize(
-    ("array", "banks"), [*((array, 0) for array in ARRAYS), *ENGINES.values()], ids=lambda value: str(value)
+    ("array", "banks"), [*((array, PRODUCTS) for array in ARRAYS), *ENGINES.values()], ids=lambda value: str(value)
 )
 def test_lint_finds_nothing(array, banks):
     assert lint(top_module(ARRAYS[array], banks), engine_parameters(ARRAYS[array], banks)) == ""

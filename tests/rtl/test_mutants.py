@@ -12,10 +12,12 @@ import pytest
 
 import proof.array_cycles
 import simulator.kernels.clocked_dma
+import simulator.kernels.clocked_im2col
 import simulator.kernels.clocked_output_stationary
 import simulator.kernels.clocked_system
 import simulator.kernels.clocked_weight_stationary
 import simulator.mapping.array_cycles
+import simulator.timing.clocked_convolution
 import simulator.timing.clocked_system
 from rtl.golden import engine, read, rows
 from support.verilator import RTL, needs_verilator
@@ -40,6 +42,12 @@ class TestRtl:
             ("os_6x7", "float_product.sv", "product[47] ? 7'sd24", "product[46] ? 7'sd24"),
             ("os_5x3", "pe_os.sv", "preloads ? stored_overflow", "!preloads ? stored_overflow"),
             ("conv_3x5", "im2col_lane.sv", "* channels + channel", "* channels - channel"),
+            (
+                "conv_8x8",
+                "im2col_feed.sv",
+                "address[r][ADDRESS_BITS-1:ELEMENT_BITS]",
+                "address[r][ADDRESS_BITS-2:ELEMENT_BITS-1]",
+            ),
             ("conv_2x3_single", "max_pool.sv", "rows_to_go <= end_padding[0]", "rows_to_go < end_padding[0]"),
             ("dma", "dma_requests.sv", "in_flight < max_outstanding", "in_flight <= max_outstanding"),
             ("system_2x3_single", "system_control.sv", "inputs_now != '0", "inputs != '0"),
@@ -93,6 +101,18 @@ def test_a_changed_constant_in_the_model_of_the_system_is_noticed(tmp_path, monk
         changed = mutant(simulator.kernels.clocked_system, old, new, tmp_path)
         monkeypatch.setattr(simulator.timing.clocked_system, "clock_system", changed.clock_system)
         assert (rows("system_2x3_single") != table) == noticed, old
+
+
+def test_a_changed_constant_in_the_model_of_the_banks_is_noticed(tmp_path, monkeypatch):
+    table = [row for row in read() if row["array"] == "conv_8x8"]
+    for old, new, noticed in (
+        ("address // word_elements if", "address // word_elements if", False),
+        ("address // word_elements if", "address // (word_elements + 1) if", True),
+        ("words[r] % banks] += 1", "words[r] % banks] += 2", True),
+    ):
+        changed = mutant(simulator.kernels.clocked_im2col, old, new, tmp_path)
+        monkeypatch.setattr(simulator.timing.clocked_convolution, "fetch", changed.fetch)
+        assert (rows("conv_8x8") != table) == noticed, old
 
 
 WS, OS = simulator.kernels.clocked_weight_stationary, simulator.kernels.clocked_output_stationary

@@ -9,12 +9,12 @@ from simulator.timing.clocked_convolution import Convolution, Pool
 from support.gemm_cases import Stream, draw_gemm
 
 ENGINES = {
-    "conv_2x3_single": ("ws_2x3_single", 2),
-    "conv_3x5": ("ws_3x5", 2),
-    "conv_6x4": ("ws_6x4", 4),
-    "conv_8x8": ("ws_8x8", 8),
+    "conv_2x3_single": ("ws_2x3_single", (2, 1)),
+    "conv_3x5": ("ws_3x5", (2, 2)),
+    "conv_6x4": ("ws_6x4", (4, 1)),
+    "conv_8x8": ("ws_8x8", (2, 4)),
 }
-"""Array and banks of what is built as RTL."""
+"""Array, banks and elements of their words of what is built as RTL."""
 
 
 def draw_convolution(stream: Stream, array: ClockedArray) -> tuple[Convolution, np.ndarray, Gemm]:

@@ -9,7 +9,7 @@ import numpy as np
 from simulator.accelerator.spec import Accelerator
 from simulator.mapping.schedule import Hold, LayerSchedule
 from simulator.timing.dma import MemoryPath, transfer
-from simulator.timing.work_cycles import WorkRates, work_cycles
+from simulator.timing.work_cycles import WorkRates, timed_kinds
 
 
 @dataclass
@@ -34,7 +34,7 @@ class SteppedMachine:
 
     def __init__(self, layer: LayerSchedule, accelerator: Accelerator) -> None:
         ends = np.cumsum(layer.core_ops or [len(layer.ops)])
-        cycles = work_cycles(layer.engine, layer.ops, WorkRates.of(accelerator))
+        cycles = timed_kinds(layer, WorkRates.of(accelerator)).tile_op_cycles
         starts = [0, *ends[:-1]]
         self.cores = [_Core(self, layer.ops[a:b], cycles[a:b], accelerator) for a, b in zip(starts, ends, strict=True)]
         self.bus_free = self.time = 0

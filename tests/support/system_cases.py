@@ -27,7 +27,7 @@ output stationary."""
 
 CONVOLUTION_SYSTEMS = {
     "system_conv_3x5": ClockedSystem(ARRAYS["ws_3x5"], ClockedDma(bus_bytes=4), banks=2),
-    "system_conv_6x4": ClockedSystem(ARRAYS["ws_6x4"], ClockedDma(bus_bytes=8), banks=8),
+    "system_conv_6x4": ClockedSystem(ARRAYS["ws_6x4"], ClockedDma(bus_bytes=8), banks=4, word_elements=2),
 }
 """What is built as RTL for convolutions: a word of its banks is less than a beat, and more."""
 
@@ -85,7 +85,8 @@ def draw_system_convolution(
         ops = -(-pixels // tiling.pixels) * -(-n_folds // tiling.n_folds)
         half = 1 << (system.address_bits - 1)
         words = (
-            convolution.size[0] * -(-convolution.size[1] * convolution.channels // system.banks),
+            convolution.size[0]
+            * -(-convolution.size[1] * convolution.channels // (system.banks * system.word_elements)),
             tiling.n_folds * tiling.k_folds * system.array.rows,
             tiling.n_folds * tiling.pixels,
         )

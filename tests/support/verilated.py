@@ -12,6 +12,7 @@ from simulator.kernels.clocked_dma import DMA_COUNTS
 from simulator.kernels.clocked_system import SYSTEM_COUNTS
 from simulator.numerics.modes import Dataflow
 from simulator.timing.clocked_array import REQUANTIZER_CODES, ROUNDING_CODES, ClockedArray, Execute, Gemm
+from simulator.timing.clocked_convolution import Banks
 from simulator.timing.clocked_dma import ExecuteDma
 from simulator.timing.clocked_program import ClockedSystem, Program
 from simulator.timing.clocked_system import ExecuteSystem
@@ -22,7 +23,11 @@ MOST_CYCLES = 2_000_000
 """A job that takes longer hangs."""
 
 
-def engine_parameters(array: ClockedArray, banks: int = 0) -> dict[str, int | bool]:
+PRODUCTS: Banks = (0, 1)
+"""Banks of what runs no convolutions."""
+
+
+def engine_parameters(array: ClockedArray, banks: Banks = PRODUCTS) -> dict[str, int | bool]:
     """Parameters of the engine's module, by name; with `banks` it is the one for convolutions."""
     parameters = {
         "ROWS": array.rows,
@@ -41,11 +46,15 @@ def engine_parameters(array: ClockedArray, banks: int = 0) -> dict[str, int | bo
             "PARTIAL_SUM_SATURATES": array.partial_sum.saturates,
             "WEIGHT_DOUBLE_BUFFER": array.weight_double_buffer,
         }
-    return parameters | ({"BANKS": banks} if banks else {})
+    return parameters | bank_parameters(banks)
 
 
-def top_module(array: ClockedArray, banks: int = 0) -> str:
-    if banks:
+def bank_parameters(banks: Banks) -> dict[str, int | bool]:
+    return dict(zip(("BANKS", "WORD_ELEMENTS"), banks, strict=True)) if banks[0] else {}
+
+
+def top_module(array: ClockedArray, banks: Banks = PRODUCTS) -> str:
+    if banks[0]:
         return "engine_conv"
     return "engine_ws" if array.dataflow is Dataflow.WEIGHT_STATIONARY else "engine_os"
 
@@ -76,7 +85,7 @@ def system_parameters(system: ClockedSystem) -> dict[str, int | bool]:
     """Parameters of rtl/system_top.sv, by name."""
     output_stationary = system.array.dataflow is Dataflow.OUTPUT_STATIONARY
     sizes = {"BUS_BYTES": system.dma.bus_bytes, "ADDRESS_BITS": system.address_bits}
-    own = {"OUTPUT_STATIONARY": output_stationary} | ({"BANKS": system.banks} if system.banks else {})
+    own = {"OUTPUT_STATIONARY": output_stationary} | bank_parameters((system.banks, system.word_elements))
     return engine_parameters(system.array) | sizes | own
 
 
@@ -103,27 +112,31 @@ def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
     return execute
 
 
-def build_engine(array: ClockedArray, banks: int = 0, rtl: Path = RTL) -> VerilatedEngine:
+def build_engine(array: ClockedArray, banks: Banks = PRODUCTS, rtl: Path = RTL) -> VerilatedEngine:
     """Build the engine of an array; with `banks` the one for convolutions."""
     defines = {"SUM_BITS": sum_bits(array)}
     if array.dataflow is Dataflow.WEIGHT_STATIONARY:
         defines["WEIGHT_STATIONARY"] = 1
-    if banks:
+    if banks[0]:
         defines["CONVOLUTION"] = 1
-    return VerilatedEngine(build(top_module(array, banks), engine_parameters(array, banks), "bench.cpp", defines, rtl))
+    library = build(top_module(array, banks), engine_parameters(array, banks), "bench.cpp", defines, rtl)
+    return VerilatedEngine(library, banks[1])
 
 
 class VerilatedEngine:
     """A built engine; calling it runs a job, with the parameters of `clock_output_stationary`."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, word_elements: int) -> None:
         self._library = ctypes.CDLL(str(library))
         self._library.bench_new.restype = ctypes.c_void_p
         self._bench = ctypes.c_void_p(self._library.bench_new())
+        self._word_elements = word_elements
 
     def convolve(self, feature_map: np.ndarray, geometry: np.void) -> Execute:
         """Return what runs jobs on a feature map, int64, instead of on activations as the array takes them."""
-        return lambda activations, *job: self(feature_map.reshape(-1, 1), *job, geometry=geometry)
+        elements = feature_map.reshape(-1)
+        words = np.pad(elements, (0, -elements.size % self._word_elements)).reshape(-1, self._word_elements)
+        return lambda activations, *job: self(words, *job, geometry=geometry)
 
     def __call__(self, activations, weights, biases, scales, accumulators, outputs, job, counts, geometry=None) -> None:
         def address(array: np.ndarray) -> ctypes.c_void_p:

@@ -10,7 +10,7 @@ import pytest
 from simulator.errors import SpecError
 from simulator.mapping.array_cycles import weight_stationary
 from simulator.mapping.work import Device
-from simulator.timing.clocked_convolution import Convolution, Pool, run_convolution
+from simulator.timing.clocked_convolution import Banks, Convolution, Pool, run_convolution
 from support.convolution_cases import ENGINES, draw_convolution
 from support.devices import machine
 from support.gemm_cases import ARRAYS, Stream, against_specification
@@ -56,14 +56,15 @@ def windows(outputs: np.ndarray, convolution: Convolution) -> np.ndarray:
     return views[:: pool.stride, :: pool.stride].max(axis=(-2, -1)).reshape(-1, image.shape[2])
 
 
-def conflict_cycles(convolution: Convolution, rows: int, banks: int) -> int:
+def conflict_cycles(convolution: Convolution, rows: int, banks: Banks) -> int:
     """Cycles beyond one for each fold and pixel, in which the busiest bank has more to read."""
     elements = np.arange(np.prod(convolution.size) * convolution.channels).reshape(*convolution.size, -1)
     addresses = patches(elements, convolution, -1)
     extra = 0
     for begin in range(0, convolution.k, rows):
         for wanted in addresses[:, begin : begin + rows]:
-            banked = [address % banks for address in set(wanted.tolist()) - {-1}]
+            words = {address // banks[1] for address in wanted.tolist() if address >= 0}
+            banked = [word % banks[0] for word in words]
             extra += max((banked.count(bank) for bank in banked), default=1) - 1
     return extra
 
@@ -94,12 +95,18 @@ def test_values_and_cycles(name):
 @pytest.mark.parametrize(
     ("name", "banks", "change", "message"),
     [
-        ("os_4x6", 2, {}, "weight_stationary array, not output_stationary"),
-        ("ws_3x5", 3, {}, "banks: 3, but it must be a power of two from 2"),
-        ("ws_3x5", 2, {"channels": 4}, r"the feature map is \(5, 6, 3\), not \(5, 6, 4\)"),
-        ("ws_3x5", 2, {"pool": Pool(4, 2)}, "size 2 or 3, stride from 1"),
-        ("ws_3x5", 2, {"pool": Pool(3, 1, (1, 1), (1, 1))}, "an end_padding less than size and stride"),
-        ("ws_3x5", 2, {"insertion": (2, 1), "stride": (2, 2)}, r"vertical insertion 2 needs stride and dilation 1"),
+        ("os_4x6", (2, 1), {}, "weight_stationary array, not output_stationary"),
+        ("ws_3x5", (3, 1), {}, "banks: 3, but it must be a power of two from 2"),
+        ("ws_3x5", (2, 6), {}, "word_elements: 6, but it must be a power of two from 1"),
+        ("ws_3x5", (2, 1), {"channels": 4}, r"the feature map is \(5, 6, 3\), not \(5, 6, 4\)"),
+        ("ws_3x5", (2, 1), {"pool": Pool(4, 2)}, "size 2 or 3, stride from 1"),
+        ("ws_3x5", (2, 1), {"pool": Pool(3, 1, (1, 1), (1, 1))}, "an end_padding less than size and stride"),
+        (
+            "ws_3x5",
+            (2, 1),
+            {"insertion": (2, 1), "stride": (2, 2)},
+            r"vertical insertion 2 needs stride and dilation 1",
+        ),
     ],
 )
 def test_what_the_engine_does_not_take_is_refused(name, banks, change, message):

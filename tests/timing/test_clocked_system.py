@@ -49,7 +49,8 @@ def test_convolutions_are_those_of_the_array_alone(name):
             Stream(15, seed), CONVOLUTION_SYSTEMS[name]
         )
         run = run_system_convolution(system, convolution, feature_map, product, tiling)
-        alone = run_convolution(system.array, convolution, system.banks, feature_map, product)
+        banks = system.banks, system.word_elements
+        alone = run_convolution(system.array, convolution, banks, feature_map, product)
         np.testing.assert_array_equal(run.outputs, alone.outputs, f"seed {seed}")
         for field in ("partial_sum_events", "accumulator_events", "saturations"):
             assert getattr(run, field) == getattr(alone, field), (seed, field)
@@ -75,7 +76,7 @@ def test_a_tile_of_a_convolution_loads_the_rows_that_the_mapping_counts(name):
         names = ("kernel", "stride", "dilation", "padding", "insertion")
         axis = Axis(convolution.out_size[0], convolution.size[0], *(getattr(convolution, name)[0] for name in names))
         mapped = reach(axis, rows, 0, convolution.kernel[0] - 1)
-        row_bytes = laid.pitch // laid.banks * laid.word.bytes
+        row_bytes = laid.pitch // laid.lanes * laid.word.bytes
         before, runs_before = None, 1
         for tile, runs in enumerate(mapped.runs):
             pixels = (tile * rows * width, min((tile + 1) * rows, convolution.out_size[0]) * width)

@@ -31,11 +31,11 @@ def test_one_tile_op_by_hand():
     timeline = run([array_layer(gemm(4, 4, 4), "fc", bias=None)], accelerator)
     assert [(e.track, e.name, e.start_cycle, e.duration_cycles) for e in timeline.events] == [
         ("load dma", "fc: load", 0, 74),  # two descriptors, latency, 16 + 16 bytes: 20 + 50 + 4
-        ("array", "fc: compute", 74, 18),  # 4 + 4 + 4 + 4 + 2
-        ("store dma", "fc: store", 92, 62),  # 10 + 50 + 2
+        ("array", "fc: compute", 74, 19),  # 1 + 4 + 4 + 4 + 4 + 2
+        ("store dma", "fc: store", 93, 62),  # 10 + 50 + 2
     ]
     (time,) = timeline.layers
-    assert (time.load_stall_cycles, time.store_stall_cycles, time.end_cycle) == (74, 62, 154)
+    assert (time.load_stall_cycles, time.store_stall_cycles, time.end_cycle) == (74, 62, 155)
 
 
 def test_double_buffering_and_bus_sharing_by_hand():
