@@ -29,6 +29,7 @@ module dma_requests #(
     output logic [15:0]                                   request_bytes,
     input  logic                                          lands             // the last beat of a request
 );
+  localparam int SETUP_BITS = 16 + INDEX_BITS;  // as many descriptors as there are
   typedef enum logic [1:0] {
     IDLE,
     SETUP,
@@ -45,13 +46,14 @@ module dma_requests #(
   descriptor_t [DESCRIPTORS-1:0] held;
   descriptor_t next;
   logic [INDEX_BITS-1:0] next_index, last_index;
-  logic [15:0] setup_left, setup_total, segment, segments, segment_bytes, left, in_flight;
+  logic [SETUP_BITS-1:0] setup_left, setup_total;
+  logic [15:0] segment, segments, segment_bytes, left, in_flight;
   logic [ADDRESS_BITS-1:0] segment_address, stride;
   logic segment_ends, descriptor_ends;
 
   assign next_index = start ? first : index + INDEX_BITS'(1);
   assign next = start ? descriptor_t'(descriptors[next_index]) : held[next_index];
-  assign setup_total = setup_cycles * (16'(last) - 16'(first) + 16'd1);
+  assign setup_total = SETUP_BITS'(setup_cycles) * (SETUP_BITS'(last) - SETUP_BITS'(first) + SETUP_BITS'(1));
   assign busy = state != IDLE;
   assign issuing = state == ISSUE;
   assign request = issuing && grant && in_flight < max_outstanding;
@@ -64,8 +66,8 @@ module dma_requests #(
   always_ff @(posedge clk) begin
     in_flight <= in_flight + 16'(request) - 16'(lands);
     if (state == SETUP) begin
-      setup_left <= setup_left - 16'd1;
-      if (setup_left == 16'd1) state <= ISSUE;
+      setup_left <= setup_left - SETUP_BITS'(1);
+      if (setup_left == SETUP_BITS'(1)) state <= ISSUE;
     end
     if (request) begin
       left <= segment_ends ? segment_bytes : left - request_bytes;
@@ -89,7 +91,7 @@ module dma_requests #(
       request_address <= next.address;
     end
     if (start) begin
-      state <= setup_total == 16'd0 ? ISSUE : SETUP;
+      state <= setup_total == '0 ? ISSUE : SETUP;
       setup_left <= setup_total;
       last_index <= last;
       held <= descriptors;

@@ -16,6 +16,9 @@ from simulator.timing.clocked_array import ClockedArray, ClockedRun, Execute, Ge
 Pair = tuple[int, int]
 """Vertical, horizontal."""
 
+_MOST_SIZE, _MOST_STEP = (1 << 16) - 1, (1 << 8) - 1
+"""Sizes have 16 bits in rtl/im2col_feed.sv, and steps 8."""
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -168,6 +171,7 @@ def check_convolution(array: ClockedArray, convolution: Convolution, banks: int,
         raise SpecError(f"banks: {banks}, but it must be a power of two from 2")
     if feature_map.shape != (*convolution.size, convolution.channels):
         raise SpecError(f"the feature map is {feature_map.shape}, not {(*convolution.size, convolution.channels)}")
+    _check_widths(convolution, banks)
     pool = convolution.pool
     if pool and not (pool.size in (2, 3) and pool.stride >= 1 and all(0 <= pad < pool.size for pad in pool.padding)):
         raise SpecError(f"{pool}: size 2 or 3, stride from 1 and padding below the size are what the array takes")
@@ -177,3 +181,20 @@ def check_convolution(array: ClockedArray, convolution: Convolution, banks: int,
         steps = (convolution.stride[axis], convolution.dilation[axis])
         if convolution.insertion[axis] > 1 and steps != (1, 1):
             raise SpecError(f"{name} insertion {convolution.insertion[axis]} needs stride and dilation 1, not {steps}")
+
+
+def _check_widths(conv: Convolution, banks: int) -> None:
+    """Raise SpecError where a size, a step or a place has more bits than the address generator."""
+    pitch = -(-conv.size[1] * conv.channels // banks) * banks
+    sizes = (*conv.size, conv.channels, *conv.kernel, *conv.out_size, pitch)
+    if not all(1 <= size <= _MOST_SIZE for size in sizes):
+        raise SpecError(f"{conv}: sizes and the elements of a row must lie in 1 to {_MOST_SIZE}")
+    steps = (*conv.stride, *conv.dilation, *conv.insertion, conv.pool.stride if conv.pool else 1)
+    if not all(1 <= step <= _MOST_STEP for step in steps):
+        raise SpecError(f"{conv}: stride, dilation and insertion must lie in 1 to {_MOST_STEP}")
+    for axis in range(2):
+        before = -(-conv.padding[axis] // conv.insertion[axis])
+        last = (conv.out_size[axis] - 1) * conv.stride[axis] + (conv.kernel[axis] - 1) * conv.dilation[axis]
+        behind = (last - conv.padding[axis]) // conv.insertion[axis]
+        if before + max(behind, conv.size[axis]) > _MOST_SIZE:
+            raise SpecError(f"{conv}: from the first place that a tap meets to the last are more than {_MOST_SIZE}")

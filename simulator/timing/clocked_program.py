@@ -18,6 +18,9 @@ from simulator.timing.clocked_layout import FeatureMap, Layout, Span, activation
 MOST_OPS = 63
 """Tile operations of a program."""
 
+_MOST_ADDRESS_BITS = 16
+"""Sizes of a job have 16 bits."""
+
 
 @dataclass(frozen=True)
 class ClockedSystem:
@@ -97,6 +100,8 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
 def _check_product(system: ClockedSystem, gemm: Gemm) -> None:
     check_gemm(system.array, gemm)
     system.dma.check()
+    if not 2 <= system.address_bits <= _MOST_ADDRESS_BITS:
+        raise SpecError(f"address_bits: {system.address_bits}, but it must lie in 2 to {_MOST_ADDRESS_BITS}")
     if gemm.k_cuts:
         raise SpecError(f"k_cuts {gemm.k_cuts}: the tiling cuts K, give none")
     if gemm.bias.ndim != 1:
@@ -123,6 +128,7 @@ _Tile = tuple[Span, Span, Span]
 def _check_room(system: ClockedSystem, layout: Layout, tile: _Tile) -> None:
     half = 1 << (system.address_bits - 1)
     for name, descriptor in layout.tile(*tile).items():
+        descriptor.check(name)
         words = descriptor.segments * descriptor.segment_bytes // layout.word(name).bytes
         if words > half:
             what = "outputs" if name == "store" else f"{name}s"

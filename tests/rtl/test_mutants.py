@@ -39,7 +39,7 @@ class TestRtl:
             ("os_1x1", "rounding_shift.sv", "<< by) >> 1", "<< by) >> 2"),
             ("os_6x7", "float_product.sv", "product[47] ? 7'sd24", "product[46] ? 7'sd24"),
             ("os_5x3", "pe_os.sv", "preloads ? stored_overflow", "!preloads ? stored_overflow"),
-            ("conv_3x5", "im2col_lane.sv", "* channels + channel", "* channels - channel"),
+            ("conv_3x5", "im2col_lane.sv", "32'(channels) + 32'(channel)", "32'(channels) - 32'(channel)"),
             ("conv_2x3_single", "max_pool.sv", "rows_to_go <= end_padding[0]", "rows_to_go < end_padding[0]"),
             ("dma", "dma_requests.sv", "in_flight < max_outstanding", "in_flight <= max_outstanding"),
             ("system_2x3_single", "system_control.sv", "inputs_now != '0", "inputs != '0"),

@@ -103,14 +103,15 @@ def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
     return execute
 
 
-def build_engine(array: ClockedArray, banks: int = 0, rtl: Path = RTL) -> VerilatedEngine:
-    """Build the engine of an array; with `banks` the one for convolutions."""
+def build_engine(array: ClockedArray, banks: int = 0, rtl: Path = RTL, **parameters: int) -> VerilatedEngine:
+    """Build the engine of an array; with `banks` the one for convolutions. `parameters`: more of its module's."""
     defines = {"SUM_BITS": sum_bits(array)}
     if array.dataflow is Dataflow.WEIGHT_STATIONARY:
         defines["WEIGHT_STATIONARY"] = 1
     if banks:
         defines["CONVOLUTION"] = 1
-    return VerilatedEngine(build(top_module(array, banks), engine_parameters(array, banks), "bench.cpp", defines, rtl))
+    parameters = engine_parameters(array, banks) | parameters
+    return VerilatedEngine(build(top_module(array, banks), parameters, "bench.cpp", defines, rtl))
 
 
 class VerilatedEngine:

@@ -161,6 +161,7 @@ def test_words_come_back_as_they_were(bits):
         ({}, Tiling(0, 1, 1), "below 1"),
         ({"dma": ClockedDma(burst_bytes=12)}, Tiling(100, 1, 1), "12, no multiple of bus_bytes, 8"),
         ({"array": ARRAYS["os_8x4"]}, Tiling(100, 1, 3), "a multiple of the 8 rows of the array, or all"),
+        ({"address_bits": 17}, Tiling(100, 1, 1), "address_bits: 17, but it must lie in 2 to 16"),
     ],
 )
 def test_what_it_does_not_take_is_refused(system, tiling, said):
@@ -169,6 +170,15 @@ def test_what_it_does_not_take_is_refused(system, tiling, said):
     gemm = replace(gemm, w=gemm.w[:, :1], **{name: getattr(gemm, name)[:1] for name in ("bias", "multiplier", "shift")})
     with pytest.raises(SpecError, match=said):
         run_system(replace(ClockedSystem(ARRAYS["ws_8x8"], ClockedDma()), **system), gemm, tiling)
+
+
+def test_a_transfer_that_a_descriptor_cannot_hold_is_refused():
+    zeros = {name: np.zeros(1, np.int64) for name in ("bias", "multiplier", "shift")}
+    gemm = Gemm(np.zeros((9000, 3), np.int64), np.zeros((3, 1), np.int64), **zeros)
+    system = ClockedSystem(ARRAYS["ws_8x8"], ClockedDma(), address_bits=16)
+    with pytest.raises(SpecError, match="activation: segment_bytes is 72000, but must lie in 1 to 65535"):
+        plan(system, gemm, Tiling(9000, 1, 1))
+    assert len(plan(system, gemm, Tiling(4500, 1, 1)).rows) == 2
 
 
 def test_convolutions_that_the_system_does_not_take_are_refused():
