@@ -18,18 +18,8 @@ module im2col_feed #(
     input  logic        [BANKS-1:0][BITS-1:0] write_data,
     input  logic        [WORD_BITS-1:0]      base,           // word of the map's first element; around the end
     input  logic        [15:0]               k_folds,
-    input  logic        [15:0]               height,
-    input  logic        [15:0]               width,
-    input  logic        [15:0]               channels,
-    input  logic        [15:0]               pitch,          // elements from one row of the map to the next
-    input  logic        [15:0]               kernel_height,
-    input  logic        [15:0]               kernel_width,
-    input  logic        [1:0][7:0]           stride,
-    input  logic        [1:0][7:0]           dilation,
-    input  logic        [1:0][7:0]           insertion,
-    input  logic        [1:0][23:0]          origin,
-    input  logic        [15:0]               out_height,
-    input  logic        [15:0]               out_width,
+    input  fields::convolution_t             convolution,
+    input  fields::band_t                    band,
     input  logic signed [BITS-1:0]           zero_point,
     input  logic                             tap_step,       // a tap of the next fold, for the row tap_row
     input  logic        [ROW_BITS-1:0]       tap_row,
@@ -57,9 +47,9 @@ module im2col_feed #(
   assign fold_ends = tap_step && tap_row == ROW_BITS'(ROWS - 1);
   assign walk_ends = fold_ends && tap_fold == k_folds - 16'd1;
   im2col_walker taps (
-      .clk, .restart(start || walk_ends), .advance(tap_step && !beyond), .depth(channels), .rows(kernel_height),
-      .columns(kernel_width), .step(dilation), .insertion, .origin('0), .position(tap_channel), .place(tap_place),
-      .last(last_tap)
+      .clk, .restart(start || walk_ends), .advance(tap_step && !beyond), .depth(convolution.channels),
+      .rows(convolution.kernel_height), .columns(convolution.kernel_width), .step(convolution.dilation),
+      .insertion(convolution.insertion), .origin('0), .position(tap_channel), .place(tap_place), .last(last_tap)
   );
   always_ff @(posedge clk) begin
     if (rst || start || walk_ends) begin
@@ -74,9 +64,9 @@ module im2col_feed #(
   end
 
   im2col_walker pixels (
-      .clk, .restart(start), .advance(read), .depth(16'd1), .rows(out_height), .columns(out_width), .step(stride),
-      .insertion, .origin, .position(unused_position),
-      .place(pixel_place), .last(unused_last)
+      .clk, .restart(start), .advance(read), .depth(16'd1), .rows(band.out_height), .columns(convolution.out_width),
+      .step(convolution.stride), .insertion(convolution.insertion), .origin({convolution.origin_x, band.origin_y}),
+      .position(unused_position), .place(pixel_place), .last(unused_last)
   );
 
   for (genvar r = 0; r < ROWS; r++) begin : g_row
@@ -84,7 +74,8 @@ module im2col_feed #(
     logic stored;
     assign tap = first_wanted ? waiting[r] : active[r];
     im2col_lane #(.ADDRESS_BITS(ADDRESS_BITS)) lane (
-        .height, .width, .channels, .pitch, .insertion, .pixel(pixel_place), .tap(tap[47:0]), .channel(tap[63:48]),
+        .height(band.height), .width(convolution.width), .channels(convolution.channels), .pitch(convolution.pitch),
+        .insertion(convolution.insertion), .pixel(pixel_place), .tap(tap[47:0]), .channel(tap[63:48]),
         .reads(stored), .address(address[r])
     );
     assign reads[r] = tap[64] && stored;

@@ -11,12 +11,7 @@ module max_pool #(
     input  logic                      clk,
     input  logic                      rst,
     input  logic                      start,
-    input  logic [7:0]                size,
-    input  logic [7:0]                stride,
-    input  logic [1:0][7:0]           padding,        // [0] above, [1] left; less than `size`
-    input  logic [1:0][7:0]           end_padding,    // [0] below, [1] to the right; less than `size` and `stride`
-    input  logic [15:0]               height,         // of the map that is pooled
-    input  logic [15:0]               width,
+    input  fields::pool_t             pool,
     input  logic                      valid,
     input  logic                      last,           // pixel of the job
     input  logic [ADDRESS_BITS-1:0]   address,
@@ -36,12 +31,12 @@ module max_pool #(
   logic last_column, last_row, ends, written, written_last;
   logic [ADDRESS_BITS-1:0] pooled_address;
 
-  assign last_column = column == width - 16'd1;
-  assign last_row = row == height - 16'd1;
-  assign columns_over = last_column && columns_to_go <= end_padding[1] ? columns_to_go : 8'd0;
-  assign rows_over = last_row && rows_to_go <= end_padding[0] ? rows_to_go : 8'd0;
-  assign columns_in = size - columns_over;
-  assign rows_in = size - rows_over;
+  assign last_column = column == pool.width - 16'd1;
+  assign last_row = row == pool.height - 16'd1;
+  assign columns_over = last_column && columns_to_go <= pool.end_padding[1] ? columns_to_go : 8'd0;
+  assign rows_over = last_row && rows_to_go <= pool.end_padding[0] ? rows_to_go : 8'd0;
+  assign columns_in = pool.size - columns_over;
+  assign rows_in = pool.size - rows_over;
   assign ends = valid && columns_to_go == columns_over && rows_to_go == rows_over;
   always_comb begin
     next_column = column;
@@ -74,13 +69,13 @@ module max_pool #(
     column <= next_column;
     if (valid) begin
       columns_before <= {columns_before[BEFORE-2:0], values};
-      columns_to_go <= columns_to_go == 8'd0 ? stride - 8'd1 : columns_to_go - 8'd1;
+      columns_to_go <= columns_to_go == 8'd0 ? pool.stride - 8'd1 : columns_to_go - 8'd1;
       if (last_column) begin
-        columns_to_go <= size - 8'd1 - padding[1];
-        rows_to_go <= rows_to_go == 8'd0 ? stride - 8'd1 : rows_to_go - 8'd1;
+        columns_to_go <= pool.size - 8'd1 - pool.padding[1];
+        rows_to_go <= rows_to_go == 8'd0 ? pool.stride - 8'd1 : rows_to_go - 8'd1;
         row <= row + 16'd1;
         if (last_row) begin
-          rows_to_go <= size - 8'd1 - padding[0];
+          rows_to_go <= pool.size - 8'd1 - pool.padding[0];
           row <= 16'd0;
         end
       end
@@ -92,14 +87,14 @@ module max_pool #(
     if (rst || start) begin
       column <= 16'd0;
       row <= 16'd0;
-      columns_to_go <= size - 8'd1 - padding[1];
-      rows_to_go <= size - 8'd1 - padding[0];
+      columns_to_go <= pool.size - 8'd1 - pool.padding[1];
+      rows_to_go <= pool.size - 8'd1 - pool.padding[0];
       pooled_address <= '0;
     end
   end
 
   always_comb begin
-    if (size == 8'd1) {write, last_write, write_address, write_data} = {valid, last, address, values};
+    if (pool.size == 8'd1) {write, last_write, write_address, write_data} = {valid, last, address, values};
     else {write, last_write, write_address, write_data} = {written, written_last, pooled_address, pooled};
   end
 endmodule

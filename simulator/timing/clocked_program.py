@@ -200,7 +200,7 @@ def _row(
         **{"takes_weight": takes_weight, "takes_result": k == 0},
         **{"gives_input": inputs_change(tile, after), "gives_weight": weights_change(tile, after)},
         **{"finishes": finishes, "continues": k > 0, "stores": finishes},
-        **{"pixels": m_end - m, "k_folds": k_end - k, "n_folds": n_end - n, "last_columns": (1 << columns) - 1},
+        **{"pixels": m_end - m, "k_folds": k_end - k, "n_folds": n_end - n, "last_columns": columns},
         **layout.activations.fields((m, m_end)),
         **places,
     }

@@ -217,9 +217,9 @@ def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes
         row = dict(zip(TILE_OP, numbers, strict=True))
         pads.load(row)
         job = new_job(array, gemm, row["continues"])
-        for name in ("pixels", "k_folds", "n_folds"):
+        for name in ("pixels", "k_folds", "n_folds", "last_columns"):
             job[name] = row[name]
-        job["k"], job["last_columns"] = row["k_folds"], row["last_columns"].bit_count()
+        job["k"] = row["k_folds"]
         rest = (pads.weights, pads.biases, pads.scales, accumulators, outputs, job, tally)
         if geometry is None:
             run_job(pads.activations, *rest)

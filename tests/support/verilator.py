@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -59,12 +59,17 @@ def _sources(top: str, rtl: Path) -> list[Path]:
         found |= wanted
         words = set().union(*(re.findall(r"\w+", (rtl / f"{name}.sv").read_text()) for name in wanted))
         wanted = words & modules - found
-    return [rtl / f"{name}.sv" for name in sorted(found)]
+    return _packages_first(rtl / f"{name}.sv" for name in found)
+
+
+def _packages_first(paths: Iterable[Path]) -> list[Path]:
+    """Sort files of SystemVerilog as Verilator wants them: packages come before what uses them."""
+    return sorted(paths, key=lambda path: ("\npackage " not in path.read_text(), path))
 
 
 def build_bench(bench: Path, parameters: Parameters) -> Path:
     """Return the program of a test bench in SystemVerilog, whose module is called as its file; kept like `build`."""
-    sources = [*sorted(RTL.glob("*.sv")), bench]
+    sources = [*_packages_first(RTL.glob("*.sv")), bench]
     command = [
         *("verilator", "--binary", "-j", "1", "-O3", "--x-assign", "fast", "--x-initial", "fast"),
         *("--top-module", bench.stem, *arguments(parameters)),
@@ -120,7 +125,7 @@ def _run(command: list[str]) -> None:
 
 def lint(top: str, parameters: Parameters) -> str:
     """Return what `verilator --lint-only -Wall` says about a module; nothing where it is clean."""
-    sources = sorted(str(path) for path in RTL.glob("*.sv"))
+    sources = map(str, _packages_first(RTL.glob("*.sv")))
     command = ["verilator", "--lint-only", "-Wall", "--top-module", top, *arguments(parameters), *sources]
     return subprocess.run(command, capture_output=True, text=True).stderr
 
