@@ -120,7 +120,7 @@ class Bench {
 #ifdef CONVOLUTION
     put_convolution(engine_->convolution, *geometry);
     put_fields(engine_->band, {{24, origin(geometry->padding[0], geometry->insertion[0])}, {16, geometry->height},
-                               {16, geometry->out_height}});
+                               {16, geometry->out_height}});  // from its first tap on, 0
     put_fields(engine_->pool, {{8, job.pool_size}, {8, job.pool_stride}, {8, job.pool_padding[0]},
                                {8, job.pool_padding[1]}, {8, job.pool_end_padding[0]}, {8, job.pool_end_padding[1]},
                                {16, job.pool_height}, {16, job.pool_width}});

@@ -41,8 +41,16 @@ package fields;
     logic [15:0]      channels;
     logic [15:0]      width;         // of the feature map
   } convolution_t;
-  // The rows of it that a job makes, and those that it reads.
+  // How far im2col_walker.sv is.
   typedef struct packed {
+    logic [1:0][23:0] place;         // index, phase
+    logic [15:0]      row;
+    logic [15:0]      column;
+    logic [15:0]      position;
+  } walk_t;
+  // The rows of it that a job makes, those that it reads, and its first tap.
+  typedef struct packed {
+    walk_t            first_tap;
     logic [15:0]      out_height;
     logic [15:0]      height;        // of the feature map
     logic [23:0]      origin_y;

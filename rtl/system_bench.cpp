@@ -25,7 +25,8 @@ void system_run(const int64_t* program, int64_t ops, const Settings* settings, c
   // load: which, what it takes, three descriptors
   constexpr int D[] = {32, 16, 16, 32};
   constexpr int WIDTHS[] = {2, 2, 1, 1, D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], 16,
-                            1, 1, 1, 16, 16, 16, 16, 16, 1, 24, 16, 16,  // work: its job, its band
+                            1, 1, 1, 16, 16, 16, 16, 16, 1, 24, 16, 16,  // work: its job,
+                            16, 16, 16, 24, 24,                          // its band, from which tap on
                             1, 1,                                        // its end
                             1, D[0], D[1], D[2], D[3]};                  // store
   constexpr int OP_FIELDS = sizeof(WIDTHS) / sizeof(int);

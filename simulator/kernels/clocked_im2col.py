@@ -39,7 +39,9 @@ def _element(geometry: Any, k: Any, pixel: Any) -> Any:
 
 
 @kernel()
-def fetch(feature_map: Any, geometry: Any, banks: Any, zero_point: Any, operands: Any, cycles: Any) -> None:
+def fetch(
+    feature_map: Any, geometry: Any, banks: Any, zero_point: Any, first_k: Any, operands: Any, cycles: Any
+) -> None:
     """Fill in the operands of each k fold and pixel, and the cycles that the busiest bank takes for them.
 
     Parameters
@@ -52,6 +54,8 @@ def fetch(feature_map: Any, geometry: Any, banks: Any, zero_point: Any, operands
         Bank of an element = its address modulo `banks`; a bank reads one element a cycle, for every row that wants it.
     zero_point
         Operand where nothing is read.
+    first_k
+        Of the first operand.
     operands
         int64 [k_folds * pixels, R], written.
     cycles
@@ -64,7 +68,7 @@ def fetch(feature_map: Any, geometry: Any, banks: Any, zero_point: Any, operands
         fold, pixel = divmod(word, pixels)
         loads[:] = 0
         for r in range(rows):
-            address = _element(geometry, fold * rows + r, pixel)
+            address = _element(geometry, first_k + fold * rows + r, pixel)
             addresses[r] = address
             operands[word, r] = feature_map[address] if address >= 0 else zero_point
             is_new = address >= 0

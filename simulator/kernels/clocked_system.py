@@ -47,8 +47,9 @@ TILE_OP = (
     *("takes_weight", "takes_result", "finishes", "input_base"),
     # its job; output stationary, a k fold is a product
     *("pixels", "k_folds", "n_folds", "last_columns", "continues"),
-    # its band of a convolution: where it begins, height of what it reads, and of what it makes
+    # its band of a convolution: where it begins, height of what it reads, and of what it makes; its first tap
     *("origin_y", "height", "out_height"),
+    *("tap_channel", "tap_column", "tap_row", "tap_y", "tap_x"),
     # end of the work: halves that it gives back
     *("gives_input", "gives_weight"),
     # store

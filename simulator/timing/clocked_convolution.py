@@ -130,7 +130,9 @@ def run_convolution(
     return run
 
 
-def fetch_operands(feature_map: Int64, geometry: Any, banks: int, zero_point: int, rows: int) -> tuple[Int64, Int64]:
+def fetch_operands(
+    feature_map: Int64, geometry: Any, banks: int, zero_point: int, rows: int, k_folds: Pair | None = None
+) -> tuple[Int64, Int64]:
     """Return what the array is offered, [k_fold * pixel, R], and the cycles that each word takes, [k_fold * pixel].
 
     Parameters
@@ -141,12 +143,15 @@ def fetch_operands(feature_map: Int64, geometry: Any, banks: int, zero_point: in
         Record of dtype GEOMETRY.
     banks, zero_point, rows
         Of the input scratchpad, of the activations, of the array.
+    k_folds
+        Begin and end of those that are fetched; default: all.
 
     """
     k = geometry["kernel_height"] * geometry["kernel_width"] * geometry["channels"]
-    words = int(-(-k // rows) * geometry["out_height"] * geometry["out_width"])
+    first, end = k_folds or (0, int(-(-k // rows)))
+    words = int((end - first) * geometry["out_height"] * geometry["out_width"])
     operands, cycles = np.empty((words, rows), np.int64), np.empty(words, np.int64)
-    fetch(feature_map, geometry, banks, zero_point, operands, cycles)
+    fetch(feature_map, geometry, banks, zero_point, first * rows, operands, cycles)
     return operands, cycles
 
 

@@ -20,7 +20,7 @@ from simulator.kernels.clocked_weight_stationary import clock_weight_stationary
 from simulator.timing.clocked_array import Gemm, Int64, model_of, new_job
 from simulator.timing.clocked_convolution import Convolution, check_convolution, fetch_operands, patches
 from simulator.timing.clocked_dma import Bytes, Descriptor
-from simulator.timing.clocked_layout import FeatureMap, Words
+from simulator.timing.clocked_layout import FeatureMap, Span, Words
 from simulator.timing.clocked_program import ClockedSystem, Program, Tiling, plan
 
 ExecuteSystem = Callable[[ClockedSystem, Gemm, Program, Bytes, Any], None]
@@ -88,8 +88,8 @@ def run_system_convolution(
     product
         Weights [k, filters] with k = (kernel row, kernel column, channel), bias, scales; its `a` and cuts are not used.
     tiling
-        How its outputs are cut: into whole rows, and folds of filters. A tile loads the rows that it reads and the
-        one before has not left.
+        How it is cut: its outputs into whole rows and folds of filters, K into folds. A tile loads the rows that it
+        reads and the one before has not left; where K is cut, for its own part of K, or for all if `inputs_stay`.
     execute
         What runs the program; default: the register-accurate model.
 
@@ -155,11 +155,14 @@ def clock_times(system: ClockedSystem, program: Program, work_cycles: Int64, cou
     return np.stack([begins, ends], 2).transpose(1, 0, 2).reshape(-1, 6)
 
 
-def tile_geometry(geometry: Any, row: dict[str, int]) -> None:
-    """Set what is a tile operation's own in a record of dtype GEOMETRY."""
+def tile_geometry(geometry: Any, row: dict[str, int], rows: int) -> Span:
+    """Set what is a tile operation's own in a record of dtype GEOMETRY; return its folds of an array's `rows`."""
     index, phase = divmod(row["origin_y"], 256)
     geometry["padding_top"] = -(index * geometry["insertion_y"] + phase)
     geometry["height"], geometry["out_height"] = row["height"], row["out_height"]
+    tap = row["tap_row"] * int(geometry["kernel_width"]) + row["tap_column"]
+    first = (tap * int(geometry["channels"]) + row["tap_channel"]) // rows
+    return first, first + row["k_folds"]
 
 
 class _Scratchpads:
@@ -225,8 +228,8 @@ def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes
             run_job(pads.activations, *rest)
         else:
             zero_point = gemm.activation_zero_point
-            tile_geometry(geometry, row)
-            fetched = fetch_operands(pads.activations.ravel(), geometry, system.banks, zero_point, array.rows)
+            folds = tile_geometry(geometry, row, array.rows)
+            fetched = fetch_operands(pads.activations.ravel(), geometry, system.banks, zero_point, array.rows, folds)
             clock_weight_stationary(*fetched, *rest)
         cycles.append(int(tally["cycles"]) + 1)  # a cycle of the scratchpads comes first
         for name in ("partial_sum_events", "accumulator_events"):

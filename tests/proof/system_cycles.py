@@ -50,7 +50,7 @@ def draw(seed: int) -> tuple[Layer, ClockedSystem, Program]:
     system, feature_map = ClockedSystem(array, ClockedDma(bus_bytes=bus_bytes)), None
     if layer is Layer.CONVOLUTION:
         system = replace(system, banks=2 << stream.integer(0, 2))
-        system, *convolution, tiling = draw_system_convolution(stream, system)
+        system, *convolution, tiling = draw_system_convolution(stream, system, cuts_k=True)
         gemm, feature_map = convolution_product(system, *convolution)
     else:
         system, gemm, tiling = draw_product(stream, system)
@@ -80,9 +80,9 @@ def job_cycles(system: ClockedSystem, program: Program) -> np.ndarray:
 def conflict_cycles(system: ClockedSystem, program: Program, row: dict[str, int]) -> int:
     """Cycles of a job in which a pixel waits for a bank."""
     geometry = program.geometry.copy()
-    tile_geometry(geometry, row)
+    folds = tile_geometry(geometry, row, system.array.rows)
     nothing = np.zeros(geometry["height"] * geometry["pitch"], np.int64)
-    _, cycles = fetch_operands(nothing, geometry, system.banks, 0, system.array.rows)
+    _, cycles = fetch_operands(nothing, geometry, system.banks, 0, system.array.rows, folds)
     return row["n_folds"] * int((cycles - 1).sum())
 
 

@@ -29,6 +29,9 @@ PADDED_POOL = 1050
 """Seed of a convolution whose last windows lie partly below and to the right of the map."""
 
 
+K_CUT = tuple(range(2000, 2003))
+"""Seeds of convolutions on the system of which half are cut in K."""
+
 NAMES = (*ARRAYS, *ENGINES, "dma", *SYSTEMS, *CONVOLUTION_SYSTEMS)
 Engine = VerilatedEngine | ExecuteDma | ExecuteSystem
 
@@ -45,7 +48,8 @@ def engine(name: str, sources: Path = RTL) -> Engine:
 
 
 def seeds_of(name: str) -> tuple[int, ...]:
-    return (*SEEDS, PADDED_POOL) if name in ENGINES else SEEDS
+    more = {**dict.fromkeys(ENGINES, (PADDED_POOL,)), **dict.fromkeys(CONVOLUTION_SYSTEMS, K_CUT)}
+    return (*SEEDS, *more.get(name, ()))
 
 
 def rows(name: str, rtl: Engine | Execute | None = None, seeds: Iterable[int] = ()) -> list[dict[str, str]]:
@@ -83,7 +87,8 @@ def _system(name: str, seed: int, execute: ExecuteSystem | None) -> dict[str, st
     if name in SYSTEMS:
         run = run_system(*draw_product(Stream(seed), SYSTEMS[name]), execute)
     else:
-        run = run_system_convolution(*draw_system_convolution(Stream(seed), CONVOLUTION_SYSTEMS[name]), execute)
+        case = draw_system_convolution(Stream(seed), CONVOLUTION_SYSTEMS[name], cuts_k=seed in K_CUT)
+        run = run_system_convolution(*case, execute)
     return {
         "cycles": str(run.cycles),
         "partial_sum_events": str(run.partial_sum_events),

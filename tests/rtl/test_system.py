@@ -59,7 +59,7 @@ def test_convolutions_on_rtl_equal_the_model(name):
     engine = build_system(CONVOLUTION_SYSTEMS[name])
     met: Counter[str] = Counter()
     for seed in range(CASES):
-        case = draw_system_convolution(Stream(14, seed), CONVOLUTION_SYSTEMS[name])
+        case = draw_system_convolution(Stream(14, seed), CONVOLUTION_SYSTEMS[name], cuts_k=True)
         rtl, model = run_system_convolution(*case, engine), run_system_convolution(*case)
         system, convolution, _, product, tiling = case
         assert differences(rtl, model) == [], f"seed {seed}: {system.dma}, {tiling}, {convolution}"
@@ -68,6 +68,7 @@ def test_convolutions_on_rtl_equal_the_model(name):
             filters=tiling.n_folds * system.array.cols < product.w.shape[1],
             woven=convolution.insertion != (1, 1),
             dilated=convolution.dilation != (1, 1),
+            k_cut=tiling.k_folds * system.array.rows < convolution.k,
         )
     assert min(met.values()) > CASES // 10
 

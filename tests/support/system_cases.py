@@ -68,9 +68,12 @@ def draw_product(stream: Stream, system: ClockedSystem) -> tuple[ClockedSystem, 
 
 
 def draw_system_convolution(
-    stream: Stream, system: ClockedSystem
+    stream: Stream, system: ClockedSystem, cuts_k: bool = False
 ) -> tuple[ClockedSystem, Convolution, np.ndarray, Gemm, Tiling]:
-    """Draw a memory, a convolution that fits into a program, and how it is cut into rows and filters."""
+    """Draw a memory, a convolution that fits into a program, and how it is cut into rows and filters.
+
+    `cuts_k`: and half of them into parts of K.
+    """
     dma, tiling = draw_dma(stream, system.dma.bus_bytes), None
     while tiling is None:
         convolution, feature_map, product = draw_convolution(stream, system.array)
@@ -91,4 +94,8 @@ def draw_system_convolution(
         )
         if ops > MOST_OPS or max(words) > half:
             tiling = None
+    if cuts_k and stream.integer(0, 1):
+        part = stream.integer(1, tiling.k_folds)
+        if ops * -(-tiling.k_folds // part) <= MOST_OPS:
+            tiling = replace(tiling, k_folds=part)
     return replace(system, dma=dma), replace(convolution, pool=None), feature_map, product, tiling

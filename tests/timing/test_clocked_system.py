@@ -16,7 +16,7 @@ from simulator.mapping.reach import Axis, reach
 from simulator.timing.clocked_array import Gemm, run_gemm
 from simulator.timing.clocked_convolution import Convolution, Pool, run_convolution
 from simulator.timing.clocked_dma import ClockedDma
-from simulator.timing.clocked_layout import Words
+from simulator.timing.clocked_layout import Tile, Words
 from simulator.timing.clocked_program import ClockedSystem, Tiling, plan
 from simulator.timing.clocked_system import clock_times, convolution_product, run_system, run_system_convolution
 from support.gemm_cases import ARRAYS, Stream, draw_gemm
@@ -44,9 +44,10 @@ def test_values_and_events_are_those_of_the_array_alone(name):
 @pytest.mark.parametrize("name", CONVOLUTION_SYSTEMS)
 def test_convolutions_are_those_of_the_array_alone(name):
     waited = shared = 0
-    for seed in range(60):
+    cut: Counter[bool] = Counter()
+    for seed in range(90):
         system, convolution, feature_map, product, tiling = draw_system_convolution(
-            Stream(15, seed), CONVOLUTION_SYSTEMS[name]
+            Stream(15, seed), CONVOLUTION_SYSTEMS[name], cuts_k=True
         )
         run = run_system_convolution(system, convolution, feature_map, product, tiling)
         alone = run_convolution(system.array, convolution, system.banks, feature_map, product)
@@ -57,10 +58,12 @@ def test_convolutions_are_those_of_the_array_alone(name):
         program, counts = plan(system, gemm, tiling, laid), np.zeros(1, SYSTEM_COUNTS)[0]
         clock_times(system, program, job_cycles(system, program), counts)
         assert run.cycles == counts["cycles"], seed
+        cut[tiling.inputs_stay] += any(row["continues"] for row in rows_of(program))
         waited += sum(conflict_cycles(system, program, row) for row in rows_of(program))
         shared += sum(row["load_takes_input"] * (row["input_base"] != row["input_address"]) for row in rows_of(program))
     assert waited > 0
     assert shared > 20
+    assert min(cut[True], cut[False]) > 3
 
 
 @pytest.mark.parametrize("name", CONVOLUTION_SYSTEMS)
@@ -77,16 +80,48 @@ def test_a_tile_of_a_convolution_loads_the_rows_that_the_mapping_counts(name):
         mapped = reach(axis, rows, 0, convolution.kernel[0] - 1)
         row_bytes = laid.pitch // laid.banks * laid.word.bytes
         before, runs_before = None, 1
+
+        def band(pixels, k_folds=(0, tiling.k_folds)):
+            return Tile(pixels, (0, 1), k_folds, k_folds)
+
         for tile, runs in enumerate(mapped.runs):
             pixels = (tile * rows * width, min((tile + 1) * rows, convolution.out_size[0]) * width)
             for found, positions in ((None, mapped.positions[tile]), (before, mapped.fresh_positions[tile])):
                 # Else some rows between are not read, all is padding, or nothing would be loaded.
                 if runs == runs_before == 1 and positions:
-                    loaded = laid.tile(pixels, (0, tiling.k_folds), found)
+                    loaded = laid.tile(band(pixels), found and band(found))
                     assert loaded.segments * loaded.segment_bytes == positions * row_bytes, (seed, tile)
                     compared += positions < mapped.positions[tile]
             before, runs_before = pixels, runs
     assert compared > 40
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_part_of_k_loads_the_rows_that_its_taps_reach(stays):
+    # Three filter rows of two folds each, two rows apart; bands of two rows of outputs.
+    system, zeros = CONVOLUTION_SYSTEMS["system_conv_3x5"], {"bias": np.zeros(5, np.int64)}
+    convolution = Convolution((9, 4), 2, (3, 3), (6, 4), dilation=(2, 1), padding=(1, 1))
+    gemm = Gemm(
+        np.zeros((24, 18), np.int64),
+        np.zeros((18, 5), np.int64),
+        **zeros,
+        multiplier=np.zeros(5, np.int64),
+        shift=np.zeros(5, np.int64),
+    )
+    product, laid = convolution_product(system, convolution, np.zeros((9, 4, 2), np.int64), gemm)
+    rows = rows_of(plan(system, product, Tiling(8, 1, 2, inputs_stay=stays), laid))
+    found = [(row["load_takes_input"], row["activation_address"], row["activation_segment_bytes"]) for row in rows]
+    row_bytes = 4 * 4  # 8 elements, in words of two, each of a beat
+    bands = [[(0, 1), (1, 3), (3, 5)], [(1, 3), (3, 5), (5, 7)], [(3, 5), (5, 7), (7, 9)]]
+    if stays:
+        loaded = [(0, 5), None, None, (5, 7), None, None, (7, 9), None, None]
+    else:
+        loaded = [rows for band in bands for rows in band]
+    for (takes, address, size), want in zip(found, loaded, strict=True):
+        assert takes == (want is not None)
+        if want:
+            assert (address, size) == (want[0] * row_bytes, (want[1] - want[0]) * row_bytes)
+    assert [row["continues"] for row in rows] == [0, 1, 1] * 3
 
 
 def test_the_tile_machine_takes_as_long():
@@ -189,7 +224,6 @@ def test_convolutions_that_the_system_does_not_take_are_refused():
     for change, tiling, said in (
         ({"pool": Pool(2, 2)}, Tiling(16, 1, 3), "the system has no pool"),
         ({}, Tiling(6, 1, 3), "pixels must be a multiple of the 4 outputs of a row"),
-        ({}, Tiling(8, 1, 2), "a tile of a convolution has all 3 folds of K"),
     ):
         with pytest.raises(SpecError, match=said):
             run_system_convolution(system, replace(convolution, **change), feature_map, product, tiling)
