@@ -22,6 +22,7 @@ constexpr int ACTIVATION_LANES = ROWS;
 struct Job {
   int64_t k_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
   int64_t pool_size, pool_stride, pool_padding[2], pool_end_padding[2], pool_width, pool_height;
+  int64_t pool_first_row, pool_first_fold;
   int64_t k;
   int64_t pixels, n_folds, continues, last_columns, accumulator_bits, accumulator_saturates;
   Quantization quantization;
@@ -121,9 +122,10 @@ class Bench {
     put_convolution(engine_->convolution, *geometry);
     put_fields(engine_->band, {{24, origin(geometry->padding[0], geometry->insertion[0])}, {16, geometry->height},
                                {16, geometry->out_height}});  // from its first tap on, 0
-    put_fields(engine_->pool, {{8, job.pool_size}, {8, job.pool_stride}, {8, job.pool_padding[0]},
-                               {8, job.pool_padding[1]}, {8, job.pool_end_padding[0]}, {8, job.pool_end_padding[1]},
-                               {16, job.pool_height}, {16, job.pool_width}});
+    put_pool(engine_->pool, job.pool_size, job.pool_stride, job.pool_padding[1], job.pool_end_padding[1],
+             job.pool_width);
+    put_fields(engine_->pool_rows, {{16, job.pool_first_row}, {16, job.pool_height - 1},
+                                    {8, job.pool_size - 1 - job.pool_padding[0]}, {8, job.pool_end_padding[0]}});
 #endif
 #ifdef WEIGHT_STATIONARY
     const int64_t k_folds = job.k_folds;

@@ -24,7 +24,7 @@ module core_os #(
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
     input  fields::scale_t [COLS-1:0]             scale_data,
-    // Job: constant from `start` to `done`.
+    // Job: constant from `start` to the cycle before it finishes.
     input  logic                                  start,
     input  fields::turn_t                         turn,
     input  fields::job_t                          job,

@@ -28,13 +28,14 @@ module core_ws #(
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
     input  fields::scale_t [COLS-1:0]             scale_data,
-    // Job: constant from `start` to `done`.
+    // Job: constant from `start` to the cycle before it finishes.
     input  logic                                  start,
     input  fields::turn_t                         turn,
     input  fields::job_t                          job,
     input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
     input  fields::quantization_t                 quantization,
     input  fields::pool_t                         pool,
+    input  fields::pool_rows_t                    pool_rows,
     // Activations: wanted until `hold` is low, then read, and there in the next cycle.
     output logic                                  activation_wanted,
     input  logic                                  hold,
@@ -138,7 +139,7 @@ module core_ws #(
       .write(value_write), .last_write(last_value), .write_address(value_address), .values
   );
   max_pool #(.COLS(COLS), .BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) pooling (
-      .clk, .rst, .start, .pool, .valid(value_write),
+      .clk, .rst, .start, .pool, .rows(pool_rows), .finished(turn.counts_outputs), .valid(value_write),
       .last(last_value), .address(value_address), .values,
       .write(output_write), .last_write, .write_address(output_address), .write_data(output_data)
   );

@@ -36,6 +36,7 @@ module engine_conv #(
     input  fields::convolution_t                  convolution,
     input  fields::band_t                         band,
     input  fields::pool_t                         pool,
+    input  fields::pool_rows_t                    pool_rows,
     input  fields::quantization_t                 quantization,
     output logic                                  running,
     output logic                                  done,
@@ -79,7 +80,7 @@ module engine_conv #(
       .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
-      .start, .turn(alone), .job, .bias_matrix, .quantization, .pool,
+      .start, .turn(alone), .job, .bias_matrix, .quantization, .pool, .pool_rows,
       .activation_wanted, .hold, .activation_read, .first_wanted, .activation_address(unused_address), .weight_read,
       .weight_row, .activations, .running, .finishes(unused_finishes), .done, .counts, .read_address,
       .read_accumulators, .read_outputs, .edge_activations, .edge_weights, .edge_sums, .edge_valid

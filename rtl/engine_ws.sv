@@ -69,7 +69,7 @@ module engine_ws #(
       .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
-      .start, .turn(alone), .job, .bias_matrix, .quantization, .pool(no_pool),
+      .start, .turn(alone), .job, .bias_matrix, .quantization, .pool(no_pool), .pool_rows('0),
       .activation_wanted(unused_wanted), .hold(1'b0), .activation_read, .first_wanted(unused_first),
       .activation_address, .weight_read(unused_weight_read), .weight_row(unused_weight_row), .activations, .running,
       .finishes(unused_finishes), .done, .counts, .read_address, .read_accumulators, .read_outputs, .edge_activations,

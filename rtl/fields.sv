@@ -6,7 +6,7 @@ package fields;
     logic signed [6:0] shift;
     logic [31:0]       multiplier;
   } scale_t;
-  // A job, constant from `start` to `done`.
+  // A job, constant from `start` to the cycle before it finishes: in a system the next one's may stand there then.
   typedef struct packed {
     logic        continues;         // the accumulators of the job before
     logic [15:0] last_columns;      // valid columns of the last n fold
@@ -55,15 +55,22 @@ package fields;
     logic [15:0]      height;        // of the feature map
     logic [23:0]      origin_y;
   } band_t;
-  // Max pool of a job's outputs, a map of `height` x `width` pixels; size 1 for none.
+  // Max pool of the outputs; size 1 for none.
   typedef struct packed {
-    logic [15:0]      width;
-    logic [15:0]      height;
-    logic [1:0][7:0]  end_padding;   // below, to the right: less than `size` and `stride`
-    logic [1:0][7:0]  padding;       // above, on the left: less than `size`
+    logic [15:0]      width;         // of the map that is pooled
+    logic [7:0]       right;         // padding, less than `size` and `stride`
+    logic [7:0]       left;          // padding, less than `size`
     logic [7:0]       stride;
     logic [7:0]       size;
   } pool_t;
+  // The rows of that map which a job makes; windows that begin in rows of a job before end here.
+  typedef struct packed {
+    logic [15:0]      line;          // where the rows before are kept: a word for each column, and n fold after n fold
+    logic [7:0]       below;         // padding, less than `size` and `stride`; 0 but for the last row of the map
+    logic [7:0]       rows_to_go;    // until a window ends, from the first row on
+    logic [15:0]      last_row;
+    logic [15:0]      first_row;
+  } pool_rows_t;
   typedef struct packed {
     logic [31:0] saturations;
     logic [31:0] accumulator_events;
@@ -89,6 +96,7 @@ package fields;
     logic [1:0]        first;
   } load_t;
   typedef struct packed {
+    pool_rows_t  pool_rows;
     band_t       band;
     job_t        job;
     logic [15:0] input_base;           // where its activations begin

@@ -80,6 +80,12 @@ void put_quantization(Port& port, const Quantization& of) {
                     {16, of.output_minimum}, {16, of.output_maximum}});
 }
 
+// pool_t of rtl/fields.sv.
+template <class Port>
+void put_pool(Port& port, int64_t size, int64_t stride, int64_t left, int64_t right, int64_t width) {
+  put_fields(port, {{8, size}, {8, stride}, {8, left}, {8, right}, {16, width}});
+}
+
 // Of counts_t in rtl/fields.sv, by place.
 template <class Port>
 int64_t get_count(const Port& port, int index) {

@@ -19,14 +19,16 @@ struct SystemCounts {
 };
 
 // `program`: OP_FIELDS numbers for each tile operation, op_t of rtl/fields.sv from the lowest on.
-// `geometry` is that of a convolution, or null; `bytes` is the memory, with BUS_BYTES more at its end.
+// `geometry` is that of a convolution, or null; `pool` size, stride, padding on the left and right and width; `bytes` is the memory, with BUS_BYTES more at its end.
 void system_run(const int64_t* program, int64_t ops, const Settings* settings, const Quantization* quantization,
-                const Geometry* geometry, uint8_t* bytes, SystemCounts* counts, int64_t most_cycles) {
+                const Geometry* geometry, const int64_t* pool, uint8_t* bytes, SystemCounts* counts,
+                int64_t most_cycles) {
   // load: which, what it takes, three descriptors
   constexpr int D[] = {32, 16, 16, 32};
   constexpr int WIDTHS[] = {2, 2, 1, 1, D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], 16,
                             1, 1, 1, 16, 16, 16, 16, 16, 1, 24, 16, 16,  // work: its job,
                             16, 16, 16, 24, 24,                          // its band, from which tap on
+                            16, 16, 8, 8, 16,                            // its rows of a pool
                             1, 1,                                        // its end
                             1, D[0], D[1], D[2], D[3]};                  // store
   constexpr int OP_FIELDS = sizeof(WIDTHS) / sizeof(int);
@@ -56,6 +58,7 @@ void system_run(const int64_t* program, int64_t ops, const Settings* settings, c
   engine.max_outstanding = settings->max_outstanding;
   engine.setup_cycles = settings->setup_cycles;
   put_quantization(engine.quantization, *quantization);
+  put_pool(engine.pool, pool[0], pool[1], pool[2], pool[3], pool[4]);
   if (geometry) put_convolution(engine.convolution, *geometry);
   engine.start = 1;
   tick();

@@ -37,6 +37,7 @@ module system_top #(
     input  fields::quantization_t                 quantization,
     // A word of memory holds an element for each bank.
     input  fields::convolution_t                  convolution,
+    input  fields::pool_t                         pool,                 // weight stationary only
     output logic                                  running,
     output logic                                  done,
     output fields::counts_t                       counts,
@@ -185,7 +186,7 @@ module system_top #(
   assign write_address = constant_write ? constant_address : weight_address;
   if (OUTPUT_STATIONARY) begin : g_os
     logic unused_parameters;
-    assign unused_parameters = &{1'b0, 8'(PARTIAL_SUM_BITS), PARTIAL_SUM_SATURATES, WEIGHT_DOUBLE_BUFFER, hold};
+    assign unused_parameters = &{1'b0, 8'(PARTIAL_SUM_BITS), PARTIAL_SUM_SATURATES, WEIGHT_DOUBLE_BUFFER, hold, pool};
     assign {activation_wanted, first_wanted, weight_read, weight_row} = '0;
     core_os #(
         .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
@@ -200,8 +201,6 @@ module system_top #(
         .edge_valid
     );
   end else begin : g_ws
-    fields::pool_t no_pool;
-    assign no_pool = '{size: 8'd1, default: '0};
     core_ws #(
         .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
         .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
@@ -211,7 +210,7 @@ module system_top #(
     ) core (
         .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write), .write_address,
         .weight_data, .bias_data, .scale_data, .start(work_start), .turn, .job(work.job), .bias_matrix(1'b0),
-        .quantization, .pool(no_pool), .activation_wanted, .hold, .activation_read, .first_wanted,
+        .quantization, .pool, .pool_rows(work.pool_rows), .activation_wanted, .hold, .activation_read, .first_wanted,
         .activation_address(read_address), .weight_read, .weight_row, .activations, .running(job_running),
         .finishes(work_finishes), .done(unused_done), .counts(core_counts), .read_address(output_address),
         .read_accumulators(unused_accumulators), .read_outputs(outputs), .edge_activations, .edge_weights, .edge_sums,

@@ -50,6 +50,8 @@ TILE_OP = (
     # its band of a convolution: where it begins, height of what it reads, and of what it makes; its first tap
     *("origin_y", "height", "out_height"),
     *("tap_channel", "tap_column", "tap_row", "tap_y", "tap_x"),
+    # the rows of a pooled map that it makes
+    *("pool_first_row", "pool_last_row", "pool_rows_to_go", "pool_below", "pool_line"),
     # end of the work: halves that it gives back
     *("gives_input", "gives_weight"),
     # store

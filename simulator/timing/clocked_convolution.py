@@ -39,6 +39,11 @@ class Pool:
         )
         return height, width
 
+    def windows_within(self, rows: int, height: int) -> int:
+        """Rows of windows that end within the first `rows` of a map of `height` rows."""
+        ends = np.arange(self.out_size((height, 1))[0]) * self.stride - self.padding[0] + self.size
+        return int((np.minimum(ends, height) <= rows).sum())
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -109,7 +114,7 @@ def run_convolution(
     a = patches(operands, convolution)
 
     def clock(activations: Int64, *job: Any) -> None:
-        clock_weight_stationary(activations, cycles, *job)
+        clock_weight_stationary(activations, cycles, np.zeros_like(job[-3]), *job)
 
     run_job, pool = execute or clock, convolution.pool
     if pool is None:
@@ -117,7 +122,7 @@ def run_convolution(
     pooled: list[Int64] = []
 
     def run_pooled(*arguments: Any) -> None:
-        _set_pool(arguments[-2], pool, convolution.out_size)
+        set_pool(arguments[-2], pool, convolution.out_size)
         run_job(*arguments)
         pooled.append(arguments[-3].copy())
 
@@ -161,7 +166,8 @@ def patches(operands: Int64, convolution: Convolution) -> Int64:
     return operands.reshape(-1, pixels, rows).transpose(1, 0, 2).reshape(pixels, -1)[:, : convolution.k]
 
 
-def _set_pool(job: Any, pool: Pool, size: Pair) -> None:
+def set_pool(job: Any, pool: Pool, size: Pair) -> None:
+    """Fill in the pool of a record of dtype JOB: of a map of the given height and width, from its first row on."""
     job["pool_size"], job["pool_stride"] = pool.size, pool.stride
     job["pool_top"], job["pool_left"] = pool.padding
     job["pool_bottom"], job["pool_right"] = pool.end_padding

@@ -65,8 +65,11 @@ class Words:
         return values
 
 
-BAND = ("origin_y", "height", "out_height", "tap_channel", "tap_column", "tap_row", "tap_y", "tap_x")
-"""Fields of a tile operation that only a convolution has: band_t of rtl/fields.sv."""
+BAND = (
+    *("origin_y", "height", "out_height", "tap_channel", "tap_column", "tap_row", "tap_y", "tap_x"),
+    *("pool_first_row", "pool_last_row", "pool_rows_to_go", "pool_below", "pool_line"),
+)
+"""Fields of a tile operation that only a convolution has: band_t and pool_rows_t of rtl/fields.sv."""
 
 
 class Activations(Protocol):
@@ -94,6 +97,10 @@ class Activations(Protocol):
         """Words that the tile before has left, which are the first ones of this."""
         ...
 
+    def stored(self, pixels: Span) -> Span:
+        """Pixels that are stored of those that are made up to the begin and the end of a tile."""
+        ...
+
     def fields(self, tile: Tile) -> dict[str, int]:
         """Fields of a tile operation that only a convolution has."""
         ...
@@ -109,6 +116,10 @@ class _Products:
     def kept_words(self, tile: Tile, before: Tile | None) -> int:
         """None: tiles share nothing."""
         return 0
+
+    def stored(self, pixels: Span) -> Span:
+        """All."""
+        return pixels
 
     def fields(self, tile: Tile) -> dict[str, int]:
         """No convolution."""
@@ -202,6 +213,15 @@ class FeatureMap:
         begin += self._kept_rows(tile, before)
         return Descriptor(begin * row_bytes, 1, (end - begin) * row_bytes, (end - begin) * row_bytes)
 
+    def stored(self, pixels: Span) -> Span:
+        """Pixels, or windows of the pool that end there."""
+        conv = self.convolution
+        if conv.pool is None:
+            return pixels
+        width = conv.pool.out_size(conv.out_size)[1]
+        begin, end = (conv.pool.windows_within(pixel // self.unit, conv.out_size[0]) * width for pixel in pixels)
+        return begin, end
+
     def fields(self, tile: Tile) -> dict[str, int]:
         """Rows that are read and made, place of the first pixel's tap 0, and the first tap of the tile's part of K."""
         begin, end = self._rows(tile)
@@ -219,7 +239,19 @@ class FeatureMap:
             tap_row=tap_row,
             tap_y=_index_and_phase(tap_y, conv.insertion[0]),
             tap_x=_index_and_phase(tap_x, conv.insertion[1]),
+            **self._pool_rows(tile),
         )
+
+    def _pool_rows(self, tile: Tile) -> dict[str, int]:
+        """Rows of the map that is pooled, of a tile."""
+        pool, (height, width) = self.convolution.pool, self.convolution.out_size
+        first, end = (pixel // self.unit for pixel in tile.pixels)
+        rows = {"pool_first_row": first, "pool_last_row": end - 1, "pool_line": tile.n_folds[0] * width}
+        if pool is None:
+            return rows | {"pool_rows_to_go": 0, "pool_below": 0}
+        to_first_end = pool.size - 1 - pool.padding[0] - first
+        to_go = to_first_end if to_first_end >= 0 else to_first_end % pool.stride
+        return rows | {"pool_rows_to_go": to_go, "pool_below": pool.end_padding[0] if end == height else 0}
 
 
 def _index_and_phase(place: int, insertion: int) -> int:
@@ -252,6 +284,7 @@ class Layout:
     output_address: int
     end: int
     pixels: int
+    stored_pixels: int
     k_folds: int
     n_folds: int
 
@@ -266,8 +299,9 @@ class Layout:
         weights = len(activations.image()) * activations.word.bytes
         constants = weights + n_folds * k_folds * array.fold_length * weight.bytes
         outputs = constants + n_folds * constant.bytes
-        end = outputs + n_folds * m * output.bytes
-        return cls(array, activations, weight, constant, output, weights, constants, outputs, end, m, k_folds, n_folds)
+        stored = activations.stored((0, m))[1]
+        end, sizes = outputs + n_folds * stored * output.bytes, (m, stored, k_folds, n_folds)
+        return cls(array, activations, weight, constant, output, weights, constants, outputs, end, *sizes)
 
     def image(self, gemm: Gemm) -> Bytes:
         """Memory before the program runs, uint8 [end]; outputs are 0."""
@@ -292,7 +326,13 @@ class Layout:
             "activation": self.activations.tile(tile, before),
             "weight": block(self.weight.bytes, self.weight_address, tile.n_folds, self.k_folds * length, words),
             "constant": block(self.constant.bytes, self.constant_address, (0, 1), self.n_folds, tile.n_folds),
-            "store": block(self.output.bytes, self.output_address, tile.n_folds, self.pixels, tile.pixels),
+            "store": block(
+                self.output.bytes,
+                self.output_address,
+                tile.n_folds,
+                self.stored_pixels,
+                self.activations.stored(tile.pixels),
+            ),
         }
 
     def word(self, name: str) -> Words:
@@ -313,10 +353,10 @@ class Layout:
         return values[:, :cols].copy(), np.stack([scales & mask, scales >> _MULTIPLIER_BITS], 1)
 
     def outputs(self, memory: Bytes, columns: int) -> NDArray[np.int64]:
-        """[M, N] of a memory after the program, `columns` = N."""
+        """Return [stored pixels, N] of a memory after the program, `columns` = N."""
         words = memory[self.output_address : self.end].reshape(-1, self.output.bytes)
-        blocks = self.output.unpack(words).reshape(self.n_folds, self.pixels, -1)
-        return blocks.transpose(1, 0, 2).reshape(self.pixels, -1)[:, :columns]
+        blocks = self.output.unpack(words).reshape(self.n_folds, self.stored_pixels, -1)
+        return blocks.transpose(1, 0, 2).reshape(self.stored_pixels, -1)[:, :columns]
 
 
 def block(word_bytes: int, address: int, planes: Span, plane_words: int, words: Span) -> Descriptor:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simulator.errors import SpecError
 from simulator.kernels.clocked_system import TILE_OP
 from simulator.timing.clocked_array import ClockedArray, Gemm, check_gemm
+from simulator.timing.clocked_convolution import Pool
 from simulator.timing.clocked_dma import ClockedDma
 from simulator.timing.clocked_layout import FeatureMap, Layout, Span, Tile, activations_of
 
@@ -59,6 +60,8 @@ class Program:
     """[ops, len(TILE_OP)]"""
     geometry: Any
     """Of a convolution, record of dtype GEOMETRY; otherwise None."""
+    pool: Pool | None = None
+    """Of a convolution's outputs."""
 
 
 def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: FeatureMap | None = None) -> Program:
@@ -81,7 +84,7 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
     _check_product(system, gemm)
     activations = feature_map or activations_of(system.array, gemm, system.dma.bus_bytes)
     layout = Layout.of(system.array, gemm, activations, system.dma.bus_bytes)
-    _check_tiling(layout, tiling, feature_map)
+    _check_tiling(layout, tiling, feature_map, 1 << system.address_bits)
     tiles = list(_tiles(layout, tiling, stays=tiling.inputs_stay and feature_map is not None))
     if len(tiles) > MOST_OPS:
         raise SpecError(f"{len(tiles)} tile operations, but a program has {MOST_OPS} at most; give larger tiles")
@@ -90,11 +93,12 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
     ring = _Ring(layout, 1 << system.address_bits)
     neighbours = zip([None, *tiles], tiles, [*tiles[1:], None], strict=False)
     rows = [_row(gemm, layout, ring, three) for three in neighbours]
-    geometry = None
-    if feature_map:
-        geometry = feature_map.convolution.geometry
-        geometry["pitch"] = feature_map.pitch
-    return Program(layout, np.array([[row[name] for name in TILE_OP] for row in rows], np.int64), geometry)
+    numbers = np.array([[row[name] for name in TILE_OP] for row in rows], np.int64)
+    if not feature_map:
+        return Program(layout, numbers, None)
+    geometry = feature_map.convolution.geometry
+    geometry["pitch"] = feature_map.pitch
+    return Program(layout, numbers, geometry, feature_map.convolution.pool)
 
 
 def _check_product(system: ClockedSystem, gemm: Gemm) -> None:
@@ -110,10 +114,12 @@ def _check_product(system: ClockedSystem, gemm: Gemm) -> None:
         raise SpecError(f"burst_bytes: {system.dma.burst_bytes}, no multiple of bus_bytes, {system.dma.bus_bytes}")
 
 
-def _check_tiling(layout: Layout, tiling: Tiling, feature_map: FeatureMap | None) -> None:
+def _check_tiling(layout: Layout, tiling: Tiling, feature_map: FeatureMap | None, lines: int) -> None:
     if min(tiling.pixels, tiling.n_folds, tiling.k_folds) < 1:
         raise SpecError(f"{tiling}: no size can be below 1")
     unit = layout.activations.unit
+    if feature_map and feature_map.convolution.pool and layout.n_folds * unit > lines:
+        raise SpecError(f"lines of {layout.n_folds * unit} words are pooled, but {lines} can wait; give fewer filters")
     if tiling.pixels < layout.pixels and tiling.pixels % unit:
         what = "outputs of a row" if feature_map else "rows of the array"
         raise SpecError(f"{tiling}: pixels must be a multiple of the {unit} {what}, or all of them")
@@ -121,6 +127,12 @@ def _check_tiling(layout: Layout, tiling: Tiling, feature_map: FeatureMap | None
 
 def _check_room(system: ClockedSystem, layout: Layout, tile: Tile) -> None:
     half = 1 << (system.address_bits - 1)
+    begin, end = layout.activations.stored(tile.pixels)
+    if begin == end:
+        raise SpecError(f"no window of the pool ends in the pixels {tile.pixels}; give tiles of more rows")
+    results = (tile.n_folds[1] - tile.n_folds[0]) * (tile.pixels[1] - tile.pixels[0])
+    if results > 2 * half:
+        raise SpecError(f"{results} accumulators in a tile, but there are {2 * half}; give smaller tiles")
     for name, descriptor in layout.tile(tile).items():
         descriptor.check(name)
         words = descriptor.segments * descriptor.segment_bytes // layout.word(name).bytes

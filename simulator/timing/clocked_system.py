@@ -18,7 +18,7 @@ from simulator.kernels.clocked import COUNTS, DIGEST_START
 from simulator.kernels.clocked_system import SYSTEM_COUNTS, TILE_OP, clock_system
 from simulator.kernels.clocked_weight_stationary import clock_weight_stationary
 from simulator.timing.clocked_array import Gemm, Int64, model_of, new_job
-from simulator.timing.clocked_convolution import Convolution, check_convolution, fetch_operands, patches
+from simulator.timing.clocked_convolution import Convolution, check_convolution, fetch_operands, patches, set_pool
 from simulator.timing.clocked_dma import Bytes, Descriptor
 from simulator.timing.clocked_layout import FeatureMap, Span, Words
 from simulator.timing.clocked_program import ClockedSystem, Program, Tiling, plan
@@ -32,7 +32,7 @@ class SystemRun:
     """What the system did."""
 
     outputs: Int64
-    """[M, N]"""
+    """[M, N]; of a pool, [windows, N]"""
     cycles: int
     """From the first cycle of the first load's setup to the last beat of the last store, both included."""
     partial_sum_events: int
@@ -75,14 +75,14 @@ def run_system_convolution(
     tiling: Tiling,
     execute: ExecuteSystem | None = None,
 ) -> SystemRun:
-    """Run a convolution on the system, and return what it did; outputs are [pixels, filters].
+    """Run a convolution on the system, and return what it did; outputs are [pixels or windows, filters].
 
     Parameters
     ----------
     system
         The machine, with banks and a weight-stationary array.
     convolution
-        Its sizes, no pool.
+        Its sizes.
     feature_map
         int64 [height, width, channels].
     product
@@ -109,8 +109,6 @@ def convolution_product(
     """Return a convolution as a matrix product, and its feature map in banks; see `run_system_convolution`."""
     array = system.array
     check_convolution(array, convolution, system.banks, feature_map)
-    if convolution.pool:
-        raise SpecError(f"{convolution.pool}: the system has no pool")
     flat, zero_point = np.ascontiguousarray(feature_map, np.int64).reshape(-1), product.activation_zero_point
     operands, _ = fetch_operands(flat, convolution.geometry, system.banks, zero_point, array.rows)
     word = Words((array.activation_bits,) * system.banks, system.dma.bus_bytes)
@@ -191,8 +189,9 @@ class _Scratchpads:
             self.scales = np.concatenate([scales, np.zeros_like(scales[:1])])
 
     def store(self, row: dict[str, int], outputs: Int64) -> None:
-        """Write outputs, int64 [words, C], to memory."""
-        words = self._layout.output.pack(outputs).ravel()
+        """Write the first of the outputs, int64 [words, C], to memory."""
+        count = row["store_segments"] * row["store_segment_bytes"] // self._layout.output.bytes
+        words = self._layout.output.pack(outputs[:count]).ravel()
         for address, begin, size in _stretches("store", row):
             self._memory[address : address + size] = words[begin : begin + size]
 
@@ -215,6 +214,8 @@ def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes
     outputs, tally = np.zeros_like(accumulators), np.zeros(1, COUNTS)[0]
     tally["digest"], run_job = counts["edge_digest"], model_of(array, resets=False)
     geometry = None if program.geometry is None else program.geometry.copy()
+    size = (0, 0) if geometry is None else (int(geometry["out_height"]), int(geometry["out_width"]))
+    maps = np.zeros((program.layout.n_folds * program.layout.pixels, array.cols), np.int64)
     cycles = []
     for numbers in program.rows.tolist():
         row = dict(zip(TILE_OP, numbers, strict=True))
@@ -230,13 +231,16 @@ def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes
             zero_point = gemm.activation_zero_point
             folds = tile_geometry(geometry, row, array.rows)
             fetched = fetch_operands(pads.activations.ravel(), geometry, system.banks, zero_point, array.rows, folds)
-            clock_weight_stationary(*fetched, *rest)
+            if program.pool:
+                set_pool(job, program.pool, size)
+                job["pool_first_row"], job["pool_first_fold"] = row["pool_first_row"], row["pool_line"] // size[1]
+            clock_weight_stationary(*fetched, maps, *rest)
         cycles.append(int(tally["cycles"]) + 1)  # a cycle of the scratchpads comes first
         for name in ("partial_sum_events", "accumulator_events"):
             counts[name] += tally[name]
         if row["finishes"]:
             counts["saturations"] += tally["saturations"]
         if row["stores"]:
-            pads.store(row, outputs[: row["n_folds"] * row["pixels"]])
+            pads.store(row, outputs)
     counts["edge_digest"] = tally["digest"]
     return np.array(cycles, np.int64)

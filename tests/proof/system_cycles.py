@@ -6,6 +6,7 @@ A third are products on a weight-stationary array, a third on an output-stationa
 memory. Jobs take the closed form's cycles in both, and in convolutions those that pixels wait for banks. Begin and end
 of every load, job and store must be the same. In half of the cases the requests of each transfer are alike and enough
 of them in flight to cover a round trip, so that the bus is never idle within one. Exit status 1 where anything differs.
+Some convolutions are cut in K, with rows that stay or with a part's own; some have a max pool, over bands of rows.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def draw(seed: int) -> tuple[Layer, ClockedSystem, Program]:
     system, feature_map = ClockedSystem(array, ClockedDma(bus_bytes=bus_bytes)), None
     if layer is Layer.CONVOLUTION:
         system = replace(system, banks=2 << stream.integer(0, 2))
-        system, *convolution, tiling = draw_system_convolution(stream, system, cuts_k=True)
+        system, *convolution, tiling = draw_system_convolution(stream, system, cuts_k=True, pools=True)
         gemm, feature_map = convolution_product(system, *convolution)
     else:
         system, gemm, tiling = draw_product(stream, system)
@@ -78,12 +79,12 @@ def job_cycles(system: ClockedSystem, program: Program) -> np.ndarray:
 
 
 def conflict_cycles(system: ClockedSystem, program: Program, row: dict[str, int]) -> int:
-    """Cycles of a job in which a pixel waits for a bank."""
+    """Cycles of a job beside the closed form's: a pixel waits for a bank; the pool takes one in all."""
     geometry = program.geometry.copy()
     folds = tile_geometry(geometry, row, system.array.rows)
     nothing = np.zeros(geometry["height"] * geometry["pitch"], np.int64)
     _, cycles = fetch_operands(nothing, geometry, system.banks, 0, system.array.rows, folds)
-    return row["n_folds"] * int((cycles - 1).sum())
+    return row["n_folds"] * int((cycles - 1).sum()) + (program.pool is not None)
 
 
 def judge(seed: int, tally: Counter[str]) -> str | None:
@@ -93,6 +94,9 @@ def judge(seed: int, tally: Counter[str]) -> str | None:
     model = clock_times(system, program, work_cycles, counts)
     end, ours = machine_intervals(system, program, work_cycles)
     tally.update({"tile ops": len(model), kind_of(system.dma, program): 1, layer: 1})
+    if layer is Layer.CONVOLUTION:
+        cut = any(row["continues"] for row in rows_of(program))
+        tally.update({"convolutions cut in K": cut, "convolutions with a pool": program.pool is not None})
     if end == counts["cycles"] and np.array_equal(ours, model):
         return None
     return f"seed {seed}: model {counts['cycles']}, machine {end}; {system.dma}"

@@ -44,13 +44,13 @@ def test_counts_are_as_wide_as_what_they_count():
     # Constants of 293 beats; the setup of three descriptors has more cycles than 16 bits count.
     wide = replace(ARRAYS["ws_1x8"], cols=33)
     engine = build_system(ClockedSystem(wide, ClockedDma(bus_bytes=1)))
-    for seed in range(20):
+    for seed in range(5):
         system, gemm, tiling = draw_product(Stream(17, seed), ClockedSystem(wide, ClockedDma(bus_bytes=1)))
         if seed == 0:
-            system, tiling = replace(system, dma=replace(system.dma, setup_cycles=30_000)), Tiling(52, 2, 9)
+            system, tiling = replace(system, dma=replace(system.dma, setup_cycles=22_000)), Tiling(26, 2, 14)
         rtl, model = run_system(system, gemm, tiling, engine), run_system(system, gemm, tiling)
         assert differences(rtl, model) == [], f"seed {seed}: {system.dma}, {tiling}, {gemm.a.shape}, {gemm.w.shape}"
-        assert model.cycles > 120_000 or seed > 0
+        assert model.cycles > 3 * 22_000 or seed > 0
 
 
 @pytest.mark.slow
@@ -59,7 +59,7 @@ def test_convolutions_on_rtl_equal_the_model(name):
     engine = build_system(CONVOLUTION_SYSTEMS[name])
     met: Counter[str] = Counter()
     for seed in range(CASES):
-        case = draw_system_convolution(Stream(14, seed), CONVOLUTION_SYSTEMS[name], cuts_k=True)
+        case = draw_system_convolution(Stream(14, seed), CONVOLUTION_SYSTEMS[name], cuts_k=True, pools=True)
         rtl, model = run_system_convolution(*case, engine), run_system_convolution(*case)
         system, convolution, _, product, tiling = case
         assert differences(rtl, model) == [], f"seed {seed}: {system.dma}, {tiling}, {convolution}"
@@ -68,6 +68,7 @@ def test_convolutions_on_rtl_equal_the_model(name):
             filters=tiling.n_folds * system.array.cols < product.w.shape[1],
             woven=convolution.insertion != (1, 1),
             dilated=convolution.dilation != (1, 1),
+            pooled=convolution.pool is not None,
             k_cut=tiling.k_folds * system.array.rows < convolution.k,
         )
     assert min(met.values()) > CASES // 10

@@ -43,11 +43,11 @@ def test_values_and_events_are_those_of_the_array_alone(name):
 
 @pytest.mark.parametrize("name", CONVOLUTION_SYSTEMS)
 def test_convolutions_are_those_of_the_array_alone(name):
-    waited = shared = 0
+    waited = shared = pooled = 0
     cut: Counter[bool] = Counter()
     for seed in range(90):
         system, convolution, feature_map, product, tiling = draw_system_convolution(
-            Stream(15, seed), CONVOLUTION_SYSTEMS[name], cuts_k=True
+            Stream(15, seed), CONVOLUTION_SYSTEMS[name], cuts_k=True, pools=True
         )
         run = run_system_convolution(system, convolution, feature_map, product, tiling)
         alone = run_convolution(system.array, convolution, system.banks, feature_map, product)
@@ -59,10 +59,12 @@ def test_convolutions_are_those_of_the_array_alone(name):
         clock_times(system, program, job_cycles(system, program), counts)
         assert run.cycles == counts["cycles"], seed
         cut[tiling.inputs_stay] += any(row["continues"] for row in rows_of(program))
-        waited += sum(conflict_cycles(system, program, row) for row in rows_of(program))
+        waited += sum(conflict_cycles(system, program, row) - bool(program.pool) for row in rows_of(program))
+        pooled += program.pool is not None and tiling.pixels < len(gemm.a)
         shared += sum(row["load_takes_input"] * (row["input_base"] != row["input_address"]) for row in rows_of(program))
     assert waited > 0
     assert shared > 20
+    assert pooled > 3
     assert min(cut[True], cut[False]) > 3
 
 
@@ -128,6 +130,7 @@ def test_the_tile_machine_takes_as_long():
     tally: Counter[str] = Counter()
     assert [text for text in (judge(seed, tally) for seed in range(1000)) if text] == []
     assert all(tally[kind] > 60 for kind in Kind), tally
+    assert min(tally["convolutions cut in K"], tally["convolutions with a pool"]) > 30, tally
 
 
 @pytest.mark.parametrize(
@@ -222,7 +225,7 @@ def test_convolutions_that_the_system_does_not_take_are_refused():
     product = Gemm(np.zeros((0, 0), np.int64), rng.integers(-8, 8, (9, 5)), *(np.zeros(5, np.int64),) * 3)
     convolution, feature_map = Convolution((6, 6), 1, (3, 3), (4, 4)), rng.integers(-8, 8, (6, 6, 1))
     for change, tiling, said in (
-        ({"pool": Pool(2, 2)}, Tiling(16, 1, 3), "the system has no pool"),
+        ({"pool": Pool(2, 2)}, Tiling(4, 1, 3), r"no window of the pool ends in the pixels \(0, 4\)"),
         ({}, Tiling(6, 1, 3), "pixels must be a multiple of the 4 outputs of a row"),
     ):
         with pytest.raises(SpecError, match=said):
@@ -231,6 +234,36 @@ def test_convolutions_that_the_system_does_not_take_are_refused():
         run_system_convolution(replace(system, banks=0), convolution, feature_map, product, Tiling(16, 1, 3))
     with pytest.raises(SpecError, match="runs convolutions; see run_system_convolution"):
         run_system(system, replace(product, a=np.zeros((4, 9), np.int64)), Tiling(4, 1, 3))
+
+
+def test_windows_are_stored_with_the_band_in_which_they_end():
+    system, zeros = CONVOLUTION_SYSTEMS["system_conv_3x5"], (np.zeros(5, np.int64),) * 3
+    convolution = Convolution((8, 4), 1, (1, 1), (8, 4), pool=Pool(3, 2, padding=(1, 1)))
+    product = Gemm(np.zeros((0, 0), np.int64), np.zeros((1, 5), np.int64), *zeros)
+    gemm, laid = convolution_product(system, convolution, np.zeros((8, 4, 1), np.int64), product)
+    program = plan(system, gemm, Tiling(3 * 4, 1, 1), laid)
+    rows, word_bytes = rows_of(program), 8  # 5 x 8 bits, in beats of 4 bytes
+    # Two windows side by side end in each of the rows 1, 3, 5 and 7.
+    stored = [(row["store_address"], row["store_segment_bytes"]) for row in rows]
+    output = program.layout.output_address
+    assert stored == [
+        (output + 2 * first * word_bytes, 2 * count * word_bytes) for first, count in ((0, 1), (1, 2), (3, 1))
+    ]
+    assert [row["pool_rows_to_go"] for row in rows] == [1, 0, 1]
+    assert [row["pool_first_row"] for row in rows] == [0, 3, 6]
+
+
+def test_pools_that_do_not_fit_are_refused():
+    system = replace(CONVOLUTION_SYSTEMS["system_conv_3x5"], address_bits=6)
+    convolution, feature_map = Convolution((4, 4), 1, (1, 1), (4, 4), pool=Pool(2, 2)), np.zeros((4, 4, 1), np.int64)
+    for filters, said in (
+        (85, "lines of 68 words are pooled, but 64 can wait"),
+        (25, "80 accumulators in a tile, but"),
+    ):
+        zeros = (np.zeros(filters, np.int64),) * 3
+        product = Gemm(np.zeros((0, 0), np.int64), np.zeros((1, filters), np.int64), *zeros)
+        with pytest.raises(SpecError, match=said):
+            run_system_convolution(system, convolution, feature_map, product, Tiling(16, 5, 1))
 
 
 def test_cuts_of_a_product_are_refused():
