@@ -58,10 +58,7 @@ class Bench {
       if (engine_->running) mix_edges(*engine_, counts.digest);
       tick();
     }
-    counts.cycles = engine_->done ? get_count(engine_->counts, 0) : -1;
-    counts.partial_sum_events = get_count(engine_->counts, 1);
-    counts.accumulator_events = get_count(engine_->counts, 2);
-    counts.saturations = get_count(engine_->counts, 3);
+    get_counts(*engine_, counts);
     for (int64_t word = 0; word < result_words; ++word) {
       engine_->read_address = word;
       tick();

@@ -128,9 +128,8 @@ module core_os #(
       .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
   ) store (
       .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
-      .scale_address(n_fold ^ {turn.weight_half, HALF'(0)}), .quantization,
-      .accumulators, .valid(result_valid), .column_valid,
-      .last(result_last), .address(result_address), .saturated,
+      .scale_address(n_fold ^ {turn.weight_half, HALF'(0)}), .quantization, .accumulators, .valid(result_valid),
+      .column_valid, .last(result_last), .address(result_address), .saturated,
       .write(value_write), .last_write(last_value), .write_address(value_address), .values
   );
   scratchpad #(.WIDTH(COLS * OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) outputs (

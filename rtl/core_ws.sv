@@ -132,10 +132,8 @@ module core_ws #(
       .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
   ) store (
       .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
-      .scale_address(n_fold ^ {turn.weight_half, HALF'(0)}), .quantization,
-      .accumulators, .valid(result_valid), .column_valid,
-      .last(result_last),
-      .address(result_address), .saturated,
+      .scale_address(n_fold ^ {turn.weight_half, HALF'(0)}), .quantization, .accumulators, .valid(result_valid),
+      .column_valid, .last(result_last), .address(result_address), .saturated,
       .write(value_write), .last_write(last_value), .write_address(value_address), .values
   );
   max_pool #(.COLS(COLS), .BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) pooling (

@@ -29,7 +29,7 @@ module dma #(
     output logic                                    request,
     output logic                                    request_write,
     output logic [INDEX_BITS-1:0]                   request_index,      // comes back with each beat
-    output logic [31:0]                 request_address,
+    output logic [31:0]                             request_address,
     output logic [15:0]                             request_bytes,
     input  logic                                    beat,
     input  logic                                    beat_write,

@@ -86,10 +86,13 @@ void put_pool(Port& port, int64_t size, int64_t stride, int64_t left, int64_t ri
   put_fields(port, {{8, size}, {8, stride}, {8, left}, {8, right}, {16, width}});
 }
 
-// Of counts_t in rtl/fields.sv, by place.
-template <class Port>
-int64_t get_count(const Port& port, int index) {
-  return get(port, index, 32);
+// counts_t of rtl/fields.sv; -1 cycles where the engine is not done.
+template <class Engine, class Counts>
+void get_counts(const Engine& engine, Counts& counts) {
+  counts.cycles = engine.done ? get(engine.counts, 0, 32) : -1;
+  counts.partial_sum_events = get(engine.counts, 1, 32);
+  counts.accumulator_events = get(engine.counts, 2, 32);
+  counts.saturations = get(engine.counts, 3, 32);
 }
 
 // Mix what leaves the array in a cycle into a digest, FNV-1a over words, as digest_edges in

@@ -19,7 +19,8 @@ struct SystemCounts {
 };
 
 // `program`: OP_FIELDS numbers for each tile operation, op_t of rtl/fields.sv from the lowest on.
-// `geometry` is that of a convolution, or null; `pool` size, stride, padding on the left and right and width; `bytes` is the memory, with BUS_BYTES more at its end.
+// `geometry` is that of a convolution, or null; `pool` size, stride, padding on the left and right and width;
+// `bytes` is the memory, with BUS_BYTES more at its end.
 void system_run(const int64_t* program, int64_t ops, const Settings* settings, const Quantization* quantization,
                 const Geometry* geometry, const int64_t* pool, uint8_t* bytes, SystemCounts* counts,
                 int64_t most_cycles) {
@@ -76,10 +77,7 @@ void system_run(const int64_t* program, int64_t ops, const Settings* settings, c
     memory.take(engine);
     tick();
   }
-  counts->cycles = engine.done ? get_count(engine.counts, 0) : -1;
-  counts->partial_sum_events = get_count(engine.counts, 1);
-  counts->accumulator_events = get_count(engine.counts, 2);
-  counts->saturations = get_count(engine.counts, 3);
+  get_counts(engine, *counts);
   engine.final();
 }
 }
