@@ -22,9 +22,10 @@ constexpr int ACTIVATION_LANES = ROWS;
 struct Job {
   int64_t k_folds, weight_double_buffer, partial_sum_bits, partial_sum_saturates;
   int64_t pool_size, pool_stride, pool_padding[2], pool_end_padding[2], pool_width, pool_height;
+  int64_t pool_first_row, pool_first_fold;
   int64_t k;
   int64_t pixels, n_folds, continues, last_columns, accumulator_bits, accumulator_saturates;
-  int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
+  Quantization quantization;
   int64_t requantizer, rounding, bias_matrix;
 };
 struct Counts {
@@ -57,10 +58,7 @@ class Bench {
       if (engine_->running) mix_edges(*engine_, counts.digest);
       tick();
     }
-    counts.cycles = engine_->done ? engine_->cycles : -1;
-    counts.partial_sum_events = engine_->partial_sum_events;
-    counts.accumulator_events = engine_->accumulator_events;
-    counts.saturations = engine_->saturations;
+    get_counts(*engine_, counts);
     for (int64_t word = 0; word < result_words; ++word) {
       engine_->read_address = word;
       tick();
@@ -118,39 +116,23 @@ class Bench {
 
   void set(const Job& job, [[maybe_unused]] const Geometry* geometry) {
 #ifdef CONVOLUTION
-    engine_->height = geometry->height;
-    engine_->width = geometry->width;
-    engine_->channels = geometry->channels;
-    engine_->kernel_height = geometry->kernel_height;
-    engine_->kernel_width = geometry->kernel_width;
-    engine_->out_height = geometry->out_height;
-    engine_->out_width = geometry->out_width;
-    engine_->pool_size = job.pool_size;
-    engine_->pool_stride = job.pool_stride;
-    for (int axis = 0; axis < 2; ++axis) {
-      put(engine_->pool_padding, axis, 8, job.pool_padding[axis]);
-      put(engine_->pool_end_padding, axis, 8, job.pool_end_padding[axis]);
-      put(engine_->stride, axis, 8, geometry->stride[axis]);
-      put(engine_->dilation, axis, 8, geometry->dilation[axis]);
-      put(engine_->insertion, axis, 8, geometry->insertion[axis]);
-      put(engine_->origin, axis, 24, origin(geometry->padding[axis], geometry->insertion[axis]));
-    }
+    put_convolution(engine_->convolution, *geometry);
+    put_fields(engine_->band, {{24, origin(geometry->padding[0], geometry->insertion[0])}, {16, geometry->height},
+                               {16, geometry->out_height}});  // from its first tap on, 0
+    put_pool(engine_->pool, job.pool_size, job.pool_stride, job.pool_padding[1], job.pool_end_padding[1],
+             job.pool_width);
+    put_fields(engine_->pool_rows, {{16, job.pool_first_row}, {16, job.pool_height - 1},
+                                    {8, job.pool_size - 1 - job.pool_padding[0]}, {8, job.pool_end_padding[0]}});
 #endif
 #ifdef WEIGHT_STATIONARY
-    engine_->k_folds = job.k_folds;
+    const int64_t k_folds = job.k_folds;
 #else
-    engine_->k = job.k;
+    const int64_t k_folds = job.k;
 #endif
-    engine_->pixels = job.pixels;
-    engine_->n_folds = job.n_folds;
-    engine_->continues = job.continues;
+    put_fields(engine_->job, {{16, job.pixels}, {16, k_folds}, {16, job.n_folds}, {16, job.last_columns},
+                              {1, job.continues}});
     engine_->bias_matrix = job.bias_matrix;
-    engine_->last_columns = (1u << job.last_columns) - 1;
-    put(engine_->activation_zero_point, 0, ACTIVATION_BITS, job.activation_zero_point);
-    put(engine_->weight_zero_point, 0, WEIGHT_BITS, job.weight_zero_point);
-    put(engine_->output_zero_point, 0, OUTPUT_BITS, job.output_zero_point);
-    put(engine_->output_minimum, 0, OUTPUT_BITS, job.output_minimum);
-    put(engine_->output_maximum, 0, OUTPUT_BITS, job.output_maximum);
+    put_quantization(engine_->quantization, job.quantization);
   }
 
   VerilatedContext context_;

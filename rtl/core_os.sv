@@ -23,23 +23,13 @@ module core_os #(
     input  logic [ADDRESS_BITS-1:0]               write_address,
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
-    input  logic [COLS-1:0][38:0]                 scale_data,
-    // Job: constant from `start` to `done`; halves from the cycle after `start` on.
+    input  fields::scale_t [COLS-1:0]             scale_data,
+    // Job: constant from `start` to the cycle before it finishes.
     input  logic                                  start,
-    input  logic                                  keeps_counts,         // of the jobs before
-    input  logic                                  counts_outputs,       // K ends in this job
-    input  logic                                  continues,
+    input  fields::turn_t                         turn,
+    input  fields::job_t                          job,
     input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
-    input  logic                                  weight_half,          // of weights, biases and scales
-    input  logic                                  result_half,          // of outputs
-    input  logic [15:0]                           pixels,
-    input  logic [15:0]                           k,
-    input  logic [15:0]                           n_folds,
-    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
-    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
-    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    input  fields::quantization_t                 quantization,
     // Activations are there in the cycle after they are read.
     output logic                                  activation_read,
     output logic [ADDRESS_BITS-1:0]               activation_address,
@@ -47,10 +37,7 @@ module core_os #(
     output logic                                  running,
     output logic                                  finishes,             // in this cycle: the last output is written
     output logic                                  done,
-    output logic [31:0]                           cycles,
-    output logic [31:0]                           partial_sum_events,   // 0: there is no such register
-    output logic [31:0]                           accumulator_events,
-    output logic [31:0]                           saturations,
+    output fields::counts_t                       counts,
     // Results are read through these, in the cycle after the address; accumulators while no job runs.
     input  logic [ADDRESS_BITS-1:0]               read_address,
     output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] read_accumulators,
@@ -62,6 +49,8 @@ module core_os #(
     output logic                                  edge_valid
 );
   localparam int ROW_BITS = ROWS > 1 ? $clog2(ROWS) : 1;
+  logic unused_fields;
+  assign unused_fields = &{1'b0, quantization, job};
   localparam int HALF = ADDRESS_BITS - 1;
   logic last, start_read;
   logic [ADDRESS_BITS-1:0] weight_address, bias_address, start_address;
@@ -80,19 +69,20 @@ module core_os #(
   logic [ADDRESS_BITS-1:0] result_address, n_fold, result_n_fold;
 
   // Start values that differ from row to row come down before their block.
-  assign preloads = continues || bias_matrix;
+  assign preloads = job.continues || bias_matrix;
   sequencer_os #(.ROWS(ROWS), .ROW_BITS(ROW_BITS), .ADDRESS_BITS(ADDRESS_BITS)) sequencer (
-      .clk, .rst, .start, .preloads, .pixels, .k, .n_folds, .operand_read(activation_read), .activation_address,
-      .weight_address, .bias_address, .first, .last, .start_read, .start_address, .start_row
+      .clk, .rst, .start, .preloads, .pixels(job.pixels), .k(job.k_folds), .n_folds(job.n_folds),
+      .operand_read(activation_read), .activation_address, .weight_address, .bias_address, .first, .last, .start_read,
+      .start_address, .start_row
   );
   operand_feed #(.LANES(COLS), .BITS(WEIGHT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) weight_feed (
       .clk, .rst, .write(weight_write), .write_address, .write_data(weight_data), .read(activation_read),
-      .read_address(weight_address ^ {weight_half, HALF'(0)}), .zero_point(weight_zero_point),
+      .read_address(weight_address ^ {turn.weight_half, HALF'(0)}), .zero_point(quantization.weight_zero_point),
       .operands(weights)
   );
   scratchpad #(.WIDTH(COLS * BIAS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) biases (
       .clk, .write(bias_write), .write_address, .write_data(bias_data),
-      .read_address((bias_matrix ? start_address : bias_address) ^ {weight_half, HALF'(0)}), .read_data(bias)
+      .read_address((bias_matrix ? start_address : bias_address) ^ {turn.weight_half, HALF'(0)}), .read_data(bias)
   );
   for (genvar c = 0; c < COLS; c++) begin : g_start
     logic [ACCUMULATOR_BITS-1:0] loaded;
@@ -100,8 +90,8 @@ module core_os #(
     register_add #(.BITS(ACCUMULATOR_BITS), .ADDEND_BITS(BIAS_BITS), .SATURATES(ACCUMULATOR_SATURATES)) load (
         .present('0), .addend(bias[c]), .next(loaded), .overflow(load_overflow)
     );
-    assign starts[c] = continues ? read_accumulators[c] : loaded;
-    assign start_overflow[c] = load_overflow && !continues;
+    assign starts[c] = job.continues ? read_accumulators[c] : loaded;
+    assign start_overflow[c] = load_overflow && !job.continues;
   end
   // Tokens go with the operands: one cycle of scratchpad.
   always_ff @(posedge clk) begin
@@ -122,32 +112,33 @@ module core_os #(
   accumulator_os #(
       .ROWS(ROWS), .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ADDRESS_BITS(ADDRESS_BITS)
   ) keep (
-      .clk, .rst, .start, .pixels, .n_folds, .token_last, .results, .accumulators,
+      .clk, .rst, .start, .pixels(job.pixels), .n_folds(job.n_folds), .token_last, .results, .accumulators,
       .valid(result_valid), .last(result_last), .address(result_address), .n_fold, .result_valid(edge_valid),
       .read_address(start_read ? start_address : read_address), .read_data(read_accumulators)
   );
   always_ff @(posedge clk) result_n_fold <= n_fold;
   always_comb begin
-    column_valid = result_n_fold == ADDRESS_BITS'(n_folds - 16'd1) ? last_columns : '1;
-    if (!counts_outputs) column_valid = '0;
+    for (int c = 0; c < COLS; c++) begin
+      column_valid[c] = turn.counts_outputs &&
+                        (result_n_fold != ADDRESS_BITS'(job.n_folds - 16'd1) || 16'(c) < job.last_columns);
+    end
   end
   store_path #(
       .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS),
       .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
   ) store (
       .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
-      .scale_address(n_fold ^ {weight_half, HALF'(0)}), .zero_point(output_zero_point),
-      .minimum(output_minimum), .maximum(output_maximum), .accumulators, .valid(result_valid), .column_valid,
-      .last(result_last), .address(result_address), .saturated,
+      .scale_address(n_fold ^ {turn.weight_half, HALF'(0)}), .quantization, .accumulators, .valid(result_valid),
+      .column_valid, .last(result_last), .address(result_address), .saturated,
       .write(value_write), .last_write(last_value), .write_address(value_address), .values
   );
   scratchpad #(.WIDTH(COLS * OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) outputs (
-      .clk, .write(value_write), .write_address(value_address ^ {result_half, HALF'(0)}),
+      .clk, .write(value_write), .write_address(value_address ^ {turn.result_half, HALF'(0)}),
       .write_data(values), .read_address, .read_data(read_outputs)
   );
   job_counters #(.SUM_FLAGS(1), .ACCUMULATOR_FLAGS(2 * ROWS * COLS), .OUTPUT_FLAGS(COLS)) counters (
-      .clk, .rst, .start, .keeps_counts, .last_write(last_value), .sum_overflow(1'b0),
+      .clk, .rst, .start, .keeps_counts(turn.keeps_counts), .last_write(last_value), .sum_overflow(1'b0),
       .accumulator_overflow(overflow), .saturated, .running, .finishes, .done,
-      .cycles, .partial_sum_events, .accumulator_events, .saturations
+      .counts
   );
 endmodule

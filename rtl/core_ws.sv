@@ -27,30 +27,15 @@ module core_ws #(
     input  logic [ADDRESS_BITS-1:0]               write_address,
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
-    input  logic [COLS-1:0][38:0]                 scale_data,
-    // Job: constant from `start` to `done`.
+    input  fields::scale_t [COLS-1:0]             scale_data,
+    // Job: constant from `start` to the cycle before it finishes.
     input  logic                                  start,
-    input  logic                                  keeps_counts,         // of the jobs before
-    input  logic                                  counts_outputs,       // K ends in this job
-    input  logic                                  continues,
+    input  fields::turn_t                         turn,
+    input  fields::job_t                          job,
     input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
-    input  logic                                  weight_half,          // of weights, biases and scales
-    input  logic                                  result_half,          // of outputs
-    input  logic [15:0]                           pixels,
-    input  logic [15:0]                           k_folds,
-    input  logic [15:0]                           n_folds,
-    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
-    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
-    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
-    // Max pool of the outputs, size 1 for none; the map is `pixels` row by row.
-    input  logic [7:0]                            pool_size,
-    input  logic [7:0]                            pool_stride,
-    input  logic [1:0][7:0]                       pool_padding,         // above, on the left
-    input  logic [1:0][7:0]                       pool_end_padding,     // below, on the right
-    input  logic [15:0]                           pool_height,
-    input  logic [15:0]                           pool_width,
+    input  fields::quantization_t                 quantization,
+    input  fields::pool_t                         pool,
+    input  fields::pool_rows_t                    pool_rows,
     // Activations: wanted until `hold` is low, then read, and there in the next cycle.
     output logic                                  activation_wanted,
     input  logic                                  hold,
@@ -63,10 +48,7 @@ module core_ws #(
     output logic                                  running,
     output logic                                  finishes,             // in this cycle: the last output is written
     output logic                                  done,
-    output logic [31:0]                           cycles,
-    output logic [31:0]                           partial_sum_events,
-    output logic [31:0]                           accumulator_events,
-    output logic [31:0]                           saturations,
+    output fields::counts_t                       counts,
     // Results are read through these while no job runs, in the cycle after the address.
     input  logic [ADDRESS_BITS-1:0]               read_address,
     output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] read_accumulators,
@@ -77,6 +59,8 @@ module core_ws #(
     output logic [COLS-1:0][PARTIAL_SUM_BITS-1:0] edge_sums,
     output logic                                  edge_valid
 );
+  logic unused_fields;
+  assign unused_fields = &{1'b0, quantization, job};
   localparam int HALF = ADDRESS_BITS - 1;
   logic last_pixel, first_fold, last_fold, last_of_all;
   logic [ADDRESS_BITS-1:0] weight_address;
@@ -98,13 +82,13 @@ module core_ws #(
   sequencer_ws #(
       .ROWS(ROWS), .ROW_BITS(ROW_BITS), .ADDRESS_BITS(ADDRESS_BITS), .DOUBLE_BUFFER(WEIGHT_DOUBLE_BUFFER)
   ) sequencer (
-      .clk, .rst, .start, .pixels, .k_folds, .n_folds, .hold, .activation_wanted, .activation_read,
-      .activation_address, .first_wanted, .last_pixel, .first_fold, .last_fold, .last_of_all, .weight_read,
-      .weight_address, .weight_row
+      .clk, .rst, .start, .pixels(job.pixels), .k_folds(job.k_folds), .n_folds(job.n_folds), .hold,
+      .activation_wanted, .activation_read, .activation_address, .first_wanted, .last_pixel, .first_fold, .last_fold,
+      .last_of_all, .weight_read, .weight_address, .weight_row
   );
   operand_feed #(.LANES(COLS), .BITS(WEIGHT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) weight_feed (
       .clk, .rst, .write(weight_write), .write_address, .write_data(weight_data), .read(weight_read),
-      .read_address(weight_address ^ {weight_half, HALF'(0)}), .zero_point(weight_zero_point),
+      .read_address(weight_address ^ {turn.weight_half, HALF'(0)}), .zero_point(quantization.weight_zero_point),
       .operands(weights)
   );
   // Tokens go with the operands: one cycle of scratchpad.
@@ -129,8 +113,8 @@ module core_ws #(
       .COLS(COLS), .SUM_BITS(PARTIAL_SUM_BITS), .BIAS_BITS(BIAS_BITS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
       .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .ADDRESS_BITS(ADDRESS_BITS)
   ) accumulate (
-      .clk, .rst, .start, .continues, .bias_matrix, .pixels, .bias_half(weight_half), .bias_write,
-      .bias_write_address(write_address), .bias_write_data(bias_data), .token_valid(token[4]),
+      .clk, .rst, .start, .continues(job.continues), .bias_matrix, .pixels(job.pixels), .bias_half(turn.weight_half),
+      .bias_write, .bias_write_address(write_address), .bias_write_data(bias_data), .token_valid(token[4]),
       .token_last_pixel(token[3]), .token_first_fold(token[2]), .token_last_fold(token[1]), .token_last(token[0]),
       .sums, .accumulators, .valid(result_valid),
       .last(result_last), .address(result_address), .n_fold, .overflow(accumulator_overflow), .inspect(!running),
@@ -138,32 +122,31 @@ module core_ws #(
   );
   always_ff @(posedge clk) result_n_fold <= n_fold;
   always_comb begin
-    column_valid = result_n_fold == ADDRESS_BITS'(n_folds - 16'd1) ? last_columns : '1;
-    if (!counts_outputs) column_valid = '0;
+    for (int c = 0; c < COLS; c++) begin
+      column_valid[c] = turn.counts_outputs &&
+                        (result_n_fold != ADDRESS_BITS'(job.n_folds - 16'd1) || 16'(c) < job.last_columns);
+    end
   end
   store_path #(
       .COLS(COLS), .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS),
       .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
   ) store (
       .clk, .rst, .scale_write, .scale_write_address(write_address), .scale_write_data(scale_data),
-      .scale_address(n_fold ^ {weight_half, HALF'(0)}), .zero_point(output_zero_point),
-      .minimum(output_minimum), .maximum(output_maximum), .accumulators, .valid(result_valid), .column_valid,
-      .last(result_last),
-      .address(result_address), .saturated,
+      .scale_address(n_fold ^ {turn.weight_half, HALF'(0)}), .quantization, .accumulators, .valid(result_valid),
+      .column_valid, .last(result_last), .address(result_address), .saturated,
       .write(value_write), .last_write(last_value), .write_address(value_address), .values
   );
-  max_pool #(.COLS(COLS), .BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) pool (
-      .clk, .rst, .start, .size(pool_size), .stride(pool_stride), .padding(pool_padding),
-      .end_padding(pool_end_padding), .height(pool_height), .width(pool_width), .valid(value_write),
+  max_pool #(.COLS(COLS), .BITS(OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) pooling (
+      .clk, .rst, .start, .pool, .rows(pool_rows), .finished(turn.counts_outputs), .valid(value_write),
       .last(last_value), .address(value_address), .values,
       .write(output_write), .last_write, .write_address(output_address), .write_data(output_data)
   );
   scratchpad #(.WIDTH(COLS * OUTPUT_BITS), .ADDRESS_BITS(ADDRESS_BITS)) outputs (
-      .clk, .write(output_write), .write_address(output_address ^ {result_half, HALF'(0)}),
+      .clk, .write(output_write), .write_address(output_address ^ {turn.result_half, HALF'(0)}),
       .write_data(output_data), .read_address, .read_data(read_outputs)
   );
   job_counters #(.SUM_FLAGS(ROWS * COLS), .ACCUMULATOR_FLAGS(2 * COLS), .OUTPUT_FLAGS(COLS)) counters (
-      .clk, .rst, .start, .keeps_counts, .last_write, .sum_overflow, .accumulator_overflow, .saturated, .running,
-      .finishes, .done, .cycles, .partial_sum_events, .accumulator_events, .saturations
+      .clk, .rst, .start, .keeps_counts(turn.keeps_counts), .last_write, .sum_overflow, .accumulator_overflow,
+      .saturated, .running, .finishes, .done, .counts
   );
 endmodule

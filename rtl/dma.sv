@@ -3,7 +3,6 @@
 // first where both begin in the same cycle. A beat of a load brings a word; in a beat of a store memory takes one.
 module dma #(
     parameter int BUS_BYTES = 8,
-    parameter int ADDRESS_BITS = 32,
     parameter int LOADS = 1,              // descriptors that a load command may have
     parameter int INDEX_BITS = 1
 ) (
@@ -15,13 +14,13 @@ module dma #(
     input  logic                                    load_start,
     input  logic [INDEX_BITS-1:0]                   load_first,
     input  logic [INDEX_BITS-1:0]                   load_last,
-    input  logic [LOADS-1:0][2*ADDRESS_BITS+31:0]   load_descriptors,
+    input  fields::descriptor_t [LOADS-1:0]         load_descriptors,
     output logic                                    load_busy,
     output logic                                    load_finishes,
     output logic [LOADS-1:0]                        load_beat,          // of which descriptor
     output logic [8*BUS_BYTES-1:0]                  load_data,
     input  logic                                    store_start,
-    input  logic [2*ADDRESS_BITS+31:0]              store_descriptor,
+    input  fields::descriptor_t                     store_descriptor,
     output logic                                    store_busy,
     output logic                                    store_finishes,
     output logic                                    store_beat,         // takes `store_data`; the next word comes next
@@ -30,7 +29,7 @@ module dma #(
     output logic                                    request,
     output logic                                    request_write,
     output logic [INDEX_BITS-1:0]                   request_index,      // comes back with each beat
-    output logic [ADDRESS_BITS-1:0]                 request_address,
+    output logic [31:0]                             request_address,
     output logic [15:0]                             request_bytes,
     input  logic                                    beat,
     input  logic                                    beat_write,
@@ -48,7 +47,7 @@ module dma #(
   logic load_grant, load_issuing, load_last_request, load_request;
   logic store_grant, store_issuing, store_last_request, store_request, unused_index;
   logic [INDEX_BITS-1:0] load_index;
-  logic [ADDRESS_BITS-1:0] load_address, store_address;
+  logic [31:0] load_address, store_address;
   logic [15:0] load_bytes, store_bytes;
 
   assign load_grant = owner == LOAD || (owner == NOBODY && load_issuing);
@@ -59,14 +58,14 @@ module dma #(
     else if (store_grant && store_issuing) owner <= STORE;
   end
 
-  dma_requests #(.ADDRESS_BITS(ADDRESS_BITS), .DESCRIPTORS(LOADS), .INDEX_BITS(INDEX_BITS)) load (
+  dma_requests #(.DESCRIPTORS(LOADS), .INDEX_BITS(INDEX_BITS)) load (
       .clk, .rst, .burst_bytes, .max_outstanding, .setup_cycles, .start(load_start), .first(load_first),
       .last(load_last), .descriptors(load_descriptors), .busy(load_busy), .finishes(load_finishes),
       .grant(load_grant), .issuing(load_issuing), .last_request(load_last_request), .request(load_request),
       .index(load_index), .request_address(load_address), .request_bytes(load_bytes),
       .lands(beat && last_beat && !beat_write)
   );
-  dma_requests #(.ADDRESS_BITS(ADDRESS_BITS), .DESCRIPTORS(1), .INDEX_BITS(1)) store (
+  dma_requests #(.DESCRIPTORS(1), .INDEX_BITS(1)) store (
       .clk, .rst, .burst_bytes, .max_outstanding, .setup_cycles, .start(store_start), .first(1'b0), .last(1'b0),
       .descriptors(store_descriptor), .busy(store_busy), .finishes(store_finishes), .grant(store_grant),
       .issuing(store_issuing), .last_request(store_last_request), .request(store_request), .index(unused_index),

@@ -3,7 +3,6 @@
 // cycle is issued, while this half of the DMA has the `grant` and fewer than `max_outstanding` are in flight. A request
 // is in flight until its last beat. A command takes from the cycle after `start` to the one in which it finishes.
 module dma_requests #(
-    parameter int ADDRESS_BITS = 32,
     parameter int DESCRIPTORS = 1,
     parameter int INDEX_BITS = 1
 ) (
@@ -16,7 +15,7 @@ module dma_requests #(
     input  logic                                          start,
     input  logic [INDEX_BITS-1:0]                         first,            // descriptor of this command
     input  logic [INDEX_BITS-1:0]                         last,
-    input  logic [DESCRIPTORS-1:0][2*ADDRESS_BITS+31:0]   descriptors,      // stride, bytes, segments, address
+    input  fields::descriptor_t [DESCRIPTORS-1:0]         descriptors,
     output logic                                          busy,
     output logic                                          finishes,
     // To the other half and to memory.
@@ -25,33 +24,29 @@ module dma_requests #(
     output logic                                          last_request,
     output logic                                          request,
     output logic [INDEX_BITS-1:0]                         index,            // of the request's descriptor
-    output logic [ADDRESS_BITS-1:0]                       request_address,
+    output logic [31:0]                       request_address,
     output logic [15:0]                                   request_bytes,
     input  logic                                          lands             // the last beat of a request
 );
+  localparam int SETUP_BITS = 16 + INDEX_BITS;  // as many descriptors as there are
   typedef enum logic [1:0] {
     IDLE,
     SETUP,
     ISSUE,
     DRAIN
   } state_t;
-  typedef struct packed {
-    logic [ADDRESS_BITS-1:0] stride;
-    logic [15:0] segment_bytes;
-    logic [15:0] segments;
-    logic [ADDRESS_BITS-1:0] address;
-  } descriptor_t;
   state_t state;
-  descriptor_t [DESCRIPTORS-1:0] held;
-  descriptor_t next;
+  fields::descriptor_t [DESCRIPTORS-1:0] held;
+  fields::descriptor_t next;
   logic [INDEX_BITS-1:0] next_index, last_index;
-  logic [15:0] setup_left, setup_total, segment, segments, segment_bytes, left, in_flight;
-  logic [ADDRESS_BITS-1:0] segment_address, stride;
+  logic [SETUP_BITS-1:0] setup_left, setup_total;
+  logic [15:0] segment, segments, segment_bytes, left, in_flight;
+  logic [31:0] segment_address, stride;
   logic segment_ends, descriptor_ends;
 
   assign next_index = start ? first : index + INDEX_BITS'(1);
-  assign next = start ? descriptor_t'(descriptors[next_index]) : held[next_index];
-  assign setup_total = setup_cycles * (16'(last) - 16'(first) + 16'd1);
+  assign next = start ? descriptors[next_index] : held[next_index];
+  assign setup_total = SETUP_BITS'(setup_cycles) * (SETUP_BITS'(last) - SETUP_BITS'(first) + SETUP_BITS'(1));
   assign busy = state != IDLE;
   assign issuing = state == ISSUE;
   assign request = issuing && grant && in_flight < max_outstanding;
@@ -64,12 +59,12 @@ module dma_requests #(
   always_ff @(posedge clk) begin
     in_flight <= in_flight + 16'(request) - 16'(lands);
     if (state == SETUP) begin
-      setup_left <= setup_left - 16'd1;
-      if (setup_left == 16'd1) state <= ISSUE;
+      setup_left <= setup_left - SETUP_BITS'(1);
+      if (setup_left == SETUP_BITS'(1)) state <= ISSUE;
     end
     if (request) begin
       left <= segment_ends ? segment_bytes : left - request_bytes;
-      request_address <= request_address + ADDRESS_BITS'(request_bytes);
+      request_address <= request_address + 32'(request_bytes);
       if (segment_ends) begin
         request_address <= segment_address + stride;
         segment_address <= segment_address + stride;
@@ -89,7 +84,7 @@ module dma_requests #(
       request_address <= next.address;
     end
     if (start) begin
-      state <= setup_total == 16'd0 ? ISSUE : SETUP;
+      state <= setup_total == '0 ? ISSUE : SETUP;
       setup_left <= setup_total;
       last_index <= last;
       held <= descriptors;

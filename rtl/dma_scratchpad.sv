@@ -2,7 +2,6 @@
 // once.
 module dma_scratchpad #(
     parameter int BUS_BYTES = 8,
-    parameter int ADDRESS_BITS = 32,
     parameter int WORD_BITS = 12
 ) (
     input  logic                           clk,
@@ -11,17 +10,17 @@ module dma_scratchpad #(
     input  logic [15:0]                    max_outstanding,
     input  logic [15:0]                    setup_cycles,
     input  logic                           load_start,
-    input  logic [2*ADDRESS_BITS+31:0]     load_descriptor,
+    input  fields::descriptor_t            load_descriptor,
     output logic                           load_busy,
     output logic [31:0]                    load_cycles,
     input  logic                           store_start,
-    input  logic [2*ADDRESS_BITS+31:0]     store_descriptor,
+    input  fields::descriptor_t            store_descriptor,
     output logic                           store_busy,
     output logic [31:0]                    store_cycles,
     // Memory.
     output logic                           request,
     output logic                           request_write,
-    output logic [ADDRESS_BITS-1:0]        request_address,
+    output logic [31:0]        request_address,
     output logic [15:0]                    request_bytes,
     input  logic                           beat,
     input  logic                           beat_write,
@@ -33,7 +32,7 @@ module dma_scratchpad #(
   logic [WORD_BITS-1:0] loaded, stored, store_word;
   logic [8*BUS_BYTES-1:0] load_data, store_data;
 
-  dma #(.BUS_BYTES(BUS_BYTES), .ADDRESS_BITS(ADDRESS_BITS)) engine (
+  dma #(.BUS_BYTES(BUS_BYTES)) engine (
       .clk, .rst, .burst_bytes, .max_outstanding, .setup_cycles, .load_start, .load_first(1'b0), .load_last(1'b0),
       .load_descriptors(load_descriptor), .load_busy, .load_finishes(unused_load_finishes), .load_beat(loads),
       .load_data, .store_start, .store_descriptor, .store_busy, .store_finishes(unused_store_finishes), .store_beat,

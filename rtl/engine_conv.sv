@@ -29,41 +29,19 @@ module engine_conv #(
     input  logic [WORD_ELEMENTS-1:0][ACTIVATION_BITS-1:0] activation_data,  // a word of a bank
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
-    input  logic [COLS-1:0][38:0]                 scale_data,
+    input  fields::scale_t [COLS-1:0]             scale_data,
     // Job: constant from `start` to `done`.
     input  logic                                  start,
-    input  logic                                  continues,
+    input  fields::job_t                          job,
     input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
-    input  logic [15:0]                           pixels,
-    input  logic [15:0]                           k_folds,
-    input  logic [15:0]                           n_folds,
-    input  logic [15:0]                           height,               // of the feature map
-    input  logic [15:0]                           width,
-    input  logic [15:0]                           channels,
-    input  logic [15:0]                           kernel_height,
-    input  logic [15:0]                           kernel_width,
-    input  logic [1:0][7:0]                       stride,               // [0] vertical, [1] horizontal
-    input  logic [1:0][7:0]                       dilation,
-    input  logic [1:0][7:0]                       insertion,            // 1: no zeros are woven in
-    input  logic [1:0][23:0]                      origin,               // place of the first pixel's first tap
-    input  logic [15:0]                           out_height,
-    input  logic [15:0]                           out_width,
-    input  logic [7:0]                            pool_size,            // max pool of the outputs, 1 for none
-    input  logic [7:0]                            pool_stride,
-    input  logic [1:0][7:0]                       pool_padding,         // above, on the left
-    input  logic [1:0][7:0]                       pool_end_padding,     // below, on the right
-    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
-    input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
-    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
-    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    input  fields::convolution_t                  convolution,
+    input  fields::band_t                         band,
+    input  fields::pool_t                         pool,
+    input  fields::pool_rows_t                    pool_rows,
+    input  fields::quantization_t                 quantization,
     output logic                                  running,
     output logic                                  done,
-    output logic [31:0]                           cycles,
-    output logic [31:0]                           partial_sum_events,
-    output logic [31:0]                           accumulator_events,
-    output logic [31:0]                           saturations,
+    output fields::counts_t                       counts,
     // Results are read through these while no job runs, in the cycle after the address.
     input  logic [ADDRESS_BITS-1:0]               read_address,
     output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] read_accumulators,
@@ -89,11 +67,12 @@ module engine_conv #(
       .ADDRESS_BITS(ADDRESS_BITS + $clog2(WORD_ELEMENTS))
   ) activation_feed (
       .clk, .rst, .start, .write(write_bank), .write_word(write_address[ADDRESS_BITS-1:$clog2(BANKS)]),
-      .write_data({BANKS{activation_data}}), .base('0), .k_folds, .height, .width, .channels,
-      .pitch(16'(width * channels)), .kernel_height, .kernel_width, .stride, .dilation, .insertion, .origin,
-      .out_height, .out_width, .zero_point(activation_zero_point), .tap_step(weight_read), .tap_row(weight_row),
+      .write_data({BANKS{activation_data}}), .base('0), .k_folds(job.k_folds), .convolution, .band,
+      .zero_point(ACTIVATION_BITS'(quantization.activation_zero_point)), .tap_step(weight_read), .tap_row(weight_row),
       .wanted(activation_wanted), .first_wanted, .read(activation_read), .hold, .operands(activations)
   );
+  fields::turn_t alone;
+  assign alone = '{counts_outputs: 1'b1, default: 1'b0};
   core_ws #(
       .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
       .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
@@ -103,13 +82,9 @@ module engine_conv #(
       .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
-      .start, .keeps_counts(1'b0), .counts_outputs(1'b1), .continues, .bias_matrix, .weight_half(1'b0),
-      .result_half(1'b0), .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
-      .output_minimum, .output_maximum,
-      .pool_size, .pool_stride, .pool_padding, .pool_end_padding, .pool_height(out_height), .pool_width(out_width),
+      .start, .turn(alone), .job, .bias_matrix, .quantization, .pool, .pool_rows,
       .activation_wanted, .hold, .activation_read, .first_wanted, .activation_address(unused_address), .weight_read,
-      .weight_row, .activations, .running, .finishes(unused_finishes), .done, .cycles, .partial_sum_events,
-      .accumulator_events, .saturations, .read_address, .read_accumulators, .read_outputs, .edge_activations,
-      .edge_weights, .edge_sums, .edge_valid
+      .weight_row, .activations, .running, .finishes(unused_finishes), .done, .counts, .read_address,
+      .read_accumulators, .read_outputs, .edge_activations, .edge_weights, .edge_sums, .edge_valid
   );
 endmodule

@@ -24,26 +24,15 @@ module engine_os #(
     input  logic [ROWS-1:0][ACTIVATION_BITS-1:0]  activation_data,
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
-    input  logic [COLS-1:0][38:0]                 scale_data,
+    input  fields::scale_t [COLS-1:0]             scale_data,
     // Job: constant from `start` to `done`.
     input  logic                                  start,
-    input  logic                                  continues,
+    input  fields::job_t                          job,
     input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
-    input  logic [15:0]                           pixels,
-    input  logic [15:0]                           k,
-    input  logic [15:0]                           n_folds,
-    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
-    input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
-    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
-    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    input  fields::quantization_t                 quantization,
     output logic                                  running,
     output logic                                  done,
-    output logic [31:0]                           cycles,
-    output logic [31:0]                           partial_sum_events,   // 0: there is no such register
-    output logic [31:0]                           accumulator_events,
-    output logic [31:0]                           saturations,
+    output fields::counts_t                       counts,
     // Results are read through these while no job runs, in the cycle after the address.
     input  logic [ADDRESS_BITS-1:0]               read_address,
     output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] read_accumulators,
@@ -60,18 +49,18 @@ module engine_os #(
 
   operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
       .clk, .rst, .write(activation_write), .write_address, .write_data(activation_data), .read(activation_read),
-      .read_address(activation_address), .zero_point(activation_zero_point), .operands(activations)
+      .read_address(activation_address), .zero_point(quantization.activation_zero_point), .operands(activations)
   );
+  fields::turn_t alone;
+  assign alone = '{counts_outputs: 1'b1, default: 1'b0};
   core_os #(
       .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .BIAS_BITS(BIAS_BITS),
       .OUTPUT_BITS(OUTPUT_BITS), .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
-      .start, .keeps_counts(1'b0), .counts_outputs(1'b1), .continues, .bias_matrix, .weight_half(1'b0),
-      .result_half(1'b0), .pixels, .k, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
-      .output_minimum, .output_maximum, .activation_read, .activation_address, .activations, .running,
-      .finishes(unused_finishes), .done, .cycles, .partial_sum_events, .accumulator_events, .saturations,
-      .read_address, .read_accumulators, .read_outputs, .edge_activations, .edge_weights, .edge_sums, .edge_valid
+      .start, .turn(alone), .job, .bias_matrix, .quantization, .activation_read, .activation_address, .activations,
+      .running, .finishes(unused_finishes), .done, .counts, .read_address, .read_accumulators, .read_outputs,
+      .edge_activations, .edge_weights, .edge_sums, .edge_valid
   );
 endmodule

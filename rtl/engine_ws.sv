@@ -27,26 +27,15 @@ module engine_ws #(
     input  logic [ROWS-1:0][ACTIVATION_BITS-1:0]  activation_data,
     input  logic [COLS-1:0][WEIGHT_BITS-1:0]      weight_data,
     input  logic [COLS-1:0][BIAS_BITS-1:0]        bias_data,
-    input  logic [COLS-1:0][38:0]                 scale_data,
+    input  fields::scale_t [COLS-1:0]             scale_data,
     // Job: constant from `start` to `done`.
     input  logic                                  start,
-    input  logic                                  continues,
+    input  fields::job_t                          job,
     input  logic                                  bias_matrix,          // a bias for each pixel, not for each column
-    input  logic [15:0]                           pixels,
-    input  logic [15:0]                           k_folds,
-    input  logic [15:0]                           n_folds,
-    input  logic [COLS-1:0]                       last_columns,         // valid columns of the last n fold
-    input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
-    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
-    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
+    input  fields::quantization_t                 quantization,
     output logic                                  running,
     output logic                                  done,
-    output logic [31:0]                           cycles,
-    output logic [31:0]                           partial_sum_events,
-    output logic [31:0]                           accumulator_events,
-    output logic [31:0]                           saturations,
+    output fields::counts_t                       counts,
     // Results are read through these while no job runs, in the cycle after the address.
     input  logic [ADDRESS_BITS-1:0]               read_address,
     output logic [COLS-1:0][ACCUMULATOR_BITS-1:0] read_accumulators,
@@ -65,8 +54,12 @@ module engine_ws #(
 
   operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
       .clk, .rst, .write(activation_write), .write_address, .write_data(activation_data), .read(activation_read),
-      .read_address(activation_address), .zero_point(activation_zero_point), .operands(activations)
+      .read_address(activation_address), .zero_point(quantization.activation_zero_point), .operands(activations)
   );
+  fields::pool_t no_pool;
+  fields::turn_t alone;
+  assign no_pool = '{size: 8'd1, default: '0};
+  assign alone = '{counts_outputs: 1'b1, default: 1'b0};
   core_ws #(
       .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
       .PARTIAL_SUM_BITS(PARTIAL_SUM_BITS), .PARTIAL_SUM_SATURATES(PARTIAL_SUM_SATURATES),
@@ -76,14 +69,10 @@ module engine_ws #(
       .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
   ) core (
       .clk, .rst, .weight_write, .bias_write, .scale_write, .write_address, .weight_data, .bias_data, .scale_data,
-      .start, .keeps_counts(1'b0), .counts_outputs(1'b1), .continues, .bias_matrix, .weight_half(1'b0),
-      .result_half(1'b0), .pixels, .k_folds, .n_folds, .last_columns, .weight_zero_point, .output_zero_point,
-      .output_minimum, .output_maximum,
-      .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
-      .pool_width(16'd1),
+      .start, .turn(alone), .job, .bias_matrix, .quantization, .pool(no_pool), .pool_rows('0),
       .activation_wanted(unused_wanted), .hold(1'b0), .activation_read, .first_wanted(unused_first),
       .activation_address, .weight_read(unused_weight_read), .weight_row(unused_weight_row), .activations, .running,
-      .finishes(unused_finishes), .done, .cycles, .partial_sum_events, .accumulator_events, .saturations,
-      .read_address, .read_accumulators, .read_outputs, .edge_activations, .edge_weights, .edge_sums, .edge_valid
+      .finishes(unused_finishes), .done, .counts, .read_address, .read_accumulators, .read_outputs, .edge_activations,
+      .edge_weights, .edge_sums, .edge_valid
   );
 endmodule

@@ -20,18 +20,8 @@ module im2col_feed #(
     input  logic        [BANKS-1:0][WORD_ELEMENTS-1:0][BITS-1:0] write_data,
     input  logic        [WORD_BITS-1:0]      base,           // word of the map's first element; around the end
     input  logic        [15:0]               k_folds,
-    input  logic        [15:0]               height,
-    input  logic        [15:0]               width,
-    input  logic        [15:0]               channels,
-    input  logic        [15:0]               pitch,          // elements from one row of the map to the next
-    input  logic        [15:0]               kernel_height,
-    input  logic        [15:0]               kernel_width,
-    input  logic        [1:0][7:0]           stride,
-    input  logic        [1:0][7:0]           dilation,
-    input  logic        [1:0][7:0]           insertion,
-    input  logic        [1:0][23:0]          origin,
-    input  logic        [15:0]               out_height,
-    input  logic        [15:0]               out_width,
+    input  fields::convolution_t             convolution,
+    input  fields::band_t                    band,
     input  logic signed [BITS-1:0]           zero_point,
     input  logic                             tap_step,       // a tap of the next fold, for the row tap_row
     input  logic        [ROW_BITS-1:0]       tap_row,
@@ -42,8 +32,8 @@ module im2col_feed #(
     output logic        [ROWS-1:0][BITS:0]   operands        // in the cycle after `read`
 );
   localparam int TAP_BITS = 1 + 16 + 48;  // whether there is one, channel, place
-  logic [1:0][23:0] tap_place, pixel_place;
-  logic [15:0] tap_channel, tap_fold;
+  fields::walk_t tap, first_pixel, pixel;
+  logic [15:0] tap_fold;
   logic beyond, last_tap, fold_ends, walk_ends;
   logic [ROWS-1:0][TAP_BITS-1:0] waiting, active;
   logic [ROWS-1:0] reads, lane_wants, served, had, offered, fresh;
@@ -53,16 +43,15 @@ module im2col_feed #(
   logic [ROWS-1:0][BITS-1:0] element, kept;
   logic [BANKS-1:0][WORD_BITS-1:0] word;
   logic [BANKS-1:0][WORD_ELEMENTS-1:0][BITS-1:0] bank_data;
-  logic [15:0] unused_position;
-  logic unused_last;
+  logic unused_last, unused_walk;
 
   // Taps, one a cycle; past the last one rows stay empty until the fold is full.
   assign fold_ends = tap_step && tap_row == ROW_BITS'(ROWS - 1);
   assign walk_ends = fold_ends && tap_fold == k_folds - 16'd1;
   im2col_walker taps (
-      .clk, .restart(start || walk_ends), .advance(tap_step && !beyond), .depth(channels), .rows(kernel_height),
-      .columns(kernel_width), .step(dilation), .insertion, .origin('0), .position(tap_channel), .place(tap_place),
-      .last(last_tap)
+      .clk, .restart(start || walk_ends), .advance(tap_step && !beyond), .depth(convolution.channels),
+      .rows(convolution.kernel_height), .columns(convolution.kernel_width), .step(convolution.dilation),
+      .insertion(convolution.insertion), .first(band.first_tap), .left('0), .present(tap), .last(last_tap)
   );
   always_ff @(posedge clk) begin
     if (rst || start || walk_ends) begin
@@ -72,25 +61,28 @@ module im2col_feed #(
       if (fold_ends) tap_fold <= tap_fold + 16'd1;
       if (tap_step && last_tap) beyond <= 1'b1;
     end
-    if (tap_step) waiting[tap_row] <= {!beyond, tap_channel, tap_place};
+    if (tap_step) waiting[tap_row] <= {!beyond, tap.position, tap.place};
     if (first_wanted && read) active <= waiting;
   end
 
+  assign first_pixel = '{place: {convolution.origin_x, band.origin_y}, default: '0};
+  assign unused_walk = &{1'b0, tap, pixel};
   im2col_walker pixels (
-      .clk, .restart(start), .advance(read), .depth(16'd1), .rows(out_height), .columns(out_width), .step(stride),
-      .insertion, .origin, .position(unused_position),
-      .place(pixel_place), .last(unused_last)
+      .clk, .restart(start), .advance(read), .depth(16'd1), .rows(band.out_height), .columns(convolution.out_width),
+      .step(convolution.stride), .insertion(convolution.insertion), .first(first_pixel), .left(convolution.origin_x),
+      .present(pixel), .last(unused_last)
   );
 
   for (genvar r = 0; r < ROWS; r++) begin : g_row
-    logic [TAP_BITS-1:0] tap;
+    logic [TAP_BITS-1:0] own_tap;
     logic stored;
-    assign tap = first_wanted ? waiting[r] : active[r];
+    assign own_tap = first_wanted ? waiting[r] : active[r];
     im2col_lane #(.ADDRESS_BITS(ADDRESS_BITS)) lane (
-        .height, .width, .channels, .pitch, .insertion, .pixel(pixel_place), .tap(tap[47:0]), .channel(tap[63:48]),
+        .height(band.height), .width(convolution.width), .channels(convolution.channels), .pitch(convolution.pitch),
+        .insertion(convolution.insertion), .pixel(pixel.place), .tap(own_tap[47:0]), .channel(own_tap[63:48]),
         .reads(stored), .address(address[r])
     );
-    assign reads[r] = tap[64] && stored;
+    assign reads[r] = own_tap[64] && stored;
     assign lane_wants[r] = wanted && reads[r] && !had[r];
     assign word_address[r] = address[r][ADDRESS_BITS-1:ELEMENT_BITS];
   end

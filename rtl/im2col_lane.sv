@@ -27,5 +27,5 @@ module im2col_lane #(
   end
   // An index before the first is a large number here.
   assign reads = &stored && index[0] < height && index[1] < width;
-  assign address = ADDRESS_BITS'(index[0] * pitch + index[1] * channels + channel);
+  assign address = ADDRESS_BITS'(32'(index[0]) * 32'(pitch) + 32'(index[1]) * 32'(channels) + 32'(channel));
 endmodule

@@ -16,13 +16,12 @@ module job_counters #(
     output logic                         running,
     output logic                         finishes,           // in this cycle
     output logic                         done,
-    output logic [                 31:0] cycles,
-    output logic [                 31:0] partial_sum_events,
-    output logic [                 31:0] accumulator_events,
-    output logic [                 31:0] saturations
+    output fields::counts_t              counts
 );
+  logic [31:0] cycles;
   logic reading, clears;
 
+  assign counts.cycles = cycles;
   assign finishes = running && last_write;
   assign clears = rst || (start && !keeps_counts);
   always_ff @(posedge clk) begin
@@ -39,12 +38,12 @@ module job_counters #(
   end
 
   event_counter #(.FLAGS(SUM_FLAGS)) count_sums (
-      .clk, .clear(clears), .flags(sum_overflow), .count(partial_sum_events)
+      .clk, .clear(clears), .flags(sum_overflow), .count(counts.partial_sum_events)
   );
   event_counter #(.FLAGS(ACCUMULATOR_FLAGS)) count_accumulators (
-      .clk, .clear(clears), .flags(accumulator_overflow), .count(accumulator_events)
+      .clk, .clear(clears), .flags(accumulator_overflow), .count(counts.accumulator_events)
   );
   event_counter #(.FLAGS(OUTPUT_FLAGS)) count_outputs (
-      .clk, .clear(clears), .flags(saturated), .count(saturations)
+      .clk, .clear(clears), .flags(saturated), .count(counts.saturations)
   );
 endmodule

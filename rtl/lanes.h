@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 
 // Put the low `bits` bits of a value into a port, from bit `at` on.
 template <class Port>
@@ -19,6 +20,21 @@ void put_bits(Port& port, int at, int bits, int64_t value) {
 template <class Port>
 void put(Port& port, int index, int bits, int64_t value) {
   put_bits(port, index * bits, bits, value);
+}
+
+struct Field {
+  int bits;
+  int64_t value;
+};
+
+// Put the fields of a packed struct into a port, the lowest first.
+template <class Port>
+void put_fields(Port& port, std::initializer_list<Field> fields) {
+  int at = 0;
+  for (const Field& field : fields) {
+    put_bits(port, at, field.bits, field.value);
+    at += field.bits;
+  }
 }
 
 // Read lane `index` of `bits` bits of a port as a signed number.
@@ -42,6 +58,42 @@ struct Geometry {
   int64_t height, width, channels, kernel_height, kernel_width, stride[2], dilation[2], insertion[2], padding[2];
   int64_t out_height, out_width, pitch;
 };
+
+// convolution_t of rtl/fields.sv.
+template <class Port>
+void put_convolution(Port& port, const Geometry& of) {
+  put_fields(port, {{16, of.width}, {16, of.channels}, {16, of.pitch}, {16, of.kernel_height}, {16, of.kernel_width},
+                    {8, of.stride[0]}, {8, of.stride[1]}, {8, of.dilation[0]}, {8, of.dilation[1]},
+                    {8, of.insertion[0]}, {8, of.insertion[1]}, {24, origin(of.padding[1], of.insertion[1])},
+                    {16, of.out_width}});
+}
+
+// Zero points and clamp.
+struct Quantization {
+  int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
+};
+
+// quantization_t of rtl/fields.sv.
+template <class Port>
+void put_quantization(Port& port, const Quantization& of) {
+  put_fields(port, {{16, of.activation_zero_point}, {16, of.weight_zero_point}, {16, of.output_zero_point},
+                    {16, of.output_minimum}, {16, of.output_maximum}});
+}
+
+// pool_t of rtl/fields.sv.
+template <class Port>
+void put_pool(Port& port, int64_t size, int64_t stride, int64_t left, int64_t right, int64_t width) {
+  put_fields(port, {{8, size}, {8, stride}, {8, left}, {8, right}, {16, width}});
+}
+
+// counts_t of rtl/fields.sv; -1 cycles where the engine is not done.
+template <class Engine, class Counts>
+void get_counts(const Engine& engine, Counts& counts) {
+  counts.cycles = engine.done ? get(engine.counts, 0, 32) : -1;
+  counts.partial_sum_events = get(engine.counts, 1, 32);
+  counts.accumulator_events = get(engine.counts, 2, 32);
+  counts.saturations = get(engine.counts, 3, 32);
+}
 
 // Mix what leaves the array in a cycle into a digest, FNV-1a over words, as digest_edges in
 // simulator/kernels/clocked.py.

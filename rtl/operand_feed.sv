@@ -12,15 +12,16 @@ module operand_feed #(
     input  logic        [LANES-1:0][BITS-1:0] write_data,
     input  logic                             read,
     input  logic        [ ADDRESS_BITS-1:0]  read_address,
-    input  logic signed [         BITS-1:0]  zero_point,
+    input  logic signed [             15:0]  zero_point,
     output logic        [ LANES-1:0][BITS:0] operands  // in the cycle after `read`
 );
   logic [LANES-1:0][BITS-1:0] word;
-  logic valid;
+  logic valid, unused_bits;
 
   scratchpad #(.WIDTH(LANES * BITS), .ADDRESS_BITS(ADDRESS_BITS)) memory (
       .clk, .write, .write_address, .write_data, .read_address, .read_data(word)
   );
+  assign unused_bits = &{1'b0, zero_point};
   always_ff @(posedge clk) valid <= read && !rst;
 
   for (genvar i = 0; i < LANES; i++) begin : g_lane

@@ -15,9 +15,9 @@ module requantizer #(
     input  logic signed [ACCUMULATOR_BITS-1:0] accumulator,
     input  logic        [                31:0] multiplier,
     input  logic signed [                 6:0] shift,
-    input  logic signed [     OUTPUT_BITS-1:0] zero_point,
-    input  logic signed [     OUTPUT_BITS-1:0] minimum,
-    input  logic signed [     OUTPUT_BITS-1:0] maximum,
+    input  logic signed [                15:0] zero_point,
+    input  logic signed [                15:0] minimum,
+    input  logic signed [                15:0] maximum,
     output logic signed [     OUTPUT_BITS-1:0] value,        // two cycles after `accumulator`
     output logic                               clipped
 );
@@ -69,10 +69,10 @@ module requantizer #(
     value <= moved[OUTPUT_BITS-1:0];
     clipped <= lost_before;
     if (moved < 64'(minimum)) begin
-      value <= minimum;
+      value <= OUTPUT_BITS'(minimum);
       clipped <= 1'b1;
     end else if (moved > 64'(maximum)) begin
-      value <= maximum;
+      value <= OUTPUT_BITS'(maximum);
       clipped <= 1'b1;
     end
   end

@@ -12,11 +12,9 @@ module store_path #(
     input  logic                                  rst,
     input  logic                                  scale_write,
     input  logic [ADDRESS_BITS-1:0]               scale_write_address,
-    input  logic [COLS-1:0][38:0]                 scale_write_data,      // shift, multiplier
+    input  fields::scale_t [COLS-1:0]             scale_write_data,
     input  logic [ADDRESS_BITS-1:0]               scale_address,
-    input  logic signed [OUTPUT_BITS-1:0]         zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         minimum,
-    input  logic signed [OUTPUT_BITS-1:0]         maximum,
+    input  fields::quantization_t                 quantization,
     input  logic [COLS-1:0][ACCUMULATOR_BITS-1:0] accumulators,
     input  logic                                  valid,
     input  logic [COLS-1:0]                       column_valid,          // not the padding of the last columns
@@ -28,19 +26,23 @@ module store_path #(
     output logic [ADDRESS_BITS-1:0]               write_address,
     output logic [COLS-1:0][OUTPUT_BITS-1:0]      values
 );
+  logic unused_fields;
+  assign unused_fields = &{1'b0, quantization};
   localparam int TOKEN_BITS = 2 + COLS + ADDRESS_BITS;
-  logic [COLS-1:0][38:0] scale;
+  fields::scale_t [COLS-1:0] scale;
   logic [COLS-1:0] clipped, counted;
 
-  scratchpad #(.WIDTH(COLS * 39), .ADDRESS_BITS(ADDRESS_BITS)) scales (
+  scratchpad #(.WIDTH(COLS * $bits(fields::scale_t)), .ADDRESS_BITS(ADDRESS_BITS)) scales (
       .clk, .write(scale_write), .write_address(scale_write_address), .write_data(scale_write_data),
       .read_address(scale_address), .read_data(scale)
   );
   for (genvar c = 0; c < COLS; c++) begin : g_col
     requantizer #(.ACCUMULATOR_BITS(ACCUMULATOR_BITS), .OUTPUT_BITS(OUTPUT_BITS),
       .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING)) requantize (
-        .clk, .accumulator(accumulators[c]), .multiplier(scale[c][31:0]), .shift(scale[c][38:32]), .zero_point,
-        .minimum, .maximum, .value(values[c]), .clipped(clipped[c])
+        .clk, .accumulator(accumulators[c]), .multiplier(scale[c].multiplier), .shift(scale[c].shift),
+        .zero_point(quantization.output_zero_point), .minimum(quantization.output_minimum),
+        .maximum(quantization.output_maximum),
+        .value(values[c]), .clipped(clipped[c])
     );
   end
   delay #(.BITS(TOKEN_BITS), .CYCLES(2)) tokens (

@@ -17,22 +17,21 @@ struct SystemCounts {
   uint64_t digest, edge_digest;
   int64_t cycles, partial_sum_events, accumulator_events, saturations;
 };
-// Zero points and clamp of all jobs.
-struct Quantization {
-  int64_t activation_zero_point, weight_zero_point, output_zero_point, output_minimum, output_maximum;
-};
 
-// `program`: OP_FIELDS numbers for each tile operation, in the order of the bits of `op_data` from the lowest on.
-// `geometry` is that of a convolution, or null; `bytes` is the memory, with BUS_BYTES more at its end.
+// `program`: OP_FIELDS numbers for each tile operation, op_t of rtl/fields.sv from the lowest on.
+// `geometry` is that of a convolution, or null; `pool` size, stride, padding on the left and right and width;
+// `bytes` is the memory, with BUS_BYTES more at its end.
 void system_run(const int64_t* program, int64_t ops, const Settings* settings, const Quantization* quantization,
-                const Geometry* geometry, uint8_t* bytes, SystemCounts* counts, int64_t most_cycles) {
+                const Geometry* geometry, const int64_t* pool, uint8_t* bytes, SystemCounts* counts,
+                int64_t most_cycles) {
   // load: which, what it takes, three descriptors
   constexpr int D[] = {32, 16, 16, 32};
-  constexpr int WIDTHS[] = {2, 2, 1, 1, D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3],
-                            ADDRESS_BITS,
-                            1, 1, 1, 24,  // begin: what the job takes, how and where it begins
-                            1, 1, 1, 16, 16, 16, 16, 16, ADDRESS_BITS, COLS,  // job
-                            1, D[0], D[1], D[2], D[3]};   // store
+  constexpr int WIDTHS[] = {2, 2, 1, 1, D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], D[0], D[1], D[2], D[3], 16,
+                            1, 1, 1, 16, 16, 16, 16, 16, 1, 24, 16, 16,  // work: its job,
+                            16, 16, 16, 24, 24,                          // its band, from which tap on
+                            16, 16, 8, 8, 16,                            // its rows of a pool
+                            1, 1,                                        // its end
+                            1, D[0], D[1], D[2], D[3]};                  // store
   constexpr int OP_FIELDS = sizeof(WIDTHS) / sizeof(int);
   VerilatedContext context;
   ENGINE engine{&context};
@@ -59,26 +58,9 @@ void system_run(const int64_t* program, int64_t ops, const Settings* settings, c
   engine.burst_bytes = settings->burst_bytes;
   engine.max_outstanding = settings->max_outstanding;
   engine.setup_cycles = settings->setup_cycles;
-  put(engine.activation_zero_point, 0, ACTIVATION_BITS, quantization->activation_zero_point);
-  put(engine.weight_zero_point, 0, WEIGHT_BITS, quantization->weight_zero_point);
-  put(engine.output_zero_point, 0, OUTPUT_BITS, quantization->output_zero_point);
-  put(engine.output_minimum, 0, OUTPUT_BITS, quantization->output_minimum);
-  put(engine.output_maximum, 0, OUTPUT_BITS, quantization->output_maximum);
-  if (geometry) {
-    engine.width = geometry->width;
-    engine.channels = geometry->channels;
-    engine.pitch = geometry->pitch;
-    engine.kernel_height = geometry->kernel_height;
-    engine.kernel_width = geometry->kernel_width;
-    engine.out_width = geometry->out_width;
-    engine.origin_x = 0;
-    put(engine.origin_x, 0, 24, origin(geometry->padding[1], geometry->insertion[1]));
-    for (int axis = 0; axis < 2; ++axis) {
-      put(engine.stride, axis, 8, geometry->stride[axis]);
-      put(engine.dilation, axis, 8, geometry->dilation[axis]);
-      put(engine.insertion, axis, 8, geometry->insertion[axis]);
-    }
-  }
+  put_quantization(engine.quantization, *quantization);
+  put_pool(engine.pool, pool[0], pool[1], pool[2], pool[3], pool[4]);
+  if (geometry) put_convolution(engine.convolution, *geometry);
   engine.start = 1;
   tick();
   engine.start = 0;
@@ -95,10 +77,7 @@ void system_run(const int64_t* program, int64_t ops, const Settings* settings, c
     memory.take(engine);
     tick();
   }
-  counts->cycles = engine.done ? int64_t(engine.cycles) : -1;
-  counts->partial_sum_events = engine.partial_sum_events;
-  counts->accumulator_events = engine.accumulator_events;
-  counts->saturations = engine.saturations;
+  get_counts(engine, *counts);
   engine.final();
 }
 }

@@ -25,38 +25,23 @@ module system_top #(
 ) (
     input  logic                                  clk,
     input  logic                                  rst,
-    // The program is written through these while none runs; fields as below.
+    // The program is written through these while none runs.
     input  logic                                  op_write,
     input  logic [OP_BITS-1:0]                    op_address,
-    input  logic [COLS+2*ADDRESS_BITS+500:0]      op_data,
+    input  fields::op_t                           op_data,
     // Settings: constant from `start` to `done`.
     input  logic                                  start,
     input  logic [OP_BITS-1:0]                    ops,
     input  logic [15:0]                           burst_bytes,
     input  logic [15:0]                           max_outstanding,
     input  logic [15:0]                           setup_cycles,
-    input  logic signed [ACTIVATION_BITS-1:0]     activation_zero_point,
-    input  logic signed [WEIGHT_BITS-1:0]         weight_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_zero_point,
-    input  logic signed [OUTPUT_BITS-1:0]         output_minimum,
-    input  logic signed [OUTPUT_BITS-1:0]         output_maximum,
-    // Of a convolution, the same for all its tile operations; a word of memory holds one for each bank.
-    input  logic [15:0]                           width,                // of the feature map
-    input  logic [15:0]                           channels,
-    input  logic [15:0]                           pitch,                // elements from row to row, whole words
-    input  logic [15:0]                           kernel_height,
-    input  logic [15:0]                           kernel_width,
-    input  logic [1:0][7:0]                       stride,               // [0] vertical, [1] horizontal
-    input  logic [1:0][7:0]                       dilation,
-    input  logic [1:0][7:0]                       insertion,            // 1: no zeros are woven in
-    input  logic [23:0]                           origin_x,             // place of the first pixel's first tap
-    input  logic [15:0]                           out_width,
+    input  fields::quantization_t                 quantization,
+    // A word of memory holds one for each bank.
+    input  fields::convolution_t                  convolution,
+    input  fields::pool_t                         pool,                 // weight stationary only
     output logic                                  running,
     output logic                                  done,
-    output logic [31:0]                           cycles,
-    output logic [31:0]                           partial_sum_events,
-    output logic [31:0]                           accumulator_events,
-    output logic [31:0]                           saturations,
+    output fields::counts_t                       counts,
     // Memory.
     output logic                                  request,
     output logic                                  request_write,
@@ -80,46 +65,16 @@ module system_top #(
   localparam int HALF = ADDRESS_BITS - 1;
   localparam int WORD_BITS = (BANKS > 0 ? BANKS * WORD_ELEMENTS : ROWS) * ACTIVATION_BITS;
   localparam int BUS_BITS = 8 * BUS_BYTES;
-  localparam int SCALE_BITS = 39;
-  // A tile operation as each engine wants it; `op_data` is {store, job, begin, load}.
-  typedef struct packed {
-    logic [ADDRESS_BITS-1:0] input_address;  // where the activations go; a tile behind the one before, around the end
-    logic [2:0][95:0] descriptors;  // constants, weights, activations: stride, bytes, segments, address
-    logic takes_weight;             // weights and constants are loaded, to a new half
-    logic takes_input;
-    logic [1:0] last;               // which of the descriptors
-    logic [1:0] first;
-  } load_t;
-  typedef struct packed {
-    logic [23:0] origin_y;          // in the rows that are loaded
-    logic continues;
-    logic takes_result;             // its outputs go to a new half
-    logic takes_weight;
-  } begin_t;
-  typedef struct packed {
-    logic [COLS-1:0] last_columns;
-    logic [ADDRESS_BITS-1:0] input_base;     // where its activations begin
-    logic [15:0] out_height;
-    logic [15:0] height;            // of the feature map, of what is loaded
-    logic [15:0] n_folds;
-    logic [15:0] k_folds;           // output stationary: products
-    logic [15:0] pixels;
-    logic finishes;                 // K ends, so the outputs are what they should be
-    logic gives_weight;             // at its end the half of its weights is free
-    logic gives_input;
-  } job_t;
-  typedef struct packed {
-    logic [95:0] descriptor;
-    logic stores;
-  } store_t;
-  load_t loads[1 << OP_BITS];
-  begin_t begins[1 << OP_BITS];
-  job_t jobs[1 << OP_BITS];
-  store_t stores[1 << OP_BITS];
-  load_t load;
-  begin_t next_job;
-  job_t job;
-  store_t store;
+  // Of the program, what each engine wants; a job's fields are read in the cycle in which the one before finishes.
+  fields::load_t loads[1 << OP_BITS];
+  fields::work_t works[1 << OP_BITS];
+  fields::work_end_t work_ends[1 << OP_BITS];
+  fields::store_t stores[1 << OP_BITS];
+  fields::load_t load;
+  fields::work_t work;
+  fields::work_end_t work_end;
+  fields::store_t store;
+  fields::turn_t turn;
   logic [OP_BITS-1:0] load_op, work_op, next_work_op, store_op;
   logic load_start, load_busy, load_finishes, work_start, work_finishes, store_start, store_busy, store_finishes;
   logic weight_fill, weight_half, result_half, store_half, works_again;
@@ -131,30 +86,37 @@ module system_top #(
   logic [WORD_BITS-1:0] activation_data;
   logic [COLS-1:0][WEIGHT_BITS-1:0] weight_data;
   logic [COLS-1:0][BIAS_BITS-1:0] bias_data;
-  logic [COLS-1:0][SCALE_BITS-1:0] scale_data;
+  fields::scale_t [COLS-1:0] scale_data;
   logic [COLS-1:0][OUTPUT_BITS-1:0] outputs;
   logic activation_read;
   logic [ROWS-1:0][ACTIVATION_BITS:0] activations;
 
   always_ff @(posedge clk) begin
-    if (op_write) {stores[op_address], jobs[op_address], begins[op_address], loads[op_address]} <= op_data;
+    if (op_write) begin
+      loads[op_address] <= op_data.load;
+      works[op_address] <= op_data.work;
+      work_ends[op_address] <= op_data.work_end;
+      stores[op_address] <= op_data.store;
+    end
   end
   assign load = loads[load_op];
-  assign next_job = begins[next_work_op];  // of the job at work until it finishes
-  assign job = jobs[work_op];
+  assign work = works[next_work_op];  // of the job at work until it finishes
+  assign work_end = work_ends[work_op];
   assign store = stores[store_op];
+  assign turn = '{keeps_counts: works_again, counts_outputs: work.finishes, weight_half: weight_half,
+                  result_half: result_half};
 
   system_control #(.OP_BITS(OP_BITS)) control (
       .clk, .rst, .start, .ops, .load_op, .takes_input(load.takes_input), .takes_weight(load.takes_weight),
-      .next_work_op, .takes_result(next_job.takes_result), .work_op, .gives_input(job.gives_input),
-      .gives_weight(job.gives_weight), .store_op, .stores(store.stores), .load_start, .load_busy, .load_finishes,
-      .work_start, .work_finishes, .store_start, .store_busy, .store_finishes, .running, .done, .cycles
+      .next_work_op, .takes_result(work.takes_result), .work_op, .gives_input(work_end.gives_input),
+      .gives_weight(work_end.gives_weight), .store_op, .stores(store.stores), .load_start, .load_busy, .load_finishes,
+      .work_start, .work_finishes, .store_start, .store_busy, .store_finishes, .running, .done, .cycles(counts.cycles)
   );
   // Which half of the other scratchpads is filled, read, written and stored: the other one from each new half on.
   always_ff @(posedge clk) begin
     weight_fill <= weight_fill ^ (load_start && load.takes_weight);
-    weight_half <= weight_half ^ (work_start && next_job.takes_weight);
-    result_half <= result_half ^ (work_start && next_job.takes_result);
+    weight_half <= weight_half ^ (work_start && work.takes_weight);
+    result_half <= result_half ^ (work_start && work.takes_result);
     store_half <= store_half ^ store_start;
     works_again <= works_again || work_start;
     if (rst || start) begin
@@ -171,7 +133,7 @@ module system_top #(
       .last_beat, .read_data, .write_data
   );
   word_builder #(.WIDTH(WORD_BITS), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) build_activations (
-      .clk, .start(load_start), .first(load.input_address), .beat(load_beat[0]), .data(load_data),
+      .clk, .start(load_start), .first(ADDRESS_BITS'(load.input_address)), .beat(load_beat[0]), .data(load_data),
       .write(activation_write), .write_address(activation_address), .write_data(activation_data)
   );
   word_builder #(.WIDTH(COLS * WEIGHT_BITS), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)) build_weights (
@@ -179,7 +141,7 @@ module system_top #(
       .write(weight_write), .write_address(weight_address), .write_data(weight_data)
   );
   word_builder #(
-      .WIDTH(COLS * (BIAS_BITS + SCALE_BITS)), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)
+      .WIDTH(COLS * (BIAS_BITS + $bits(fields::scale_t))), .BUS_BITS(BUS_BITS), .ADDRESS_BITS(ADDRESS_BITS)
   ) build_constants (
       .clk, .start(load_start), .first({!weight_fill, HALF'(0)}), .beat(load_beat[2]), .data(load_data),
       .write(constant_write), .write_address(constant_address), .write_data({scale_data, bias_data})
@@ -199,32 +161,33 @@ module system_top #(
         .WORD_ELEMENTS(WORD_ELEMENTS), .ADDRESS_BITS(ADDRESS_BITS + $clog2(BANKS * WORD_ELEMENTS))
     ) activation_feed (
         .clk, .rst, .start(work_start), .write({BANKS{activation_write}}), .write_word(activation_address),
-        .write_data(activation_data), .base(job.input_base), .k_folds(job.k_folds), .height(job.height), .width,
-        .channels, .pitch, .kernel_height, .kernel_width, .stride, .dilation, .insertion,
-        .origin({origin_x, next_job.origin_y}), .out_height(job.out_height), .out_width,
-        .zero_point(activation_zero_point), .tap_step(weight_read), .tap_row(weight_row), .wanted(activation_wanted),
-        .first_wanted, .read(activation_read), .hold, .operands(activations)
+        .write_data(activation_data), .base(ADDRESS_BITS'(work.input_base)), .k_folds(work.job.k_folds), .convolution,
+        .band(work.band), .zero_point(ACTIVATION_BITS'(quantization.activation_zero_point)), .tap_step(weight_read),
+        .tap_row(weight_row), .wanted(activation_wanted), .first_wanted, .read(activation_read), .hold,
+        .operands(activations)
     );
   end else begin : g_product
     logic unused_geometry;
-    assign unused_geometry = &{1'b0, width, channels, pitch, kernel_height, kernel_width, stride, dilation, insertion,
-                               origin_x, out_width, next_job.origin_y, job.height, job.out_height, activation_wanted,
-                               first_wanted, weight_read, weight_row};
+    assign unused_geometry = &{1'b0, convolution, activation_wanted, first_wanted, weight_read, weight_row};
     assign hold = 1'b0;
     operand_feed #(.LANES(ROWS), .BITS(ACTIVATION_BITS), .ADDRESS_BITS(ADDRESS_BITS)) activation_feed (
         .clk, .rst, .write(activation_write), .write_address(activation_address), .write_data(activation_data),
-        .read(activation_read), .read_address(read_address + job.input_base),
-        .zero_point(activation_zero_point), .operands(activations)
+        .read(activation_read), .read_address(read_address + ADDRESS_BITS'(work.input_base)),
+        .zero_point(quantization.activation_zero_point), .operands(activations)
     );
   end
-  logic unused_done;
-  logic [31:0] unused_cycles;
+  fields::counts_t core_counts;
+  assign counts.partial_sum_events = core_counts.partial_sum_events;
+  assign counts.accumulator_events = core_counts.accumulator_events;
+  assign counts.saturations = core_counts.saturations;
+  logic unused_done, unused_fields;
+  assign unused_fields = &{1'b0, load, work, core_counts.cycles};
   logic [COLS-1:0][ACCUMULATOR_BITS-1:0] unused_accumulators;
   logic [ADDRESS_BITS-1:0] write_address;
   assign write_address = constant_write ? constant_address : weight_address;
   if (OUTPUT_STATIONARY) begin : g_os
     logic unused_parameters;
-    assign unused_parameters = &{1'b0, 8'(PARTIAL_SUM_BITS), PARTIAL_SUM_SATURATES, WEIGHT_DOUBLE_BUFFER, hold};
+    assign unused_parameters = &{1'b0, 8'(PARTIAL_SUM_BITS), PARTIAL_SUM_SATURATES, WEIGHT_DOUBLE_BUFFER, hold, pool};
     assign {activation_wanted, first_wanted, weight_read, weight_row} = '0;
     core_os #(
         .ROWS(ROWS), .COLS(COLS), .ACTIVATION_BITS(ACTIVATION_BITS), .WEIGHT_BITS(WEIGHT_BITS),
@@ -232,14 +195,11 @@ module system_top #(
         .OUTPUT_BITS(OUTPUT_BITS), .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS)
     ) core (
         .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write), .write_address,
-        .weight_data, .bias_data, .scale_data, .start(work_start), .keeps_counts(works_again),
-        .counts_outputs(job.finishes), .continues(next_job.continues), .bias_matrix(1'b0), .weight_half, .result_half,
-        .pixels(job.pixels), .k(job.k_folds), .n_folds(job.n_folds), .last_columns(job.last_columns),
-        .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum, .activation_read,
-        .activation_address(read_address), .activations, .running(job_running), .finishes(work_finishes),
-        .done(unused_done), .cycles(unused_cycles), .partial_sum_events, .accumulator_events, .saturations,
-        .read_address(output_address), .read_accumulators(unused_accumulators), .read_outputs(outputs),
-        .edge_activations, .edge_weights, .edge_sums, .edge_valid
+        .weight_data, .bias_data, .scale_data, .start(work_start), .turn, .job(work.job), .bias_matrix(1'b0),
+        .quantization, .activation_read, .activation_address(read_address), .activations, .running(job_running),
+        .finishes(work_finishes), .done(unused_done), .counts(core_counts), .read_address(output_address),
+        .read_accumulators(unused_accumulators), .read_outputs(outputs), .edge_activations, .edge_weights, .edge_sums,
+        .edge_valid
     );
   end else begin : g_ws
     core_ws #(
@@ -250,17 +210,12 @@ module system_top #(
         .REQUANTIZER(REQUANTIZER), .ROUNDING(ROUNDING), .ADDRESS_BITS(ADDRESS_BITS), .ROW_BITS(ROW_BITS)
     ) core (
         .clk, .rst, .weight_write, .bias_write(constant_write), .scale_write(constant_write), .write_address,
-        .weight_data, .bias_data, .scale_data, .start(work_start), .keeps_counts(works_again),
-        .counts_outputs(job.finishes), .continues(next_job.continues), .bias_matrix(1'b0), .weight_half, .result_half,
-        .pixels(job.pixels), .k_folds(job.k_folds), .n_folds(job.n_folds), .last_columns(job.last_columns),
-        .weight_zero_point, .output_zero_point, .output_minimum, .output_maximum,
-        .pool_size(8'd1), .pool_stride(8'd1), .pool_padding('0), .pool_end_padding('0), .pool_height(16'd1),
-        .pool_width(16'd1), .activation_wanted, .hold, .activation_read, .first_wanted,
+        .weight_data, .bias_data, .scale_data, .start(work_start), .turn, .job(work.job), .bias_matrix(1'b0),
+        .quantization, .pool, .pool_rows(work.pool_rows), .activation_wanted, .hold, .activation_read, .first_wanted,
         .activation_address(read_address), .weight_read, .weight_row, .activations, .running(job_running),
-        .finishes(work_finishes), .done(unused_done), .cycles(unused_cycles), .partial_sum_events,
-        .accumulator_events, .saturations,
-        .read_address(output_address), .read_accumulators(unused_accumulators), .read_outputs(outputs),
-        .edge_activations, .edge_weights, .edge_sums, .edge_valid
+        .finishes(work_finishes), .done(unused_done), .counts(core_counts), .read_address(output_address),
+        .read_accumulators(unused_accumulators), .read_outputs(outputs), .edge_activations, .edge_weights, .edge_sums,
+        .edge_valid
     );
   end
 endmodule

@@ -22,14 +22,15 @@ module word_builder #(
     assign write = beat;
     assign full = data;
   end else begin : g_some
+    localparam int COUNT_BITS = $clog2(BEATS);
     logic [BEATS-2:0][BUS_BITS-1:0] held;
-    logic [7:0] count;
-    assign write = beat && count == 8'(BEATS - 1);
+    logic [COUNT_BITS-1:0] count;
+    assign write = beat && count == COUNT_BITS'(BEATS - 1);
     assign full = {data, held};
     always_ff @(posedge clk) begin
-      for (int i = 0; i < BEATS - 1; i++) if (beat && count == 8'(i)) held[i] <= data;
-      if (beat) count <= write ? 8'd0 : count + 8'd1;
-      if (start) count <= 8'd0;
+      for (int i = 0; i < BEATS - 1; i++) if (beat && count == COUNT_BITS'(i)) held[i] <= data;
+      if (beat) count <= write ? '0 : count + COUNT_BITS'(1);
+      if (start) count <= '0;
     end
   end
   if (PADDING > 0) begin : g_padding

@@ -23,15 +23,16 @@ module word_splitter #(
     assign last = 1'b1;
     assign data = full[0];
   end else begin : g_some
-    logic [7:0] count;
-    assign last = count == 8'(BEATS - 1);
+    localparam int COUNT_BITS = $clog2(BEATS);
+    logic [COUNT_BITS-1:0] count;
+    assign last = count == COUNT_BITS'(BEATS - 1);
     always_comb begin
       data = full[0];
-      for (int i = 1; i < BEATS; i++) if (count == 8'(i)) data = full[i];
+      for (int i = 1; i < BEATS; i++) if (count == COUNT_BITS'(i)) data = full[i];
     end
     always_ff @(posedge clk) begin
-      if (beat) count <= last ? 8'd0 : count + 8'd1;
-      if (start) count <= 8'd0;
+      if (beat) count <= last ? '0 : count + COUNT_BITS'(1);
+      if (start) count <= '0;
     end
   end
   assign read_address = (beat && last) ? address + ADDRESS_BITS'(1) : address;

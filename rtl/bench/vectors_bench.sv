@@ -23,7 +23,11 @@ module vectors_bench #(
   logic activation_write = 0, weight_write = 0, channel_write = 0, done;
   logic [ADDRESS_BITS-1:0] write_address = '0, read_address = '0;
   logic [LANES-1:0][7:0] activation_data = '0, weight_data = '0, read_outputs;
-  logic [LANES-1:0][38:0] scale_data = '0;
+  fields::scale_t [LANES-1:0] scale_data = '0;
+  fields::job_t job = '{
+      pixels: 16'(PIXELS), k_folds: 16'(K_FOLDS), n_folds: 16'd1, last_columns: 16'(LANES), continues: 1'b0
+  };
+  fields::quantization_t quantization = '{output_minimum: -16'sd128, output_maximum: 16'sd127, default: '0};
   always #5 clk = !clk;
 
   engine_ws #(
@@ -31,11 +35,9 @@ module vectors_bench #(
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS), .ACCUMULATOR_SATURATES(ACCUMULATOR_SATURATES), .ADDRESS_BITS(ADDRESS_BITS)
   ) engine (
       .clk, .rst, .activation_write, .weight_write, .bias_write(channel_write), .scale_write(channel_write),
-      .write_address, .activation_data, .weight_data, .bias_data(bias[0]), .scale_data, .start, .continues(1'b0), .bias_matrix(1'b0),
-      .pixels(16'(PIXELS)), .k_folds(16'(K_FOLDS)), .n_folds(16'd1), .last_columns('1), .activation_zero_point('0),
-      .weight_zero_point('0), .output_zero_point('0), .output_minimum(-8'sd128), .output_maximum(8'sd127), .running(),
-      .done, .cycles(), .partial_sum_events(), .accumulator_events(), .saturations(), .read_address,
-      .read_accumulators(), .read_outputs, .edge_activations(), .edge_weights(), .edge_sums(), .edge_valid()
+      .write_address, .activation_data, .weight_data, .bias_data(bias[0]), .scale_data, .start, .job,
+      .bias_matrix(1'b0), .quantization, .running(), .done, .counts(), .read_address, .read_accumulators(), .read_outputs,
+      .edge_activations(), .edge_weights(), .edge_sums(), .edge_valid()
   );
 
   initial begin
@@ -111,7 +113,8 @@ module vectors_bench #(
     channel_write = 1;
     write_address = '0;
     for (int column = 0; column < LANES; column++)
-      scale_data[column] = {7'(32'sd31 - $signed(exponent[0][column*32+:32])), multiplier[0][column*32+:32]};
+      scale_data[column] = '{shift: 7'(32'sd31 - $signed(exponent[0][column*32+:32])),
+                             multiplier: multiplier[0][column*32+:32]};
     @(negedge clk);
     channel_write = 0;
   endtask

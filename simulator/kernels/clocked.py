@@ -29,6 +29,9 @@ JOB = np.dtype(
                 "pool_right",
                 "pool_width",
                 "pool_height",
+                # of the map that is pooled, where the job begins
+                "pool_first_row",
+                "pool_first_fold",
             ),
             # output stationary
             "k",

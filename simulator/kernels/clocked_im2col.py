@@ -40,7 +40,14 @@ def _element(geometry: Any, k: Any, pixel: Any) -> Any:
 
 @kernel()
 def fetch(
-    feature_map: Any, geometry: Any, banks: Any, word_elements: Any, zero_point: Any, operands: Any, cycles: Any
+    feature_map: Any,
+    geometry: Any,
+    banks: Any,
+    word_elements: Any,
+    zero_point: Any,
+    first_k: Any,
+    operands: Any,
+    cycles: Any,
 ) -> None:
     """Fill in the operands of each k fold and pixel, and the cycles that the busiest bank takes for them.
 
@@ -55,6 +62,8 @@ def fetch(
         something of it.
     zero_point
         Operand where nothing is read.
+    first_k
+        Of the first operand.
     operands
         int64 [k_folds * pixels, R], written.
     cycles
@@ -67,7 +76,7 @@ def fetch(
         fold, pixel = divmod(offered, pixels)
         loads[:] = 0
         for r in range(rows):
-            address = _element(geometry, fold * rows + r, pixel)
+            address = _element(geometry, first_k + fold * rows + r, pixel)
             words[r] = address // word_elements if address >= 0 else -1
             operands[offered, r] = feature_map[address] if address >= 0 else zero_point
             is_new = address >= 0

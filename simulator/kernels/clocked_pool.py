@@ -21,7 +21,7 @@ def _over(place: Any, length: Any, size: Any, stride: Any, padding: Any, end_pad
 
 @kernel(inline=True)
 def clock_pool(
-    pool: Any, window: Any, unpooled: Any, outputs: Any, valid: Any, last: Any, address: Any, job: Any
+    pool: Any, window: Any, unpooled: Any, maps: Any, outputs: Any, valid: Any, last: Any, address: Any, job: Any
 ) -> Any:
     """Clock the pool; return whether the last output is written.
 
@@ -30,7 +30,10 @@ def clock_pool(
     pool, window
         int64 [POOL] and [C], registers, stepped; `window` is the greatest value of one.
     unpooled
-        int64 [words, C], the outputs before the pool, this cycle's included.
+        int64 [words, C], the job's outputs before the pool, this cycle's included.
+    maps
+        int64 [n_folds * height * width, C], updated: the maps that are pooled, of which the jobs before made the rows
+        above.
     outputs
         int64 [words, C], written.
     valid, last, address
@@ -44,15 +47,20 @@ def clock_pool(
         pool[_WORD] += 1
     done = pool[_LAST] != 0
     pool[_WRITES], pool[_LAST] = 0, last
-    y, x = divmod(address % job["pixels"], job["pool_width"])
-    size, stride = job["pool_size"], job["pool_stride"]
+    size, stride, width = job["pool_size"], job["pool_stride"], job["pool_width"]
+    fold, pixel = divmod(address, job["pixels"])
+    y, x = divmod(pixel, width)
+    y += job["pool_first_row"]
+    place = ((job["pool_first_fold"] + fold) * job["pool_height"] + y) * width + x
+    if valid:
+        maps[place] = unpooled[address]
     below = _over(y, job["pool_height"], size, stride, job["pool_top"], job["pool_bottom"])
     beside = _over(x, job["pool_width"], size, stride, job["pool_left"], job["pool_right"])
     if valid and below >= 0 and beside >= 0:
         pool[_WRITES] = 1
-        window[:] = unpooled[address]
+        window[:] = maps[place]
         for up in range(min(size - below, y + 1)):
             for back in range(min(size - beside, x + 1)):
                 for c in range(window.shape[0]):
-                    window[c] = max(window[c], unpooled[address - up * job["pool_width"] - back, c])
+                    window[c] = max(window[c], maps[place - up * width - back, c])
     return done

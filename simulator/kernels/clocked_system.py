@@ -43,16 +43,21 @@ TILE_OP = (
     ),
     # word of the input scratchpad in which activations begin to be loaded
     "input_address",
-    # begin of the job: halves that it takes, whether it continues the one before, where a convolution begins
-    *("takes_weight", "takes_result", "continues", "origin_y"),
-    # job; output stationary, a k fold is a product; height of what a convolution reads, and of what it makes; word in
-    # which its activations begin
-    *("gives_input", "gives_weight", "finishes", "pixels", "k_folds", "n_folds", "height", "out_height"),
-    *("input_base", "last_columns"),
+    # work: halves that it takes, whether K ends; word in which its activations begin
+    *("takes_weight", "takes_result", "finishes", "input_base"),
+    # its job; output stationary, a k fold is a product
+    *("pixels", "k_folds", "n_folds", "last_columns", "continues"),
+    # its band of a convolution: where it begins, height of what it reads, and of what it makes; its first tap
+    *("origin_y", "height", "out_height"),
+    *("tap_channel", "tap_column", "tap_row", "tap_y", "tap_x"),
+    # the rows of a pooled map that it makes
+    *("pool_first_row", "pool_last_row", "pool_rows_to_go", "pool_below", "pool_line"),
+    # end of the work: halves that it gives back
+    *("gives_input", "gives_weight"),
     # store
     *("stores", "store_address", "store_segments", "store_segment_bytes", "store_stride"),
 )
-"""Columns of a program, a row a tile operation: the fields of rtl/system_top.sv from the lowest bit on."""
+"""Columns of a program, a row a tile operation: op_t of rtl/fields.sv from the lowest bit on."""
 
 _FIRST, _LAST, _LOAD_TAKES_INPUT, _LOAD_TAKES_WEIGHT, _DESCRIPTORS = range(5)
 _TAKES_RESULT, _GIVES_INPUT, _GIVES_WEIGHT, _STORES = (

@@ -139,6 +139,7 @@ def _clock_accumulators(
 def clock_weight_stationary(
     activations: Any,
     fetch_cycles: Any,
+    maps: Any,
     weights: Any,
     biases: Any,
     scales: Any,
@@ -155,6 +156,8 @@ def clock_weight_stationary(
         int64 [words, R] and [words, C], as rtl/sequencer_ws.sv reads them.
     fetch_cycles
         int64 [words], how long each word of activations takes to read, at least 1.
+    maps
+        int64 [words, C], of what is pooled, as `clock_pool` has it; of no pool, anything.
     biases, scales
         int64 [n_folds + 1, C] and [n_folds + 1, 2, C]: bias; multiplier and shift. The last word is not used. A bias
         matrix has words as `accumulators`.
@@ -197,7 +200,7 @@ def clock_weight_stationary(
         valid, address = store[2, VALID], store[2, ADDRESS]
         done = clock_store_path(store, registers, products, values, scale, unpooled, job, counts)
         if job["pool_size"] > 1:
-            done = clock_pool(pool, window, unpooled, outputs, valid, done, address, job)
+            done = clock_pool(pool, window, unpooled, maps, outputs, valid, done, address, job)
         scale[:] = scales[control[_SUM_N_FOLD]]
         leave(sums, deskew, down[3, rows])
         counts["accumulator_events"] += _clock_accumulators(

@@ -189,8 +189,8 @@ def model_of(array: ClockedArray, resets: bool = True) -> Execute:
 
 
 def _clock_weight_stationary(activations: Int64, *job: Any) -> None:
-    """Run a job of which every word of activations can be read in one cycle."""
-    clock_weight_stationary(activations, np.ones(len(activations), np.int64), *job)
+    """Run a job of which every word of activations can be read in one cycle; nothing is pooled."""
+    clock_weight_stationary(activations, np.ones(len(activations), np.int64), np.zeros((0, 0), np.int64), *job)
 
 
 def check_gemm(array: ClockedArray, gemm: Gemm) -> None:

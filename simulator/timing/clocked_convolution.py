@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ Pair = tuple[int, int]
 """Vertical, horizontal."""
 Banks = tuple[int, int]
 """Banks of the input scratchpad, a power of two from 2; elements of a word of theirs, a power of two."""
+
+_MOST_SIZE, _MOST_STEP = (1 << 16) - 1, (1 << 8) - 1
+"""Sizes have 16 bits in rtl/im2col_feed.sv, and steps 8."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class Pool:
             max(0, (size[i] + self.padding[i] + self.end_padding[i] - self.size) // self.stride + 1) for i in range(2)
         )
         return height, width
+
+    def windows_within(self, rows: int, height: int) -> int:
+        """Rows of windows that end within the first `rows` of a map of `height` rows."""
+        ends = np.arange(self.out_size((height, 1))[0]) * self.stride - self.padding[0] + self.size
+        return int((np.minimum(ends, height) <= rows).sum())
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ def run_convolution(
     a = patches(operands, convolution)
 
     def clock(activations: Int64, *job: Any) -> None:
-        clock_weight_stationary(activations, cycles, *job)
+        clock_weight_stationary(activations, cycles, np.zeros_like(job[-3]), *job)
 
     run_job, pool = execute or clock, convolution.pool
     if pool is None:
@@ -116,7 +125,7 @@ def run_convolution(
     pooled: list[Int64] = []
 
     def run_pooled(*arguments: Any) -> None:
-        _set_pool(arguments[-2], pool, convolution.out_size)
+        set_pool(arguments[-2], pool, convolution.out_size)
         run_job(*arguments)
         pooled.append(arguments[-3].copy())
 
@@ -129,7 +138,9 @@ def run_convolution(
     return run
 
 
-def fetch_operands(feature_map: Int64, geometry: Any, banks: Banks, zero_point: int, rows: int) -> tuple[Int64, Int64]:
+def fetch_operands(
+    feature_map: Int64, geometry: Any, banks: Banks, zero_point: int, rows: int, k_folds: Pair | None = None
+) -> tuple[Int64, Int64]:
     """Return what the array is offered, [k_fold * pixel, R], and the cycles that each word takes, [k_fold * pixel].
 
     Parameters
@@ -140,12 +151,15 @@ def fetch_operands(feature_map: Int64, geometry: Any, banks: Banks, zero_point: 
         Record of dtype GEOMETRY.
     banks, zero_point, rows
         Of the input scratchpad, of the activations, of the array.
+    k_folds
+        Begin and end of those that are fetched; default: all.
 
     """
     k = geometry["kernel_height"] * geometry["kernel_width"] * geometry["channels"]
-    words = int(-(-k // rows) * geometry["out_height"] * geometry["out_width"])
+    first, end = k_folds or (0, int(-(-k // rows)))
+    words = int((end - first) * geometry["out_height"] * geometry["out_width"])
     operands, cycles = np.empty((words, rows), np.int64), np.empty(words, np.int64)
-    fetch(feature_map, geometry, *banks, zero_point, operands, cycles)
+    fetch(feature_map, geometry, *banks, zero_point, first * rows, operands, cycles)
     return operands, cycles
 
 
@@ -155,7 +169,8 @@ def patches(operands: Int64, convolution: Convolution) -> Int64:
     return operands.reshape(-1, pixels, rows).transpose(1, 0, 2).reshape(pixels, -1)[:, : convolution.k]
 
 
-def _set_pool(job: Any, pool: Pool, size: Pair) -> None:
+def set_pool(job: Any, pool: Pool, size: Pair) -> None:
+    """Fill in the pool of a record of dtype JOB: of a map of the given height and width, from its first row on."""
     job["pool_size"], job["pool_stride"] = pool.size, pool.stride
     job["pool_top"], job["pool_left"] = pool.padding
     job["pool_bottom"], job["pool_right"] = pool.end_padding
@@ -171,6 +186,7 @@ def check_convolution(array: ClockedArray, convolution: Convolution, banks: Bank
             raise SpecError(f"{name}: {size}, but it must be a power of two from {least}")
     if feature_map.shape != (*convolution.size, convolution.channels):
         raise SpecError(f"the feature map is {feature_map.shape}, not {(*convolution.size, convolution.channels)}")
+    _check_widths(convolution, banks)
     pool = convolution.pool
     if pool and not (pool.size in (2, 3) and pool.stride >= 1 and all(0 <= pad < pool.size for pad in pool.padding)):
         raise SpecError(f"{pool}: size 2 or 3, stride from 1 and padding below the size are what the array takes")
@@ -180,3 +196,20 @@ def check_convolution(array: ClockedArray, convolution: Convolution, banks: Bank
         steps = (convolution.stride[axis], convolution.dilation[axis])
         if convolution.insertion[axis] > 1 and steps != (1, 1):
             raise SpecError(f"{name} insertion {convolution.insertion[axis]} needs stride and dilation 1, not {steps}")
+
+
+def _check_widths(conv: Convolution, banks: Banks) -> None:
+    """Raise SpecError where a size, a step or a place has more bits than the address generator."""
+    pitch = -(-conv.size[1] * conv.channels // prod(banks)) * prod(banks)
+    sizes = (*conv.size, conv.channels, *conv.kernel, *conv.out_size, pitch)
+    if not all(1 <= size <= _MOST_SIZE for size in sizes):
+        raise SpecError(f"{conv}: sizes and the elements of a row must lie in 1 to {_MOST_SIZE}")
+    steps = (*conv.stride, *conv.dilation, *conv.insertion, conv.pool.stride if conv.pool else 1)
+    if not all(1 <= step <= _MOST_STEP for step in steps):
+        raise SpecError(f"{conv}: stride, dilation and insertion must lie in 1 to {_MOST_STEP}")
+    for axis in range(2):
+        before = -(-conv.padding[axis] // conv.insertion[axis])
+        last = (conv.out_size[axis] - 1) * conv.stride[axis] + (conv.kernel[axis] - 1) * conv.dilation[axis]
+        behind = (last - conv.padding[axis]) // conv.insertion[axis]
+        if before + max(behind, conv.size[axis]) > _MOST_SIZE:
+            raise SpecError(f"{conv}: from the first place that a tap meets to the last are more than {_MOST_SIZE}")

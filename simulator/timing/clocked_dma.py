@@ -83,6 +83,12 @@ class Descriptor:
         """Byte after the last one."""
         return self.address + (self.segments - 1) * self.stride + self.segment_bytes
 
+    def check(self, name: str) -> None:
+        """Raise SpecError where a field has more bits than the DMA holds."""
+        for field in ("segments", "segment_bytes"):
+            if not 1 <= getattr(self, field) < _WORD:
+                raise SpecError(f"{name}: {field} is {getattr(self, field)}, but must lie in 1 to {_WORD - 1}")
+
     def requests(self, burst_bytes: int) -> list[tuple[int, int]]:
         """Address and bytes of each request."""
         return [
@@ -156,9 +162,7 @@ def run_dma(
 
 
 def _check(name: str, moved: Descriptor, dma: ClockedDma, memory: Bytes, scratchpad: Bytes) -> None:
-    for field in ("segments", "segment_bytes"):
-        if not 1 <= getattr(moved, field) < _WORD:
-            raise SpecError(f"{name}: {field} is {getattr(moved, field)}, but must lie in 1 to {_WORD - 1}")
+    moved.check(name)
     if moved.address < 0 or moved.stride < 0 or moved.end > len(memory):
         raise InputError(f"{name}: bytes {moved.address} to {moved.end}, but the memory has {len(memory)}")
     if scratchpad.shape[1] != dma.bus_bytes:

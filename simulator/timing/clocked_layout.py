@@ -19,6 +19,27 @@ Span = tuple[int, int]
 """Begin and end."""
 
 
+@dataclass(frozen=True)
+class Tile:
+    """What a tile operation computes."""
+
+    pixels: Span
+    n_folds: Span
+    k_folds: Span
+    input_folds: Span
+    """Of K, those whose activations are loaded with it: its own, or all where they stay for the ones behind it."""
+
+    @property
+    def inputs(self) -> tuple[Span, Span]:
+        """What decides the activations that it loads."""
+        return self.pixels, self.input_folds
+
+    @property
+    def weights(self) -> tuple[Span, Span]:
+        """What decides the weights that it loads."""
+        return self.n_folds, self.k_folds
+
+
 class Words:
     """Numbers of several widths side by side in a word of memory: whole beats of the bus, lowest bits first."""
 
@@ -44,6 +65,13 @@ class Words:
         return values
 
 
+BAND = (
+    *("origin_y", "height", "out_height", "tap_channel", "tap_column", "tap_row", "tap_y", "tap_x"),
+    *("pool_first_row", "pool_last_row", "pool_rows_to_go", "pool_below", "pool_line"),
+)
+"""Fields of a tile operation that only a convolution has: band_t and pool_rows_t of rtl/fields.sv."""
+
+
 class Activations(Protocol):
     """Activations in memory, from its begin on."""
 
@@ -61,15 +89,19 @@ class Activations(Protocol):
         """Words in memory, [words, lanes]."""
         ...
 
-    def tile(self, pixels: Span, k_folds: Span, before: Span | None) -> Descriptor:
-        """Where those lie that a tile loads after one of the pixels `before`, if there was one that may leave some."""
+    def tile(self, tile: Tile, before: Tile | None) -> Descriptor:
+        """Where those lie that a tile loads after the one `before`, if there was one that may leave some."""
         ...
 
-    def kept_words(self, pixels: Span, before: Span | None) -> int:
+    def kept_words(self, tile: Tile, before: Tile | None) -> int:
         """Words that the tile before has left, which are the first ones of this."""
         ...
 
-    def fields(self, pixels: Span) -> dict[str, int]:
+    def stored(self, pixels: Span) -> Span:
+        """Pixels that are stored of those that are made up to the begin and the end of a tile."""
+        ...
+
+    def fields(self, tile: Tile) -> dict[str, int]:
         """Fields of a tile operation that only a convolution has."""
         ...
 
@@ -81,13 +113,17 @@ class _Products:
         self.array, self.gemm = array, gemm
         self.word = Words((array.activation_bits,) * array.rows, bus_bytes)
 
-    def kept_words(self, pixels: Span, before: Span | None) -> int:
+    def kept_words(self, tile: Tile, before: Tile | None) -> int:
         """None: tiles share nothing."""
         return 0
 
-    def fields(self, pixels: Span) -> dict[str, int]:
+    def stored(self, pixels: Span) -> Span:
+        """All."""
+        return pixels
+
+    def fields(self, tile: Tile) -> dict[str, int]:
         """No convolution."""
-        return dict.fromkeys(("origin_y", "height", "out_height"), 0)
+        return dict.fromkeys(BAND, 0)
 
 
 class _Folds(_Products):
@@ -100,8 +136,8 @@ class _Folds(_Products):
         a = pad(self.gemm.a, 1, rows, self.gemm.activation_zero_point).reshape(pixels, -1, rows)
         return a.transpose(1, 0, 2).reshape(-1, rows)
 
-    def tile(self, pixels: Span, k_folds: Span, before: Span | None) -> Descriptor:
-        return block(self.word.bytes, 0, k_folds, len(self.gemm.a), pixels)
+    def tile(self, tile: Tile, before: Tile | None) -> Descriptor:
+        return block(self.word.bytes, 0, tile.input_folds, len(self.gemm.a), tile.pixels)
 
 
 class _Blocks(_Products):
@@ -116,9 +152,9 @@ class _Blocks(_Products):
         a = pad(self.gemm.a, rows, 1, self.gemm.activation_zero_point).reshape(-1, rows, self.gemm.a.shape[1])
         return a.transpose(0, 2, 1).reshape(-1, rows)
 
-    def tile(self, pixels: Span, k_folds: Span, before: Span | None) -> Descriptor:
-        rows = self.array.rows
-        return block(self.word.bytes, 0, (pixels[0] // rows, -(-pixels[1] // rows)), self.gemm.a.shape[1], k_folds)
+    def tile(self, tile: Tile, before: Tile | None) -> Descriptor:
+        rows, (begin, end) = self.array.rows, tile.pixels
+        return block(self.word.bytes, 0, (begin // rows, -(-end // rows)), self.gemm.a.shape[1], tile.input_folds)
 
 
 @dataclass(frozen=True)
@@ -149,41 +185,80 @@ class FeatureMap:
         rows = self.values.reshape(len(self.values), -1)
         return np.pad(rows, ((0, 0), (0, self.pitch - rows.shape[1]))).reshape(-1, self.lanes)
 
-    def _rows(self, pixels: Span) -> Span:
-        """From the first row of the map that some rows of outputs read to the last; where they read none, one."""
-        conv = self.convolution
-        first = np.arange(pixels[0] // self.unit, pixels[1] // self.unit) * conv.stride[0] - conv.padding[0]
-        places = np.add.outer(first, np.arange(conv.kernel[0]) * conv.dilation[0])
+    def _rows(self, tile: Tile) -> Span:
+        """From the first row of the map that a tile reads to the last; where it reads none, one."""
+        conv, length = self.convolution, self.array.rows
+        first = np.arange(tile.pixels[0] // self.unit, tile.pixels[1] // self.unit) * conv.stride[0] - conv.padding[0]
+        row_k, (begin, end) = conv.kernel[1] * conv.channels, tile.input_folds
+        taps = np.arange(begin * length // row_k, (min(end * length, conv.k) - 1) // row_k + 1)
+        places = np.add.outer(first, taps * conv.dilation[0])
         rows, phases = np.divmod(places, conv.insertion[0])
         read = rows[(phases == 0) & (rows >= 0) & (rows < conv.size[0])]
         return (int(read.min()), int(read.max()) + 1) if read.size else (0, 1)
 
-    def _kept_rows(self, pixels: Span, before: Span | None) -> int:
+    def _kept_rows(self, tile: Tile, before: Tile | None) -> int:
         """First rows of a tile that the one before has left; none where it would then load nothing."""
         if before is None:
             return 0
-        (first, last), (begin, end) = self._rows(before), self._rows(pixels)
+        (first, last), (begin, end) = self._rows(before), self._rows(tile)
         return last - begin if first <= begin < last < end else 0
 
-    def kept_words(self, pixels: Span, before: Span | None) -> int:
+    def kept_words(self, tile: Tile, before: Tile | None) -> int:
         """Those of the rows that two bands share."""
-        return self._kept_rows(pixels, before) * (self.pitch // self.lanes)
+        return self._kept_rows(tile, before) * (self.pitch // self.lanes)
 
-    def tile(self, pixels: Span, k_folds: Span, before: Span | None) -> Descriptor:
+    def tile(self, tile: Tile, before: Tile | None) -> Descriptor:
         """One stretch."""
         row_bytes = self.pitch // self.lanes * self.word.bytes
-        begin, end = self._rows(pixels)
-        begin += self._kept_rows(pixels, before)
+        begin, end = self._rows(tile)
+        begin += self._kept_rows(tile, before)
         return Descriptor(begin * row_bytes, 1, (end - begin) * row_bytes, (end - begin) * row_bytes)
 
-    def fields(self, pixels: Span) -> dict[str, int]:
-        """Rows that are read and made, and the place of the first pixel's first tap: index and phase."""
-        begin, end = self._rows(pixels)
-        conv, first = self.convolution, pixels[0] // self.unit
+    def stored(self, pixels: Span) -> Span:
+        """Pixels, or windows of the pool that end there."""
+        conv = self.convolution
+        if conv.pool is None:
+            return pixels
+        width = conv.pool.out_size(conv.out_size)[1]
+        begin, end = (conv.pool.windows_within(pixel // self.unit, conv.out_size[0]) * width for pixel in pixels)
+        return begin, end
+
+    def fields(self, tile: Tile) -> dict[str, int]:
+        """Rows that are read and made, place of the first pixel's tap 0, and the first tap of the tile's part of K."""
+        begin, end = self._rows(tile)
+        conv, first = self.convolution, tile.pixels[0] // self.unit
         place = first * conv.stride[0] - conv.padding[0] - begin * conv.insertion[0]
-        index, phase = divmod(place, conv.insertion[0])
-        out_height = pixels[1] // self.unit - first
-        return {"origin_y": index * 256 + phase, "height": end - begin, "out_height": out_height}
+        tap, channel = divmod(tile.k_folds[0] * self.array.rows, conv.channels)
+        tap_row, tap_column = divmod(tap, conv.kernel[1])
+        tap_y, tap_x = tap_row * conv.dilation[0], tap_column * conv.dilation[1]
+        return dict(
+            origin_y=_index_and_phase(place, conv.insertion[0]),
+            height=end - begin,
+            out_height=tile.pixels[1] // self.unit - first,
+            tap_channel=channel,
+            tap_column=tap_column,
+            tap_row=tap_row,
+            tap_y=_index_and_phase(tap_y, conv.insertion[0]),
+            tap_x=_index_and_phase(tap_x, conv.insertion[1]),
+            **self._pool_rows(tile),
+        )
+
+    def _pool_rows(self, tile: Tile) -> dict[str, int]:
+        """Rows of the map that is pooled, of a tile."""
+        pool, (height, width) = self.convolution.pool, self.convolution.out_size
+        first, end = (pixel // self.unit for pixel in tile.pixels)
+        rows = {"pool_first_row": first, "pool_last_row": end - 1, "pool_line": tile.n_folds[0] * width}
+        if pool is None:
+            return rows | {"pool_rows_to_go": 0, "pool_below": 0}
+        to_first_end = pool.size - 1 - pool.padding[0] - first
+        to_go = to_first_end if to_first_end >= 0 else to_first_end % pool.stride
+        return rows | {"pool_rows_to_go": to_go, "pool_below": pool.end_padding[0] if end == height else 0}
+
+
+def _index_and_phase(place: int, insertion: int) -> int:
+    """Return a place as rtl/im2col_walker.sv has it."""
+    index, phase = divmod(place, insertion)
+    return index * 256 + phase
 
 
 def activations_of(array: ClockedArray, gemm: Gemm, bus_bytes: int) -> Activations:
@@ -210,6 +285,7 @@ class Layout:
     output_address: int
     end: int
     pixels: int
+    stored_pixels: int
     k_folds: int
     n_folds: int
 
@@ -224,8 +300,9 @@ class Layout:
         weights = len(activations.image()) * activations.word.bytes
         constants = weights + n_folds * k_folds * array.fold_length * weight.bytes
         outputs = constants + n_folds * constant.bytes
-        end = outputs + n_folds * m * output.bytes
-        return cls(array, activations, weight, constant, output, weights, constants, outputs, end, m, k_folds, n_folds)
+        stored = activations.stored((0, m))[1]
+        end, sizes = outputs + n_folds * stored * output.bytes, (m, stored, k_folds, n_folds)
+        return cls(array, activations, weight, constant, output, weights, constants, outputs, end, *sizes)
 
     def image(self, gemm: Gemm) -> Bytes:
         """Memory before the program runs, uint8 [end]; outputs are 0."""
@@ -242,15 +319,21 @@ class Layout:
         ]
         return np.concatenate([block.ravel() for block in blocks])
 
-    def tile(self, pixels: Span, n_folds: Span, k_folds: Span, before: Span | None = None) -> dict[str, Descriptor]:
+    def tile(self, tile: Tile, before: Tile | None = None) -> dict[str, Descriptor]:
         """Where what a tile operation loads and stores lies, by the names of the fields; `before` as in Activations."""
         length = self.array.fold_length
-        words = k_folds[0] * length, k_folds[1] * length
+        words = tile.k_folds[0] * length, tile.k_folds[1] * length
         return {
-            "activation": self.activations.tile(pixels, k_folds, before),
-            "weight": block(self.weight.bytes, self.weight_address, n_folds, self.k_folds * length, words),
-            "constant": block(self.constant.bytes, self.constant_address, (0, 1), self.n_folds, n_folds),
-            "store": block(self.output.bytes, self.output_address, n_folds, self.pixels, pixels),
+            "activation": self.activations.tile(tile, before),
+            "weight": block(self.weight.bytes, self.weight_address, tile.n_folds, self.k_folds * length, words),
+            "constant": block(self.constant.bytes, self.constant_address, (0, 1), self.n_folds, tile.n_folds),
+            "store": block(
+                self.output.bytes,
+                self.output_address,
+                tile.n_folds,
+                self.stored_pixels,
+                self.activations.stored(tile.pixels),
+            ),
         }
 
     def word(self, name: str) -> Words:
@@ -271,10 +354,10 @@ class Layout:
         return values[:, :cols].copy(), np.stack([scales & mask, scales >> _MULTIPLIER_BITS], 1)
 
     def outputs(self, memory: Bytes, columns: int) -> NDArray[np.int64]:
-        """[M, N] of a memory after the program, `columns` = N."""
+        """Return [stored pixels, N] of a memory after the program, `columns` = N."""
         words = memory[self.output_address : self.end].reshape(-1, self.output.bytes)
-        blocks = self.output.unpack(words).reshape(self.n_folds, self.pixels, -1)
-        return blocks.transpose(1, 0, 2).reshape(self.pixels, -1)[:, :columns]
+        blocks = self.output.unpack(words).reshape(self.n_folds, self.stored_pixels, -1)
+        return blocks.transpose(1, 0, 2).reshape(self.stored_pixels, -1)[:, :columns]
 
 
 def block(word_bytes: int, address: int, planes: Span, plane_words: int, words: Span) -> Descriptor:

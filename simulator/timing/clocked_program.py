@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from simulator.errors import SpecError
 from simulator.kernels.clocked_system import TILE_OP
 from simulator.timing.clocked_array import ClockedArray, Gemm, check_gemm
+from simulator.timing.clocked_convolution import Pool
 from simulator.timing.clocked_dma import ClockedDma
-from simulator.timing.clocked_layout import FeatureMap, Layout, Span, activations_of
+from simulator.timing.clocked_layout import FeatureMap, Layout, Span, Tile, activations_of
 
 MOST_OPS = 63
 """Tile operations of a program."""
+
+_MOST_ADDRESS_BITS = 16
+"""Sizes of a job have 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Tiling:
     """Folds of output channels."""
     k_folds: int
     """Folds of the reduction, as long as the array has rows; output stationary, its products. Where one tile operation
-    does not hold all of them, nothing stays. Convolutions: all."""
+    does not hold all of them, nothing stays but the rows of a convolution, if `inputs_stay`."""
     inputs_stay: bool = False
     """Activations are loaded once for all channels, instead of weights once for all pixels."""
 
@@ -58,6 +62,8 @@ class Program:
     """[ops, len(TILE_OP)]"""
     geometry: Any
     """Of a convolution, record of dtype GEOMETRY; otherwise None."""
+    pool: Pool | None = None
+    """Of a convolution's outputs."""
 
 
 def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: FeatureMap | None = None) -> Program:
@@ -80,8 +86,8 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
     _check_product(system, gemm)
     activations = feature_map or activations_of(system.array, gemm, system.dma.bus_bytes)
     layout = Layout.of(system.array, gemm, activations, system.dma.bus_bytes)
-    _check_tiling(layout, tiling, feature_map)
-    tiles = list(_tiles(layout, tiling))
+    _check_tiling(layout, tiling, feature_map, 1 << system.address_bits)
+    tiles = list(_tiles(layout, tiling, stays=tiling.inputs_stay and feature_map is not None))
     if len(tiles) > MOST_OPS:
         raise SpecError(f"{len(tiles)} tile operations, but a program has {MOST_OPS} at most; give larger tiles")
     for tile in tiles:
@@ -89,16 +95,19 @@ def plan(system: ClockedSystem, gemm: Gemm, tiling: Tiling, feature_map: Feature
     ring = _Ring(layout, 1 << system.address_bits)
     neighbours = zip([None, *tiles], tiles, [*tiles[1:], None], strict=False)
     rows = [_row(gemm, layout, ring, three) for three in neighbours]
-    geometry = None
-    if feature_map:
-        geometry = feature_map.convolution.geometry
-        geometry["pitch"] = feature_map.pitch
-    return Program(layout, np.array([[row[name] for name in TILE_OP] for row in rows], np.int64), geometry)
+    numbers = np.array([[row[name] for name in TILE_OP] for row in rows], np.int64)
+    if not feature_map:
+        return Program(layout, numbers, None)
+    geometry = feature_map.convolution.geometry
+    geometry["pitch"] = feature_map.pitch
+    return Program(layout, numbers, geometry, feature_map.convolution.pool)
 
 
 def _check_product(system: ClockedSystem, gemm: Gemm) -> None:
     check_gemm(system.array, gemm)
     system.dma.check()
+    if not 2 <= system.address_bits <= _MOST_ADDRESS_BITS:
+        raise SpecError(f"address_bits: {system.address_bits}, but it must lie in 2 to {_MOST_ADDRESS_BITS}")
     if gemm.k_cuts:
         raise SpecError(f"k_cuts {gemm.k_cuts}: the tiling cuts K, give none")
     if gemm.bias.ndim != 1:
@@ -107,32 +116,35 @@ def _check_product(system: ClockedSystem, gemm: Gemm) -> None:
         raise SpecError(f"burst_bytes: {system.dma.burst_bytes}, no multiple of bus_bytes, {system.dma.bus_bytes}")
 
 
-def _check_tiling(layout: Layout, tiling: Tiling, feature_map: FeatureMap | None) -> None:
+def _check_tiling(layout: Layout, tiling: Tiling, feature_map: FeatureMap | None, lines: int) -> None:
     if min(tiling.pixels, tiling.n_folds, tiling.k_folds) < 1:
         raise SpecError(f"{tiling}: no size can be below 1")
     unit = layout.activations.unit
+    if feature_map and feature_map.convolution.pool and layout.n_folds * unit > lines:
+        raise SpecError(f"lines of {layout.n_folds * unit} words are pooled, but {lines} can wait; give fewer filters")
     if tiling.pixels < layout.pixels and tiling.pixels % unit:
         what = "outputs of a row" if feature_map else "rows of the array"
         raise SpecError(f"{tiling}: pixels must be a multiple of the {unit} {what}, or all of them")
-    if feature_map and tiling.k_folds < layout.k_folds:
-        raise SpecError(f"{tiling}: a tile of a convolution has all {layout.k_folds} folds of K, give as many k_folds")
 
 
-_Tile = tuple[Span, Span, Span]
-"""Pixels, n folds, k folds."""
-
-
-def _check_room(system: ClockedSystem, layout: Layout, tile: _Tile) -> None:
+def _check_room(system: ClockedSystem, layout: Layout, tile: Tile) -> None:
     half = 1 << (system.address_bits - 1)
-    for name, descriptor in layout.tile(*tile).items():
+    begin, end = layout.activations.stored(tile.pixels)
+    if begin == end:
+        raise SpecError(f"no window of the pool ends in the pixels {tile.pixels}; give tiles of more rows")
+    results = (tile.n_folds[1] - tile.n_folds[0]) * (tile.pixels[1] - tile.pixels[0])
+    if results > 2 * half:
+        raise SpecError(f"{results} accumulators in a tile, but there are {2 * half}; give smaller tiles")
+    for name, descriptor in layout.tile(tile).items():
+        descriptor.check(name)
         words = descriptor.segments * descriptor.segment_bytes // layout.word(name).bytes
         if words > half:
             what = "outputs" if name == "store" else f"{name}s"
             raise SpecError(f"{words} words of {what} in a tile, but half a scratchpad has {half}; give smaller tiles")
 
 
-def _tiles(layout: Layout, tiling: Tiling) -> Iterator[_Tile]:
-    """In order: what stays is outermost, K innermost."""
+def _tiles(layout: Layout, tiling: Tiling, stays: bool) -> Iterator[Tile]:
+    """In order: what stays is outermost, K innermost. `stays`: activations do, for all of K."""
 
     def spans(size: int, step: int) -> list[Span]:
         return [(begin, min(begin + step, size)) for begin in range(0, size, step)]
@@ -143,7 +155,7 @@ def _tiles(layout: Layout, tiling: Tiling) -> Iterator[_Tile]:
     )
     for m, n in pairs:
         for k in spans(layout.k_folds, tiling.k_folds):
-            yield m, n, k
+            yield Tile(m, n, k, (0, layout.k_folds) if stays else k)
 
 
 class _Ring:
@@ -152,19 +164,19 @@ class _Ring:
     def __init__(self, layout: Layout, size: int) -> None:
         self._layout, self._size = layout, size
         self._next = self._base = 0
-        self._pixels: Span | None = None
+        self._tile: Tile | None = None
 
-    def take(self, tile: _Tile) -> tuple[Span | None, dict[str, int]]:
-        """Make room for what a tile loads: return the pixels before, which may leave some, and the ring's fields."""
-        pixels, _, k_folds = tile
-        # A new pass over the pixels begins anew.
-        before = self._pixels if self._pixels and self._pixels[1] == pixels[0] else None
+    def take(self, tile: Tile) -> tuple[Tile | None, dict[str, int]]:
+        """Make room for what a tile loads: return the one before, which may leave some, and the ring's fields."""
+        before, self._tile = self._tile, tile
+        # A new pass over the pixels begins anew, and so does another part of K.
+        if before and (before.pixels[1], before.input_folds) != (tile.pixels[0], tile.input_folds):
+            before = None
         word, activations = self._layout.activations.word, self._layout.activations
-        loaded = activations.tile(pixels, k_folds, before)
+        loaded = activations.tile(tile, before)
         address = self._next
-        self._base = (address - activations.kept_words(pixels, before)) % self._size
+        self._base = (address - activations.kept_words(tile, before)) % self._size
         self._next = (address + loaded.segments * loaded.segment_bytes // word.bytes) % self._size
-        self._pixels = pixels
         return before, {"input_address": address, "input_base": self._base}
 
     def stay(self) -> dict[str, int]:
@@ -172,18 +184,16 @@ class _Ring:
         return {"input_address": self._next, "input_base": self._base}
 
 
-def _row(
-    gemm: Gemm, layout: Layout, ring: _Ring, neighbours: tuple[_Tile | None, _Tile, _Tile | None]
-) -> dict[str, int]:
+def _row(gemm: Gemm, layout: Layout, ring: _Ring, neighbours: tuple[Tile | None, Tile, Tile | None]) -> dict[str, int]:
     """Fields of a tile operation between its neighbours."""
     before, tile, after = neighbours
-    (m, m_end), (n, n_end), (k, k_end) = tile
+    (m, m_end), (n, n_end), (k, k_end) = tile.pixels, tile.n_folds, tile.k_folds
 
-    def inputs_change(one: _Tile | None, other: _Tile | None) -> bool:
-        return one is None or other is None or (one[0], one[2]) != (other[0], other[2])
+    def inputs_change(one: Tile | None, other: Tile | None) -> bool:
+        return one is None or other is None or one.inputs != other.inputs
 
-    def weights_change(one: _Tile | None, other: _Tile | None) -> bool:
-        return one is None or other is None or one[1:] != other[1:]
+    def weights_change(one: Tile | None, other: Tile | None) -> bool:
+        return one is None or other is None or one.weights != other.weights
 
     takes_input, takes_weight = inputs_change(before, tile), weights_change(before, tile)
     finishes = k_end == layout.k_folds
@@ -196,10 +206,10 @@ def _row(
         **{"takes_weight": takes_weight, "takes_result": k == 0},
         **{"gives_input": inputs_change(tile, after), "gives_weight": weights_change(tile, after)},
         **{"finishes": finishes, "continues": k > 0, "stores": finishes},
-        **{"pixels": m_end - m, "k_folds": k_end - k, "n_folds": n_end - n, "last_columns": (1 << columns) - 1},
-        **layout.activations.fields((m, m_end)),
+        **{"pixels": m_end - m, "k_folds": k_end - k, "n_folds": n_end - n, "last_columns": columns},
+        **layout.activations.fields(tile),
         **places,
     }
-    for name, descriptor in layout.tile(*tile, found).items():
+    for name, descriptor in layout.tile(tile, found).items():
         row |= {f"{name}_{field}": value for field, value in vars(descriptor).items()}
     return row

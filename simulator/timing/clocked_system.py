@@ -19,9 +19,9 @@ from simulator.kernels.clocked import COUNTS, DIGEST_START
 from simulator.kernels.clocked_system import SYSTEM_COUNTS, TILE_OP, clock_system
 from simulator.kernels.clocked_weight_stationary import clock_weight_stationary
 from simulator.timing.clocked_array import Gemm, Int64, model_of, new_job
-from simulator.timing.clocked_convolution import Convolution, check_convolution, fetch_operands, patches
+from simulator.timing.clocked_convolution import Convolution, check_convolution, fetch_operands, patches, set_pool
 from simulator.timing.clocked_dma import Bytes, Descriptor
-from simulator.timing.clocked_layout import FeatureMap, Words
+from simulator.timing.clocked_layout import FeatureMap, Span, Words
 from simulator.timing.clocked_program import ClockedSystem, Program, Tiling, plan
 
 ExecuteSystem = Callable[[ClockedSystem, Gemm, Program, Bytes, Any], None]
@@ -33,7 +33,7 @@ class SystemRun:
     """What the system did."""
 
     outputs: Int64
-    """[M, N]"""
+    """[M, N]; of a pool, [windows, N]"""
     cycles: int
     """From the first cycle of the first load's setup to the last beat of the last store, both included."""
     partial_sum_events: int
@@ -76,21 +76,21 @@ def run_system_convolution(
     tiling: Tiling,
     execute: ExecuteSystem | None = None,
 ) -> SystemRun:
-    """Run a convolution on the system, and return what it did; outputs are [pixels, filters].
+    """Run a convolution on the system, and return what it did; outputs are [pixels or windows, filters].
 
     Parameters
     ----------
     system
         The machine, with banks and a weight-stationary array.
     convolution
-        Its sizes, no pool.
+        Its sizes.
     feature_map
         int64 [height, width, channels].
     product
         Weights [k, filters] with k = (kernel row, kernel column, channel), bias, scales; its `a` and cuts are not used.
     tiling
-        How its outputs are cut: into whole rows, and folds of filters. A tile loads the rows that it reads and the
-        one before has not left.
+        How it is cut: its outputs into whole rows and folds of filters, K into folds. A tile loads the rows that it
+        reads and the one before has not left; where K is cut, for its own part of K, or for all if `inputs_stay`.
     execute
         What runs the program; default: the register-accurate model.
 
@@ -111,8 +111,6 @@ def convolution_product(
     array = system.array
     banks = system.banks, system.word_elements
     check_convolution(array, convolution, banks, feature_map)
-    if convolution.pool:
-        raise SpecError(f"{convolution.pool}: the system has no pool")
     flat, zero_point = np.ascontiguousarray(feature_map, np.int64).reshape(-1), product.activation_zero_point
     operands, _ = fetch_operands(flat, convolution.geometry, banks, zero_point, array.rows)
     lanes = prod(banks)
@@ -158,11 +156,14 @@ def clock_times(system: ClockedSystem, program: Program, work_cycles: Int64, cou
     return np.stack([begins, ends], 2).transpose(1, 0, 2).reshape(-1, 6)
 
 
-def tile_geometry(geometry: Any, row: dict[str, int]) -> None:
-    """Set what is a tile operation's own in a record of dtype GEOMETRY."""
+def tile_geometry(geometry: Any, row: dict[str, int], rows: int) -> Span:
+    """Set what is a tile operation's own in a record of dtype GEOMETRY; return its folds of an array's `rows`."""
     index, phase = divmod(row["origin_y"], 256)
     geometry["padding_top"] = -(index * geometry["insertion_y"] + phase)
     geometry["height"], geometry["out_height"] = row["height"], row["out_height"]
+    tap = row["tap_row"] * int(geometry["kernel_width"]) + row["tap_column"]
+    first = (tap * int(geometry["channels"]) + row["tap_channel"]) // rows
+    return first, first + row["k_folds"]
 
 
 class _Scratchpads:
@@ -191,8 +192,9 @@ class _Scratchpads:
             self.scales = np.concatenate([scales, np.zeros_like(scales[:1])])
 
     def store(self, row: dict[str, int], outputs: Int64) -> None:
-        """Write outputs, int64 [words, C], to memory."""
-        words = self._layout.output.pack(outputs).ravel()
+        """Write the first of the outputs, int64 [words, C], to memory."""
+        count = row["store_segments"] * row["store_segment_bytes"] // self._layout.output.bytes
+        words = self._layout.output.pack(outputs[:count]).ravel()
         for address, begin, size in _stretches("store", row):
             self._memory[address : address + size] = words[begin : begin + size]
 
@@ -215,28 +217,33 @@ def _run_jobs(system: ClockedSystem, gemm: Gemm, program: Program, memory: Bytes
     outputs, tally = np.zeros_like(accumulators), np.zeros(1, COUNTS)[0]
     tally["digest"], run_job = counts["edge_digest"], model_of(array, resets=False)
     geometry = None if program.geometry is None else program.geometry.copy()
+    size = (0, 0) if geometry is None else (int(geometry["out_height"]), int(geometry["out_width"]))
+    maps = np.zeros((program.layout.n_folds * program.layout.pixels, array.cols), np.int64)
     cycles = []
     for numbers in program.rows.tolist():
         row = dict(zip(TILE_OP, numbers, strict=True))
         pads.load(row)
         job = new_job(array, gemm, row["continues"])
-        for name in ("pixels", "k_folds", "n_folds"):
+        for name in ("pixels", "k_folds", "n_folds", "last_columns"):
             job[name] = row[name]
-        job["k"], job["last_columns"] = row["k_folds"], row["last_columns"].bit_count()
+        job["k"] = row["k_folds"]
         rest = (pads.weights, pads.biases, pads.scales, accumulators, outputs, job, tally)
         if geometry is None:
             run_job(pads.activations, *rest)
         else:
             banks, zero_point = (system.banks, system.word_elements), gemm.activation_zero_point
-            tile_geometry(geometry, row)
-            fetched = fetch_operands(pads.activations.ravel(), geometry, banks, zero_point, array.rows)
-            clock_weight_stationary(*fetched, *rest)
+            folds = tile_geometry(geometry, row, array.rows)
+            fetched = fetch_operands(pads.activations.ravel(), geometry, banks, zero_point, array.rows, folds)
+            if program.pool:
+                set_pool(job, program.pool, size)
+                job["pool_first_row"], job["pool_first_fold"] = row["pool_first_row"], row["pool_line"] // size[1]
+            clock_weight_stationary(*fetched, maps, *rest)
         cycles.append(int(tally["cycles"]) + 1)  # a cycle of the scratchpads comes first
         for name in ("partial_sum_events", "accumulator_events"):
             counts[name] += tally[name]
         if row["finishes"]:
             counts["saturations"] += tally["saturations"]
         if row["stores"]:
-            pads.store(row, outputs[: row["n_folds"] * row["pixels"]])
+            pads.store(row, outputs)
     counts["edge_digest"] = tally["digest"]
     return np.array(cycles, np.int64)

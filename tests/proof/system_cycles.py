@@ -6,6 +6,7 @@ A third are products on a weight-stationary array, a third on an output-stationa
 memory. Jobs take a tile op's cycles in both, and in convolutions those that pixels wait for banks. Begin and end
 of every load, job and store must be the same. In half of the cases the requests of each transfer are alike and enough
 of them in flight to cover a round trip, so that the bus is never idle within one. Exit status 1 where anything differs.
+Some convolutions are cut in K, with rows that stay or with a part's own; some have a max pool, over bands of rows.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def draw(seed: int) -> tuple[Layer, ClockedSystem, Program]:
     system, feature_map = ClockedSystem(array, ClockedDma(bus_bytes=bus_bytes)), None
     if layer is Layer.CONVOLUTION:
         system = replace(system, banks=2 << stream.integer(0, 2))
-        system, *convolution, tiling = draw_system_convolution(stream, system)
+        system, *convolution, tiling = draw_system_convolution(stream, system, cuts_k=True, pools=True)
         gemm, feature_map = convolution_product(system, *convolution)
     else:
         system, gemm, tiling = draw_product(stream, system)
@@ -83,9 +84,9 @@ def job_cycles(system: ClockedSystem, program: Program) -> np.ndarray:
 
 
 def conflict_cycles(system: ClockedSystem, program: Program, row: dict[str, int]) -> int:
-    """Cycles of a job in which a pixel waits for a bank, as a real run counts them for the same tile."""
+    """Cycles of a job beside a tile op's: pixels wait for banks, as in a real run; a pool takes one in all."""
     geometry = program.geometry.copy()
-    tile_geometry(geometry, row)
+    first, end = tile_geometry(geometry, row, system.array.rows)
     tile = {name: int(geometry[name]) for name in GEOMETRY.names}
     g = ConvGeometry(
         batch=1,
@@ -99,13 +100,16 @@ def conflict_cycles(system: ClockedSystem, program: Program, row: dict[str, int]
         padding=Padding(top=tile["padding_top"], left=tile["padding_left"]),
         **{name: (tile[f"{name}_y"], tile[f"{name}_x"]) for name in ("stride", "dilation", "insertion")},
     )
-    extent = (1, 1, g.out_height, g.out_width, 1, g.k)
+    # A fold of K each, of which the job has some: rows begin in bank 0, so which of them lie there changes nothing.
+    fold, extent = system.array.rows, (1, 1, g.out_height, g.out_width, 1, g.k)
     mapping = LayerMapping(
-        *(g.out_height, g.out_width, 1, g.k, 1, LoopOrder.INPUTS_RESIDENT, Residency.TILE, Residency.LAYER, extent)
+        *(g.out_height, g.out_width, 1, fold, 1, LoopOrder.INPUTS_RESIDENT, Residency.TILE, Residency.LAYER, extent)
     )
     device = Device.of(machine(system.array.rows, system.array.cols))
     layer = array_schedule(ArrayWork(g, 8, 8, 8, 32, bias_matrix=False), mapping, device)
-    return row["n_folds"] * int(tile_op_waits(layer, (system.banks, system.word_elements), device).sum())
+    waits = tile_op_waits(layer, (system.banks, system.word_elements), device)
+    of_job = (layer.ops["k"] >= first * fold) & (layer.ops["k"] < end * fold)
+    return row["n_folds"] * int(waits[of_job].sum()) + (program.pool is not None)
 
 
 def judge(seed: int, tally: Counter[str]) -> str | None:
@@ -115,6 +119,9 @@ def judge(seed: int, tally: Counter[str]) -> str | None:
     model = clock_times(system, program, work_cycles, counts)
     end, ours = machine_intervals(system, program, work_cycles)
     tally.update({"tile ops": len(model), kind_of(system.dma, program): 1, layer: 1})
+    if layer is Layer.CONVOLUTION:
+        cut = any(row["continues"] for row in rows_of(program))
+        tally.update({"convolutions cut in K": cut, "convolutions with a pool": program.pool is not None})
     if end == counts["cycles"] and np.array_equal(ours, model):
         return None
     return f"seed {seed}: model {counts['cycles']}, machine {end}; {system.dma}"

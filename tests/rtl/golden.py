@@ -29,6 +29,11 @@ PADDED_POOL = 1050
 """Seed of a convolution whose last windows lie partly below and to the right of the map."""
 
 
+WAITING = (1011, 1029)
+"""Seeds of products for which weights wait for a free half, and stay while activations go on."""
+K_CUT, POOLED = tuple(range(2000, 2003)), tuple(range(3000, 3004))
+"""Seeds of convolutions on the system of which half are cut in K; of which half have a pool, too."""
+
 NAMES = (*ARRAYS, *ENGINES, "dma", *SYSTEMS, *CONVOLUTION_SYSTEMS)
 Engine = VerilatedEngine | ExecuteDma | ExecuteSystem
 
@@ -45,7 +50,12 @@ def engine(name: str, sources: Path = RTL) -> Engine:
 
 
 def seeds_of(name: str) -> tuple[int, ...]:
-    return (*SEEDS, PADDED_POOL) if name in ENGINES else SEEDS
+    more = {
+        "system_2x3_single": WAITING,
+        **dict.fromkeys(ENGINES, (PADDED_POOL,)),
+        **dict.fromkeys(CONVOLUTION_SYSTEMS, (*K_CUT, *POOLED)),
+    }
+    return (*SEEDS, *more.get(name, ()))
 
 
 def rows(name: str, rtl: Engine | Execute | None = None, seeds: Iterable[int] = ()) -> list[dict[str, str]]:
@@ -83,7 +93,10 @@ def _system(name: str, seed: int, execute: ExecuteSystem | None) -> dict[str, st
     if name in SYSTEMS:
         run = run_system(*draw_product(Stream(seed), SYSTEMS[name]), execute)
     else:
-        run = run_system_convolution(*draw_system_convolution(Stream(seed), CONVOLUTION_SYSTEMS[name]), execute)
+        case = draw_system_convolution(
+            Stream(seed), CONVOLUTION_SYSTEMS[name], cuts_k=seed not in SEEDS, pools=seed in POOLED
+        )
+        run = run_system_convolution(*case, execute)
     return {
         "cycles": str(run.cycles),
         "partial_sum_events": str(run.partial_sum_events),

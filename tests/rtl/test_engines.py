@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from simulator.timing.clocked_array import run_gemm
-from simulator.timing.clocked_convolution import run_convolution
+from simulator.timing.clocked_array import Gemm, run_gemm
+from simulator.timing.clocked_convolution import Convolution, run_convolution
 from support.convolution_cases import ENGINES, draw_convolution
 from support.gemm_cases import ARRAYS, Stream, differences, draw_gemm
 from support.verilated import PRODUCTS, build_engine, engine_parameters, top_module
@@ -52,6 +54,19 @@ def test_convolutions_on_rtl_equal_the_model(name):
         execute = engine.convolve(feature_map, convolution.geometry)
         rtl, model = (run_convolution(array, convolution, banks, feature_map, product, run) for run in (execute, None))
         assert differences(rtl, model) == [], f"seed {seed}: {convolution}"
+
+
+@pytest.mark.slow
+def test_a_feature_map_may_have_more_elements_than_16_bits_count():
+    array, rng = replace(ARRAYS["ws_7x1"], rows=1), np.random.default_rng(0)
+    convolution = Convolution((300, 300), 1, (1, 1), (2, 2), stride=(255, 255))
+    feature_map = rng.integers(-128, 128, (300, 300, 1))
+    scales = np.zeros(1, np.int64), np.full(1, 1 << 30), np.full(1, 30)
+    product = Gemm(feature_map[:0], np.full((1, 1), 1), *scales)
+    execute = build_engine(array, (2, 1), ADDRESS_BITS=17).convolve(feature_map, convolution.geometry)
+    rtl, model = (run_convolution(array, convolution, (2, 1), feature_map, product, run) for run in (execute, None))
+    assert differences(rtl, model) == []
+    assert [*model.accumulators[:, 0]] == [*feature_map[::255, ::255].ravel()]
 
 
 @pytest.mark.parametrize(

@@ -41,19 +41,29 @@ class TestRtl:
             ("os_1x1", "rounding_shift.sv", "<< by) >> 1", "<< by) >> 2"),
             ("os_6x7", "float_product.sv", "product[47] ? 7'sd24", "product[46] ? 7'sd24"),
             ("os_5x3", "pe_os.sv", "preloads ? stored_overflow", "!preloads ? stored_overflow"),
-            ("conv_3x5", "im2col_lane.sv", "* channels + channel", "* channels - channel"),
+            ("conv_3x5", "im2col_lane.sv", "32'(channels) + 32'(channel)", "32'(channels) - 32'(channel)"),
             (
                 "conv_8x8",
                 "im2col_feed.sv",
                 "address[r][ADDRESS_BITS-1:ELEMENT_BITS]",
                 "address[r][ADDRESS_BITS-2:ELEMENT_BITS-1]",
             ),
-            ("conv_2x3_single", "max_pool.sv", "rows_to_go <= end_padding[0]", "rows_to_go < end_padding[0]"),
+            ("conv_2x3_single", "max_pool.sv", "rows_to_go <= rows.below", "rows_to_go < rows.below"),
             ("dma", "dma_requests.sv", "in_flight < max_outstanding", "in_flight <= max_outstanding"),
             ("system_2x3_single", "system_control.sv", "inputs_now != '0", "inputs != '0"),
-            ("system_os_5x3", "core_os.sv", "bias_address) ^ {weight_half", "bias_address) & {weight_half"),
+            ("system_os_5x3", "core_os.sv", "bias_address) ^ {turn.weight_half", "bias_address) & {turn.weight_half"),
             ("system_os_8x4", "accumulator_os.sv", "result_valid && row < pixels_left", "result_valid"),
             ("system_conv_3x5", "im2col_feed.sv", "word[b] + base", "word[b] ^ base"),
+            ("system_conv_3x5", "im2col_feed.sv", ".first(band.first_tap)", ".first('0)"),
+            ("system_conv_3x5", "max_pool.sv", "valid && finished", "valid || finished"),
+            ("system_2x3_single", "system_top.sv", "works[next_work_op]", "works[work_op]"),
+            (
+                "system_2x3_single",
+                "system_top.sv",
+                "weight_fill ^ (load_start && load.takes_weight)",
+                "weight_fill ^ load_start",
+            ),
+            ("system_2x3_single", "system_control.sv", "!takes_weight || weights_now", "!takes_weight || weights"),
             ("dma", "dma.sv", "NOBODY && !load_issuing", "NOBODY || !load_issuing"),
         ],
     )
@@ -136,7 +146,7 @@ def test_a_changed_constant_in_the_model_is_noticed(name, module, old, new, noti
 
     def execute(activations, *job):
         if module is WS:
-            changed.clock_weight_stationary(activations, np.ones(len(activations), np.int64), *job)
+            changed.clock_weight_stationary(activations, np.ones(len(activations), np.int64), job[3], *job)
         else:
             held = np.zeros((2, activations.shape[1], job[0].shape[1]), np.int64)
             changed.clock_output_stationary(activations, *job, held)

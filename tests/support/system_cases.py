@@ -68,9 +68,12 @@ def draw_product(stream: Stream, system: ClockedSystem) -> tuple[ClockedSystem, 
 
 
 def draw_system_convolution(
-    stream: Stream, system: ClockedSystem
+    stream: Stream, system: ClockedSystem, cuts_k: bool = False, pools: bool = False
 ) -> tuple[ClockedSystem, Convolution, np.ndarray, Gemm, Tiling]:
-    """Draw a memory, a convolution that fits into a program, and how it is cut into rows and filters."""
+    """Draw a memory, a convolution that fits into a program, and how it is cut into rows and filters.
+
+    `cuts_k`: and half of them into parts of K; `pools`: half have a max pool, where windows end in every tile.
+    """
     dma, tiling = draw_dma(stream, system.dma.bus_bytes), None
     while tiling is None:
         convolution, feature_map, product = draw_convolution(stream, system.array)
@@ -92,4 +95,18 @@ def draw_system_convolution(
         )
         if ops > MOST_OPS or max(words) > half:
             tiling = None
-    return replace(system, dma=dma), replace(convolution, pool=None), feature_map, product, tiling
+    if cuts_k and stream.integer(0, 1):
+        part = stream.integer(1, tiling.k_folds)
+        if ops * -(-tiling.k_folds // part) <= MOST_OPS:
+            tiling = replace(tiling, k_folds=part)
+    if not (pools and convolution.pool and _windows_end_in_every_tile(convolution, tiling)):
+        convolution = replace(convolution, pool=None)
+    return replace(system, dma=dma), convolution, feature_map, product, tiling
+
+
+def _windows_end_in_every_tile(convolution: Convolution, tiling: Tiling) -> bool:
+    height, width = convolution.out_size
+    ends = [*range(0, height, tiling.pixels // width), height]
+    return convolution.pool.out_size(convolution.out_size)[1] > 0 and all(
+        np.diff([convolution.pool.windows_within(rows, height) for rows in ends])
+    )

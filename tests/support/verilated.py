@@ -12,7 +12,7 @@ from simulator.kernels.clocked_dma import DMA_COUNTS
 from simulator.kernels.clocked_system import SYSTEM_COUNTS
 from simulator.numerics.modes import Dataflow
 from simulator.timing.clocked_array import REQUANTIZER_CODES, ROUNDING_CODES, ClockedArray, Execute, Gemm
-from simulator.timing.clocked_convolution import Banks
+from simulator.timing.clocked_convolution import Banks, Pool
 from simulator.timing.clocked_dma import ExecuteDma
 from simulator.timing.clocked_program import ClockedSystem, Program
 from simulator.timing.clocked_system import ExecuteSystem
@@ -99,9 +99,11 @@ def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
         rows, settings, tally = np.ascontiguousarray(program.rows), np.array([run.dma.settings]), np.array([counts])
         quantization = np.array([getattr(gemm, name) for name in names], np.int64)
         geometry = None if program.geometry is None else np.array([program.geometry])
+        pool, width = program.pool or Pool(1, 1), 0 if geometry is None else geometry[0]["out_width"]
+        pooling = np.array([pool.size, pool.stride, pool.padding[1], pool.end_padding[1], width], np.int64)
         pointers = [
             array if array is None else ctypes.c_void_p(array.ctypes.data)
-            for array in (settings, quantization, geometry, memory, tally)
+            for array in (settings, quantization, geometry, pooling, memory, tally)
         ]
         library.system_run(
             *(ctypes.c_void_p(rows.ctypes.data), ctypes.c_int64(len(rows)), *pointers, ctypes.c_int64(MOST_CYCLES))
@@ -112,14 +114,15 @@ def build_system(system: ClockedSystem, rtl: Path = RTL) -> ExecuteSystem:
     return execute
 
 
-def build_engine(array: ClockedArray, banks: Banks = PRODUCTS, rtl: Path = RTL) -> VerilatedEngine:
-    """Build the engine of an array; with `banks` the one for convolutions."""
+def build_engine(array: ClockedArray, banks: Banks = PRODUCTS, rtl: Path = RTL, **parameters: int) -> VerilatedEngine:
+    """Build the engine of an array; with `banks` the one for convolutions. `parameters`: more of its module's."""
     defines = {"SUM_BITS": sum_bits(array)}
     if array.dataflow is Dataflow.WEIGHT_STATIONARY:
         defines["WEIGHT_STATIONARY"] = 1
     if banks[0]:
         defines["CONVOLUTION"] = 1
-    library = build(top_module(array, banks), engine_parameters(array, banks), "bench.cpp", defines, rtl)
+    parameters = engine_parameters(array, banks) | parameters
+    library = build(top_module(array, banks), parameters, "bench.cpp", defines, rtl)
     return VerilatedEngine(library, banks[1])
 
 

@@ -101,12 +101,10 @@ def test_values_and_cycles(name):
         ("ws_3x5", (2, 1), {"channels": 4}, r"the feature map is \(5, 6, 3\), not \(5, 6, 4\)"),
         ("ws_3x5", (2, 1), {"pool": Pool(4, 2)}, "size 2 or 3, stride from 1"),
         ("ws_3x5", (2, 1), {"pool": Pool(3, 1, (1, 1), (1, 1))}, "an end_padding less than size and stride"),
-        (
-            "ws_3x5",
-            (2, 1),
-            {"insertion": (2, 1), "stride": (2, 2)},
-            r"vertical insertion 2 needs stride and dilation 1",
-        ),
+        ("ws_3x5", (2, 1), {"insertion": (2, 1), "stride": (2, 2)}, "vertical insertion 2 needs stride and dilation 1"),
+        ("ws_3x5", (2, 1), {"dilation": (1, 256)}, "stride, dilation and insertion must lie in 1 to 255"),
+        ("ws_3x5", (2, 1), {"kernel": (3, 1 << 16)}, "sizes and the elements of a row must lie in 1 to 65535"),
+        ("ws_3x5", (2, 1), {"out_size": (300, 4), "stride": (255, 1)}, "to the last are more than 65535"),
     ],
 )
 def test_what_the_engine_does_not_take_is_refused(name, banks, change, message):
