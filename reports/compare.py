@@ -228,5 +228,5 @@ def _totals(first: RunRecord, second: RunRecord) -> dict[str, tuple[float, float
     if "values" not in (first.mode, second.mode):
         names += ["total_cycles", "total_energy_pj", "dram_bytes"]
     if "timing" not in (first.mode, second.mode):
-        names += ["overflow_events"]
+        names += ["overflow_events"] * (None not in (first.overflow_events, second.overflow_events))
     return {name: (getattr(first, name), getattr(second, name)) for name in names}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reports.events import count_text, severity, severity_text
 from reports.figures_layers import MOST_ROWS, LayerAxes
 from reports.figures_style import BLUE, INK, OCHRE, SKY, VERMILION, Drawing, legend, printable, styled
 from simulator.records.layer import LayerRecord
@@ -28,7 +29,7 @@ def overflow(record: RunRecord) -> Drawing | None:
     ledgers = [layer.overflow or OverflowRecord() for layer in layers]
     places = LayerAxes.of(layers)
     needed = np.array([ledger.accumulator_needed_bits or 0 for ledger in ledgers], dtype=np.float64)
-    hit = np.array([ledger.events > 0 for ledger in ledgers])
+    hit = np.array([ledger.affected_outputs > 0 for ledger in ledgers])
     exact = np.array([ledger.needed_bits_is_exact for ledger in ledgers])
     zero = np.zeros(len(layers))
     for mask, colour, label in (
@@ -91,10 +92,10 @@ def _widths(places: LayerAxes, ledgers: Sequence[OverflowRecord]) -> None:
 
 
 def _mark_events(places: LayerAxes, layers: Sequence[LayerRecord], needed: np.ndarray) -> None:
-    events = {i: layer.overflow.events for i, layer in enumerate(layers) if layer.overflow and layer.overflow.events}
-    worst = sorted(events, key=lambda i: (-events[i], i))
+    hit = {i: layer.overflow for i, layer in enumerate(layers) if layer.overflow and layer.overflow.affected_outputs}
+    worst = sorted(hit, key=lambda i: (-severity(hit[i]), i))
     for i in worst if places.rows else places.spread(worst)[:_WORST_MARKED]:
-        text = f"{events[i]:,} events" if places.rows else str(layers[i].index)
+        text = severity_text(hit[i]) if places.rows else str(layers[i].index)
         places.mark(i, float(needed[i]), text, VERMILION)
 
 
@@ -112,14 +113,14 @@ def _hover_text(layer: LayerRecord) -> str:
     if ledger.outputs_by_needed_bits:
         shares = (f"{share:g} % need at most {ledger.bits_for(share / 100)}" for share in (50, 99, 99.9))
         lines.append(f"bits of the outputs' accumulators: {', '.join(shares)}")
-    lines.append(f"{ledger.events:,} events, {ledger.affected_outputs:,} outputs affected")
+    lines.append(f"{count_text(ledger.events)} events, {ledger.affected_outputs:,} outputs affected")
     if ledger.method:
         lines.append(f"found out by {ledger.method}")
     return "\n".join(lines)
 
 
 def _caption(record: RunRecord, layers: Sequence[LayerRecord]) -> str:
-    hit = [layer for layer in layers if layer.overflow and layer.overflow.events]
+    hit = [layer for layer in layers if layer.overflow and layer.overflow.affected_outputs]
     left_out = len(record.layers) - len(layers)
     text = f"{len(hit)} of {len(layers)} layers on the array overflowed. Bars: bits that the accumulator needs"
     proven = any(layer.overflow and not layer.overflow.needed_bits_is_exact for layer in layers)

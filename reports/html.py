@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from reports import figures
+from reports.events import count_text
 from reports.figures_style import printable
 from reports.layer_table import definition_of, layer_table
 from reports.outline import outline, prices
@@ -122,6 +123,7 @@ def render(record: RunRecord, outputs: Mapping[str, NDArray[Any]], preview: NDAr
             table=table,
             blocks=any(row.is_block for row in table.rows),
             overflowed=_overflowed(record),
+            count_text=count_text,
             short=lambda name: printable(short_name(name)),
             spec=outline(record.spec),
             prices=prices(record.energy_table),
@@ -219,4 +221,4 @@ def _table(columns: Sequence[Column], rows: Sequence[Mapping[str, str]]) -> Tabl
 
 
 def _overflowed(record: RunRecord) -> list[LayerRecord]:
-    return [layer for layer in record.layers if layer.overflow and layer.overflow.events]
+    return [layer for layer in record.layers if layer.overflow and layer.overflow.affected_outputs]

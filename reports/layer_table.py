@@ -164,7 +164,7 @@ def _add(rows: list[Row], part: Block | Leaf, parent: int | None, depth: int, op
     else:
         layer = summed(part.name, part.layers, writer.record.peak_macs_per_cycle)
         index, name = None, part.name
-    hit = layer.overflow is not None and layer.overflow.events > 0
+    hit = layer.overflow is not None and layer.overflow.affected_outputs > 0
     label = printable(short_name(part.label))
     rows.append(
         Row(number, parent, depth, index, layer.index, label, printable(name), depth < opened, hit, writer.cells(layer))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from reports.blocks import Block, blocks
+from reports.events import severity
 from reports.figures_style import printable
 from reports.sums import summed
 from reports.tables import cells_of, headers, layer_rows, summary_rows
@@ -54,7 +55,7 @@ def _longest(record: RunRecord) -> list[str]:
 
 
 def _overflowed(record: RunRecord) -> list[str]:
-    hit = [layer for layer in record.layers if layer.overflow and layer.overflow.events]
+    hit = [layer for layer in record.layers if layer.overflow and layer.overflow.affected_outputs]
     if not hit:
         return []
     worst = sorted(hit, key=lambda layer: (-_events(layer), layer.index))[:_LONGEST]
@@ -66,7 +67,7 @@ _OVERFLOW = ("layer", "bits needed", "overflows", "outputs hit")
 
 
 def _events(layer: LayerRecord) -> int:
-    return layer.overflow.events if layer.overflow else 0
+    return severity(layer.overflow) if layer.overflow else 0
 
 
 def _blocks(record: RunRecord) -> list[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 from simulator.records.activity import ActivityRecord
 from simulator.records.layer import EnergyRecord, LayerRecord
-from simulator.records.overflow import OverflowRecord
+from simulator.records.overflow import OverflowRecord, sum_or_none
 
 _KEPT = ("index", "start_cycle", "end_cycle", "live_bytes")
 _ADDED = tuple(part.name for part in fields(LayerRecord) if part.type == "int" and part.name not in _KEPT)
-_EVENTS = ("events", "partial_sum_events", "accumulator_events", "affected_outputs", "saturations")
+_COUNTS = ("events", "partial_sum_events", "accumulator_events", "affected_outputs", "saturations")
 
 
 def summed(name: str, layers: Sequence[LayerRecord], peak_macs_per_cycle: int) -> LayerRecord:
@@ -19,7 +20,8 @@ def summed(name: str, layers: Sequence[LayerRecord], peak_macs_per_cycle: int) -
 
     `utilization` is the sum of MACs over processing elements times the sum of total_cycles, as that of a run is;
     `mapping_utilization` has the cycles in which the array computes below the line. Needed bits and live bytes are the
-    largest, widths are kept where all layers have the same. `bound` and shapes are left out: a block has none.
+    largest, widths are kept where all layers have the same. `bound` and shapes are left out: a block has none, nor a
+    count of events that one of the layers has not.
     """
     added = {field: sum(getattr(layer, field) for layer in layers) for field in _ADDED}
     busy = sum(layer.compute_cycles for layer in layers if layer.engine == "array")
@@ -63,13 +65,13 @@ def _overflow(layers: Sequence[LayerRecord]) -> OverflowRecord | None:
     found = [layer.overflow for layer in layers if layer.overflow]
     if not found:
         return None
-    events = {part: sum(getattr(record, part) for record in found) for part in _EVENTS}
+    counts: dict[str, Any] = {part: sum_or_none(getattr(record, part) for record in found) for part in _COUNTS}
     summing = [record for record in found if record.needed_bits is not None]
     if not summing:
-        return OverflowRecord(**events)
+        return OverflowRecord(**counts)
     needed = max(record.needed_bits or 0 for record in summing)
     return OverflowRecord(
-        **events,
+        **counts,
         needed_bits=needed,
         # One layer measured at the most is enough: no bound of another is higher.
         needed_bits_is_exact=any(la.needed_bits_is_exact for la in summing if la.needed_bits == needed),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from reports.events import count_text
 from reports.summary import bottleneck, widest_layer
 from reports.units import binary_bytes, percent, shape_text, short_name, si, three_digits
 from simulator.records.layer import LayerRecord
@@ -86,7 +87,7 @@ def cells_of(layer: LayerRecord, peak: int = 0) -> dict[str, str]:
     bound = "" if overflow.needed_bits_is_exact else "<="
     return cells | {
         "bits needed": f"{bound}{overflow.needed_bits}",
-        "overflows": f"{overflow.events:,}",
+        "overflows": count_text(overflow.events),
         "outputs hit": f"{overflow.affected_outputs:,}",
         "clipped": f"{overflow.saturations:,}",
     }
@@ -168,7 +169,7 @@ def _activity_rows(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _overflow_text(record: RunRecord) -> str:
-    hit = [layer for layer in record.layers if layer.overflow and layer.overflow.events]
+    hit = [layer for layer in record.layers if layer.overflow and layer.overflow.affected_outputs]
     widest = widest_layer(record)
     if widest is None or widest.overflow is None:
         return "no layer accumulates"
@@ -177,4 +178,4 @@ def _overflow_text(record: RunRecord) -> str:
     if not hit:
         return f"none; {need}"
     outputs = sum(layer.overflow.affected_outputs for layer in hit if layer.overflow)
-    return f"{record.overflow_events:,} events hit {outputs:,} outputs in {len(hit)} layers; {need}"
+    return f"{count_text(record.overflow_events)} events hit {outputs:,} outputs in {len(hit)} layers; {need}"

@@ -57,6 +57,8 @@ class Options:
     """Measure needed_bits of every array layer instead of bounding it."""
     channel_ledger: bool = False
     """Keep a ledger of every output channel too; needed_bits is then measured."""
+    event_counts: bool = True
+    """Count the events of layers that have some; else their outputs alone."""
     activity: bool = False
     """Count zero operands and toggled bits on the array, and estimate its energy from them."""
     accumulator_sweep: Sequence[int] = ()
@@ -199,7 +201,13 @@ class Prepared:
     @cached_property
     def _context(self) -> ExecutionContext:
         options = self.options
-        return ExecutionContext(options.exact_ledger, options.channel_ledger, options.activity, options.seed)
+        return ExecutionContext(
+            exact_ledger=options.exact_ledger,
+            channel_ledger=options.channel_ledger,
+            event_counts=options.event_counts,
+            activity=options.activity,
+            seed=options.seed,
+        )
 
     @cached_property
     def _identity(self) -> Identity:

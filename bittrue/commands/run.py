@@ -77,8 +77,11 @@ def run(
     values_only: Annotated[bool, typer.Option("--values-only", help="Do not compute time and energy.")] = False,
     keep_tensors: Annotated[bool, typer.Option("--keep-tensors", help="Save every intermediate tensor.")] = False,
     ledger: Annotated[
-        Literal["fast", "exact", "channels"],
-        typer.Option(help="exact = measure needed_bits of every layer (slower); channels = of every channel too."),
+        Literal["fast", "affected", "exact", "channels"],
+        typer.Option(
+            help="affected = count affected outputs, not their events (faster); exact = measure needed_bits of every "
+            "layer (slower); channels = of every channel too."
+        ),
     ] = "fast",
     activity: Annotated[
         bool, typer.Option("--activity", help="Count zero operands and toggled bits of the array, from the values.")

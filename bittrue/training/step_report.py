@@ -109,7 +109,7 @@ def _show_widths(console: Console, found: StepRun) -> None:
         if layer.overflow is not None and layer.overflow.needed_bits is not None:
             row |= {
                 "bits on these values, at most": str(layer.overflow.needed_bits),
-                "events": str(layer.overflow.events),
+                "events": f"{layer.overflow.events}",
             }
         rows.append(row)
     array = sum(layer.engine == "array" for layer in found.run.record.layers)

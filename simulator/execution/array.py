@@ -46,7 +46,8 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     arrays
         Input, weights and optional bias, as stored.
     context
-        exact_ledger and channel_ledger force the step-by-step run; seed and step key stochastic rounding.
+        exact_ledger and channel_ledger force the step-by-step run; without event_counts the faster one may leave counts
+        out, and no ledger has them; seed and step key stochastic rounding.
 
     Raises
     ------
@@ -64,6 +65,8 @@ def run_array(layer: Layer, arrays: Sequence[NDArray[Any] | None], context: Exec
     order = fold_order_of(layer)
     stepped = context.exact_ledger or context.channel_ledger or not proof.clears(order)
     result = (run_stepped if stepped else run_eventless)(layer, operands, proof, context)
+    if not context.event_counts:
+        result = replace(result, overflow=result.overflow.without_counts())
     if context.is_plain and not stepped:
         remember(layer, arrays, operands, result.overflow, context)
     if not context.activity:
@@ -111,7 +114,7 @@ def run_stepped(layer: Layer, operands: Operands, proof: Proof, context: Executi
     order = fold_order_of(layer)
     if not (context.exact_ledger or context.channel_ledger):
         asked = (operands, proof.bounds(order), order, _fused(layer))
-        guarded = run_watched(*asked) or run_guarded(*asked)
+        guarded = run_watched(*asked) or run_guarded(*asked, counts=context.event_counts)
         if guarded is not None:
             check_traps(layer.name, operands, order, guarded.first_outputs)
             record = guarded_ledger(operands, order, proof, guarded)

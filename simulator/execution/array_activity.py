@@ -94,7 +94,7 @@ def _sum_toggles(
 ) -> int:
     geometry = operands.geometry
     events = overflow.partial_sum_events if order.partial_sum else overflow.accumulator_events
-    saturates = register.mode is OverflowMode.SATURATE and events > 0
+    saturates = register.mode is OverflowMode.SATURATE and events != 0  # None: there may be some
     plan = np.zeros(activity.PLAN_LENGTH, np.int64)
     plan[[activity.PLAN_FOLD, activity.PLAN_BITS]] = order.fold_length if order.partial_sum else 0, register.bits
     plan[activity.PLAN_SATURATES] = saturates

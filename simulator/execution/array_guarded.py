@@ -23,12 +23,17 @@ from simulator.execution.array_tiles import (
 from simulator.execution.array_weights import Weights
 from simulator.execution.fused import Fused
 from simulator.kernels import guarded_convolve as plan_of
-from simulator.kernels.cell_steps import MOST_GROUPS, MOST_STEPS
+from simulator.kernels.cell_steps import MOST_STEPS
 from simulator.kernels.dot_tile import GROUP_BYTES, PAIRS, UNROLLED
+from simulator.kernels.guarded_tile import CELLS, COUNTED_WORDS, FLAGGED_WORDS, STICKY_CELLS, STICKY_TILE
+from simulator.kernels.int16_steps import BITS as WORD_BITS
+from simulator.kernels.int16_steps import words_hold
 from simulator.kernels.isa import InstructionSet
 from simulator.kernels.norms import block_norms, segment_norms
 from simulator.kernels.packing import pack
 from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.spread import MOST_GROUPS
+from simulator.kernels.sticky import sticky_shifts
 from simulator.kernels.tally import tally_shifts
 from simulator.kernels.threads import threads_now
 from simulator.kernels.toggles import toggle_shifts
@@ -41,6 +46,8 @@ _BLOCK = 32
 """Longest block of K with a guard: long enough to pay for it, short enough to be clear of the rails."""
 _LONG_BLOCK, _LONG_BITS = 2 * MOST_GROUPS, 22
 """The same in registers of that many bits or more, whose rails are further off."""
+_FLAG_BLOCK = 64
+"""The same where registers saturate and have flags: a block that is known to be near costs its steps alone."""
 _PROVED_BLOCK = 512
 """Longest block without."""
 _WEIGHT_BYTES = 1 << 16
@@ -84,15 +91,32 @@ class _Blocks:
     lengths: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class _Stepping:
+    """How a layer's registers are stepped where its guards leave something open."""
+
+    kernel: str
+    """One of `guarded_tile.STEPPINGS`."""
+    shifts: tuple[int, int] | None = None
+    """Bits by which activations and weights are raised; None = they are not, and single cells are compared."""
+
+    @property
+    def layout(self) -> tuple[bool, int]:
+        """Of the weights that are stepped: whether one k follows another, not in pairs; bits they are raised."""
+        return self.kernel in (FLAGGED_WORDS, COUNTED_WORDS), self.shifts[1] if self.shifts else 0
+
+
 @dataclass(frozen=True, eq=False)
 class _Packed:
     weights: NDArray[np.int16]
-    """[1 or 2, panels of all groups, pairs, channels, 2]: as they are, and raised where steps want that."""
+    """[1 or 2, panels of all groups, pairs, channels, 2]: as they are, and as steps want them, where that differs."""
     half_norms: NDArray[np.int32]
     """[panels of all groups, blocks, channels]: halves, rounded up."""
 
 
-def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fused | None) -> Guarded | None:
+def run_guarded(
+    operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fused | None, *, counts: bool = True
+) -> Guarded | None:
     """Run a layer, or return None where its operands or registers are too wide for int32 lanes.
 
     Parameters
@@ -101,6 +125,8 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         The layer's; `bounds` as `bound_sums` gives them.
     fused
         Its requantizer, used on the way.
+    counts
+        Whether the number of events is asked for; without, it may be anything above 0 where there are some.
 
     """
     chosen = choose_tiles(operands, PAIRS)
@@ -111,18 +137,18 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
     image = filled_image(operands, PAIRS).numbers
     inner = order.partial_sum or order.accumulator
     proved = partial_sums_are_safe(order, bounds)
-    longest = _PROVED_BLOCK if proved else _LONG_BLOCK if inner.bits >= _LONG_BITS else _BLOCK
+    stepping = _Stepping(CELLS) if proved else _stepping(inner, operands, chosen.isa, counts=counts)
+    longest = _PROVED_BLOCK if proved else _longest_block(inner, stepping)
     blocks = _blocks(geometry, image, order, weights, longest)
-    shifts = None if proved else _shifts(inner, operands, chosen.isa)
-    packed = _packed(geometry, weights, blocks, chosen, order, longest, shifts[1] if shifts else 0)
+    packed = _packed(geometry, weights, blocks, chosen, order, longest, stepping.layout)
     norms = _image_norms(image, geometry, blocks)
     if not proved and _WIDEST + 4 * int(norms.max()) * int(packed.half_norms.max()) > _INT31:
         return None
     plan = _plan(operands, image, blocks, order, chosen)
     plan[plan_of.INNER_IS_PROVED] = proved
-    if shifts is not None:
-        to_raised = packed.weights.strides[0] if shifts[1] else 0
-        plan[plan_of.TRICKS : plan_of.TRICKS + 4] = True, shifts[0], sum(shifts), to_raised
+    shifts = stepping.shifts or (0, 0)
+    to_stepped = packed.weights.strides[0] if len(packed.weights) > 1 else 0
+    plan[plan_of.TRICKS : plan_of.TRICKS + 4] = stepping.shifts is not None, shifts[0], sum(shifts), to_stepped
     start, start_events = _loaded(operands.start[0], order.accumulator)
     filters = geometry.filters * geometry.groups
     nothing = np.zeros(filters, np.int32)
@@ -135,7 +161,8 @@ def run_guarded(operands: Operands, bounds: Bounds, order: FoldOrder, fused: Fus
         plan[:PLAN_LENGTH] = fused.plan
     stats = np.zeros((threads_now(), plan_of.STATS_LENGTH), np.int64)
     stats[:, [plan_of.STAT_FIRST_INNER, plan_of.STAT_FIRST_OUTER]] = plan_of.NONE
-    run = plan_of.make_guarded_convolve(chosen.isa.name, two_level=order.partial_sum is not None)
+    two_level = order.partial_sum is not None
+    run = plan_of.make_guarded_convolve(chosen.isa.name, two_level=two_level, stepping=stepping.kernel)
     arguments = (
         image.reshape(-1),
         norms.reshape(-1),
@@ -258,12 +285,26 @@ def _segments(run_length: int, begin: int, end: int, longest: int) -> Iterator[t
         begin += length
 
 
-def _shifts(register: RegisterSpec, operands: Operands, isa: InstructionSet) -> tuple[int, int] | None:
-    """Return by how many bits activations and weights are raised where they are stepped; None = they are compared."""
+def _stepping(register: RegisterSpec, operands: Operands, isa: InstructionSet, *, counts: bool) -> _Stepping:
+    """Return the fastest way to step a register."""
     ranges = operands.x_range, operands.weights.range
-    if register.mode is not OverflowMode.SATURATE:
-        return toggle_shifts(register.bits, *ranges)
-    return tally_shifts(register.bits, MOST_STEPS, *ranges) if isa.has_pair_dot else None
+    saturates = register.mode is OverflowMode.SATURATE
+    if words_hold(register.bits, *ranges) and not counts:
+        return _Stepping(FLAGGED_WORDS)
+    if words_hold(register.bits, *ranges) and register.bits == WORD_BITS:
+        return _Stepping(COUNTED_WORDS)
+    sticky = sticky_shifts(register.bits, *ranges)
+    if sticky is not None and not counts and isa.has_pair_dot:
+        return _Stepping(STICKY_TILE if saturates else STICKY_CELLS, sticky)
+    if not saturates:
+        return _Stepping(CELLS, toggle_shifts(register.bits, *ranges))
+    return _Stepping(CELLS, tally_shifts(register.bits, MOST_STEPS, *ranges) if isa.has_pair_dot else None)
+
+
+def _longest_block(register: RegisterSpec, stepping: _Stepping) -> int:
+    if register.bits >= _LONG_BITS:
+        return _LONG_BLOCK
+    return _FLAG_BLOCK if stepping.kernel == STICKY_TILE else _BLOCK
 
 
 def _packed(
@@ -273,13 +314,14 @@ def _packed(
     tiles: Tiles,
     order: FoldOrder,
     longest: int,
-    raised: int,
+    layout: tuple[bool, int],
 ) -> _Packed:
-    key = ("guarded", longest, tiles, order.fold_length, geometry.kernel, geometry.dilation, geometry.groups, raised)
+    one_by_one, raised = layout
+    key = ("guarded", longest, tiles, order.fold_length, geometry.kernel, geometry.dilation, geometry.groups, layout)
     if key not in weights.kept:
         panels = -(-geometry.filters // tiles.isa.channels)
         shape = (geometry.groups * panels, blocks.source.size // 2, tiles.isa.channels, 2)
-        both = aligned_zeros((2 if raised else 1, *shape), np.int16)
+        both = aligned_zeros((2 if raised or one_by_one else 1, *shape), np.int16)
         packed = both[0]
         stored = weights.stored.reshape(geometry.groups, geometry.filters, geometry.k)
         pack(stored, weights.zero_points.reshape(stored.shape[:2]), blocks.source, panels, packed)
@@ -287,6 +329,8 @@ def _packed(
         block_norms(packed, blocks.pairs, norms)
         if raised:
             np.left_shift(packed, raised, out=both[1])
+        elif one_by_one:
+            both[1].reshape(*shape[:2], 2, shape[2])[...] = packed.swapaxes(2, 3)
         weights.kept[key] = _Packed(both, (norms + 1) >> 1)
     found: _Packed = weights.kept[key]
     return found

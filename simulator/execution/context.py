@@ -27,6 +27,8 @@ class ExecutionContext:
     """Measure needed_bits on every array layer (step by step) instead of bounding it."""
     channel_ledger: bool = False
     """Keep a ledger of every output channel too (step by step)."""
+    event_counts: bool = True
+    """Count the events of layers that have some; else their outputs alone."""
     activity: bool = False
     """Count zero operands and toggled bits of every array layer."""
     seed: int = 0

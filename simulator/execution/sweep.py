@@ -220,7 +220,7 @@ def _points(
 
 
 def _notes(sweep: Sweep, ledgers: Sequence[Sequence[OverflowRecord]]) -> tuple[str, ...]:
-    events = sum(ledger.events for ledger in ledgers[sweep.widths[REFERENCE_BITS]])
+    events = sum(ledger.events or 0 for ledger in ledgers[sweep.widths[REFERENCE_BITS]])
     if not events:
         return ()
     return (
@@ -234,7 +234,7 @@ def _labels(found: Values, reference: Values, output: str | None) -> float | Non
 
 
 def _account(layers: Sequence[Layer], ledgers: Sequence[OverflowRecord]) -> dict[str, Any]:
-    events = [ledger.events for ledger in ledgers]
+    events = [ledger.events or 0 for ledger in ledgers]  # never None: a sweep has counts
     worst = max(events, default=0)
     return {
         "events": sum(events),

@@ -5,8 +5,8 @@ some at a time, so that the steps of one hide how long those of another take; wh
 up with a cell whose results go nowhere. Activations of a row are spread beforehand, raised: one of the pair in each
 int32, the other 0, so that a lane adds one product a step.
 
-How a register is stepped depends on its mode and its width: see `toggles` and `tally`, and `Compared` for what both
-leave over.
+How a register is stepped depends on its mode and its width: see `toggles` and `tally`, `sticky` where a flag will do,
+and `Compared` for what all leave over.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.isa import TILE_ROWS
+from simulator.kernels.spread import Spread
+from simulator.kernels.sticky import StickyCell
 from simulator.kernels.tally import Tally
 from simulator.kernels.toggles import Toggles
-from simulator.kernels.vector_ir import I16, I32, I64, Lanes, cgutils, constant64, load_scalar, offset
+from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, load_scalar
 
-MOST_GROUPS = 128
-"""Pairs of k of the longest block that is stepped."""
 _LOT, _LAST_LOT = 6, 3
 """Cells taken at once, and of what is left."""
 _PERIOD_GROUPS = 16
@@ -64,7 +63,7 @@ class Compared:
         return self.lanes.builder.load(state[0])
 
 
-Stepper = Compared | Tally | Toggles
+Stepper = Compared | Tally | Toggles | StickyCell
 
 
 @dataclass(frozen=True)
@@ -92,35 +91,19 @@ class CellList:
         """The cell whose results go nowhere."""
         self.cells = cgutils.alloca_once(builder, I64, size=self.nowhere + _LOT)
         self.count = cgutils.alloca_once(builder, I64)
-        self.spread_a = cgutils.alloca_once(builder, I32, size=(TILE_ROWS + 1) * 2 * MOST_GROUPS)
+        self.spread = Spread(lanes)
         self.trash = builder.ptrtoint(cgutils.alloca_once(builder, lanes.type), I64)
 
     def clear(self) -> None:
         """Make the list empty."""
         self.lanes.builder.store(constant64(0), self.count)
 
-    def append_if(self, is_near: Any, cell: int) -> None:
-        """List a cell where a bit is set."""
+    def append_if(self, is_near: Any, cell: Any) -> None:
+        """List a cell, int64, where a bit is set."""
         builder = self.lanes.builder
         count = builder.load(self.count)
-        builder.store(constant64(cell), builder.gep(self.cells, [count]))
+        builder.store(cell, builder.gep(self.cells, [count]))
         builder.store(builder.add(count, builder.zext(is_near, I64)), self.count)
-
-    def spread(self, row: int, row_at: Any, groups: Any, shift: Any) -> None:
-        """Put the activations of a block one in each int32, in the place of k: the lower or the upper of the pair."""
-        builder, lanes = self.lanes.builder, self.lanes
-        amount = lanes.splat_words(builder.trunc(shift, I16))
-        to = builder.ptrtoint(cgutils.gep_inbounds(builder, self.spread_a, row * 2 * MOST_GROUPS), I64)
-        # What is read past the block stands in `to` past it too, or in what comes next and is written afterwards.
-        vectors = builder.udiv(builder.add(groups, constant64(lanes.count - 1)), constant64(lanes.count))
-        with cgutils.for_range(builder, vectors) as loop:
-            at = builder.mul(loop.index, constant64(lanes.bytes))
-            pairs = builder.shl(lanes.load(builder.add(row_at, at), lanes.words), amount)
-            pairs = builder.bitcast(pairs, lanes.type)
-            lower, upper = (builder.and_(pairs, lanes.constant(mask)) for mask in (0xFFFF, -0x10000))
-            to_at = builder.add(to, builder.shl(at, constant64(1)))
-            for half in range(2):
-                lanes.store(lanes.interleave(lower, upper, half), offset(builder, to_at, half * lanes.bytes))
 
     def step(self, stepper: Stepper, block: Block) -> None:
         """Step all the cells of the list through a block."""
@@ -146,8 +129,7 @@ class CellList:
             registers_at.append(builder.select(is_real, builder.add(block.registers, at), self.trash))
             events_at.append(builder.select(is_real, builder.add(block.events, at), self.trash))
             row = builder.udiv(cell, constant64(self.vectors))
-            spread = builder.ptrtoint(self.spread_a, I64)
-            a_at.append(builder.add(spread, builder.mul(row, constant64(2 * MOST_GROUPS * GROUP_BYTES))))
+            a_at.append(self.spread.row(row))
             vector = builder.sub(cell, builder.mul(row, constant64(self.vectors)))
             b_at.append(builder.add(block.weights, builder.mul(vector, constant64(lanes.bytes))))
         states = [stepper.open(lanes.load(at)) for at in registers_at]
@@ -175,37 +157,3 @@ class CellList:
                 lanes.store(found, events_at[i])
         for i, state in enumerate(states):
             lanes.store(stepper.close(state), registers_at[i])
-
-
-def emit_steps(cells: CellList, block: Block, settle: Callable[[Any, bool], Any], tricks: Any, raised: Any) -> None:
-    """Write the steps of the listed cells in both modes of their registers, and the choice between them.
-
-    Parameters
-    ----------
-    cells, block
-        What is stepped.
-    settle
-        Gives the register after an addition, from the exact result and whether it saturates.
-    tricks
-        int1 pair: whether registers saturate; whether the bits they are raised by are given.
-    raised
-        int64: by how many bits.
-
-    """
-    lanes = cells.lanes
-    saturates, is_raised = tricks
-
-    def compared(mode: bool) -> None:
-        cells.step(Compared(lanes, lambda total: settle(total, mode)), block)
-
-    with lanes.builder.if_else(saturates) as (then, otherwise):
-        for branch, mode in ((then, True), (otherwise, False)):
-            with branch:
-                if mode and not lanes.isa.has_pair_dot:
-                    compared(mode)
-                    continue
-                with lanes.builder.if_else(is_raised) as (trick, plain):
-                    with trick:
-                        cells.step((Tally if mode else Toggles)(lanes, raised), block)
-                    with plain:
-                        compared(mode)

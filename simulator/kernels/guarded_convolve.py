@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from simulator.kernels import convolve, guarded_tile
+from simulator.kernels import convolve
+from simulator.kernels import guarded_frame as of
 from simulator.kernels._jit import kernel, specialized
 from simulator.kernels.convolve import (
     FILTERS,
@@ -24,6 +25,7 @@ from simulator.kernels.convolve import (
     lay_out_tiles,
 )
 from simulator.kernels.dot_tile import GROUP_BYTES
+from simulator.kernels.guarded_tile import make_guarded_tile
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS
 from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
 from simulator.kernels.tickets import take_ticket
@@ -49,7 +51,7 @@ REGISTERS = UNITS + 7
 INNER_IS_PROVED = REGISTERS + 6
 """Whether no partial sum can overflow (weight stationary)."""
 TRICKS = REGISTERS + 7
-"""Four entries, as in the frame of `guarded_tile`."""
+"""Four entries, as in the frame of `guarded_frame`."""
 PLAN_LENGTH = REGISTERS + 11
 
 STAT_INNER_EVENTS = 0
@@ -90,13 +92,13 @@ def account_row(inner: Any, outer: Any, width: Any, index: Any, stats: Any) -> N
 @kernel(inline=True)
 def fill_frame(plan: Any, frame: Any) -> None:
     """Write what all tiles of a task share."""
-    frame[guarded_tile.FOLD_BLOCKS] = plan[UNIT_BLOCKS]
-    frame[guarded_tile.BLOCK_GROUPS] = plan[BLOCK_GROUPS]
-    frame[guarded_tile.INNER_IS_PROVED] = plan[INNER_IS_PROVED]
+    frame[of.FOLD_BLOCKS] = plan[UNIT_BLOCKS]
+    frame[of.BLOCK_GROUPS] = plan[BLOCK_GROUPS]
+    frame[of.INNER_IS_PROVED] = plan[INNER_IS_PROVED]
     for i in range(4):
-        frame[guarded_tile.TRICKS + i] = plan[TRICKS + i]
+        frame[of.TRICKS + i] = plan[TRICKS + i]
     for i in range(6):
-        frame[guarded_tile.INNER_LOW + i] = plan[REGISTERS + i]
+        frame[of.INNER_LOW + i] = plan[REGISTERS + i]
 
 
 def _guarded_convolve(
@@ -160,7 +162,7 @@ def _guarded_convolve(
     partial_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
     partial_sums = np.zeros((TILE_ROWS, CHANNELS), np.int32)
     spare = np.empty((PIXELS, CHANNELS), np.uint8)
-    frame = np.empty(guarded_tile.FRAME_LENGTH, np.int64)
+    frame = np.empty(of.FRAME_LENGTH, np.int64)
     fill_frame(plan, frame)
     task = take_ticket(counter.ctypes.data)
     while task < tasks:
@@ -180,27 +182,27 @@ def _guarded_convolve(
                     registers[i, c] = start[at + c]
                     register_events[i, c] = start_events[at + c]
                     partial_events[i, c] = 0
-            frame[guarded_tile.ACTIVATIONS] = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
-            frame[guarded_tile.NORMS] = norms.ctypes.data + group * plan[NORM_GROUP_BYTES]
+            frame[of.ACTIVATIONS] = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
+            frame[of.NORMS] = norms.ctypes.data + group * plan[NORM_GROUP_BYTES]
             for unit in range(0, plan[UNITS], plan[CHUNK_UNITS]):
                 done = unit * plan[UNIT_BLOCKS]
-                frame[guarded_tile.FOLDS] = min(plan[CHUNK_UNITS], plan[UNITS] - unit)
-                frame[guarded_tile.PIECES] = pieces.ctypes.data + 8 * done
-                frame[guarded_tile.NORM_PIECES] = norm_pieces.ctypes.data + 8 * done
-                frame[guarded_tile.WEIGHTS] = weights.ctypes.data + (panel * blocks + done) * block_bytes
-                frame[guarded_tile.WEIGHT_NORMS] = weight_norms.ctypes.data + (panel * blocks + done) * 4 * CHANNELS
+                frame[of.FOLDS] = min(plan[CHUNK_UNITS], plan[UNITS] - unit)
+                frame[of.PIECES] = pieces.ctypes.data + 8 * done
+                frame[of.NORM_PIECES] = norm_pieces.ctypes.data + 8 * done
+                frame[of.WEIGHTS] = weights.ctypes.data + (panel * blocks + done) * block_bytes
+                frame[of.WEIGHT_NORMS] = weight_norms.ctypes.data + (panel * blocks + done) * 4 * CHANNELS
                 for i in range(0, count, TILE_ROWS):
-                    frame[guarded_tile.ROWS] = table.ctypes.data + 8 * i
-                    frame[guarded_tile.NORM_ROWS] = norm_table.ctypes.data + 8 * i
+                    frame[of.ROWS] = table.ctypes.data + 8 * i
+                    frame[of.NORM_ROWS] = norm_table.ctypes.data + 8 * i
                     here = 4 * CHANNELS * i
                     if TWO_LEVEL:
-                        frame[guarded_tile.INNER] = partial_sums.ctypes.data
-                        frame[guarded_tile.INNER_EVENTS] = partial_events.ctypes.data + here
-                        frame[guarded_tile.OUTER] = registers.ctypes.data + here
-                        frame[guarded_tile.OUTER_EVENTS] = register_events.ctypes.data + here
+                        frame[of.INNER] = partial_sums.ctypes.data
+                        frame[of.INNER_EVENTS] = partial_events.ctypes.data + here
+                        frame[of.OUTER] = registers.ctypes.data + here
+                        frame[of.OUTER_EVENTS] = register_events.ctypes.data + here
                     else:
-                        frame[guarded_tile.INNER] = registers.ctypes.data + here
-                        frame[guarded_tile.INNER_EVENTS] = register_events.ctypes.data + here
+                        frame[of.INNER] = registers.ctypes.data + here
+                        frame[of.INNER_EVENTS] = register_events.ctypes.data + here
                     tile(frame.ctypes.data)
             width = min(CHANNELS, filters - number * CHANNELS)
             channel = group * filters + number * CHANNELS
@@ -232,14 +234,14 @@ def _guarded_convolve(
 
 
 @cache
-def make_guarded_convolve(name: str, *, two_level: bool) -> Any:
-    """Return `_guarded_convolve` for an instruction set and a dataflow (two-level: weight stationary)."""
+def make_guarded_convolve(name: str, *, two_level: bool, stepping: str) -> Any:
+    """Return `_guarded_convolve` for an instruction set, a dataflow (two-level: weight stationary), and a stepping."""
     isa = INSTRUCTION_SETS[name]
-    suffix = f"{isa.identifier}_{'folds' if two_level else 'steps'}"
+    suffix = f"{isa.identifier}_{'folds' if two_level else 'steps'}_{stepping}"
     tasks = specialized(
         _guarded_convolve,
         f"guarded_convolve_{suffix}",
-        tile=guarded_tile.make_guarded_tile(isa, two_level=two_level),
+        tile=make_guarded_tile(isa, two_level=two_level, stepping=stepping),
         requantize_block=make_requantize_block(isa),
         CHANNELS=isa.channels,
         TWO_LEVEL=two_level,

@@ -6,14 +6,19 @@ norms A and W, and their first part, up to some step, uA and vW, with u and v in
 then within uvAW of where it began, and within sqrt(1 - u^2) sqrt(1 - v^2) AW of where it ended. These two factors
 together are at most 1 (Cauchy-Schwarz again), so the lesser is at most 1/2: every running sum lies within AW / 2 of
 one of the ends. Where that is inside the rails no addition was an event, and the exact sum is what the register
-holds. A cell of the tile, one pixel by one vector of channels, where that is not so in any channel, is stepped from
-its old value instead (see `cell_steps`). Values and counts are those of the device, whatever the bound decides. A
-block in which all activations of the tile are 0, as under the border of an image, changes no register and is left
-out.
+holds. This is asked of the tile as a whole, with the greatest norm of its activations: of where the block began, which
+may tell at once that it must be stepped, and of where it ended. Stepped is, from the old values, what may have had an
+event: single cells of the tile (`near_cells`), or all of it (`whole_tile`). Values and counts are those of the device,
+whatever the bound decides. A block in which all activations of the tile are 0, as under the border of an image, changes
+no register and is left out.
 
 Weight stationary (`two_level`): blocks form folds; the register is a partial sum that starts at 0 in each fold and is
 then added to the accumulator. Where no partial sum of the layer can overflow, each is one exact sum, without guards.
 Output stationary: the register is the accumulator itself.
+
+Flags instead of counts (`flags`) ask less of a register that wraps. Up to its first event it holds the exact
+sum, as one that saturates does, so both have that event at the same step, or none. An output that has its flag needs no
+more steps: its register is the exact sum, wrapped when the tile is done, or the fold.
 """
 
 from __future__ import annotations
@@ -26,166 +31,94 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from simulator.kernels.cell_steps import Block, CellList, emit_steps
+from simulator.kernels import guarded_frame as of
 from simulator.kernels.dot_tile import GROUP_BYTES
+from simulator.kernels.guarded_frame import Frame
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
-from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, load_scalar, offset
+from simulator.kernels.near_cells import NearCells, StickyCells
+from simulator.kernels.vector_ir import I32, Lanes, cgutils, constant64, load_scalar, offset
+from simulator.kernels.whole_tile import CountedTile, FlaggedTile, StickyTile, WholeTile
 
-ACTIVATIONS = 0
-"""Address of int16 activations; addresses and sizes of a frame are int64."""
-ROWS = 1
-"""Address of a table of TILE_ROWS byte offsets into the activations."""
-PIECES = 2
-"""Address of a table of byte offsets of the blocks, from a row."""
-NORMS = 3
-"""Address of int32 norms of activations; rows and blocks have byte offsets of their own into them."""
-NORM_ROWS = 4
-NORM_PIECES = 5
-FOLDS = 6
-FOLD_BLOCKS = 7
-"""Blocks of a fold."""
-BLOCK_GROUPS = 8
-"""Pairs of k in a block."""
-WEIGHTS = 9
-"""Address of packed int16 weights [block][group][channels][2]."""
-WEIGHT_NORMS = 10
-"""Address of int32 halves of the norms of the weights [block][channels]."""
-INNER = 11
-"""Address of int32 [TILE_ROWS, channels]: partial sums, 0 (two-level); or accumulators, updated."""
-INNER_EVENTS = 12
-"""Address of int32 [TILE_ROWS, channels], added to."""
-OUTER = 13
-"""Address of int32 [TILE_ROWS, channels]: accumulators, updated (two-level)."""
-OUTER_EVENTS = 14
-INNER_LOW = 15
-INNER_HIGH = 16
-INNER_SATURATES = 17
-OUTER_LOW = 18
-OUTER_HIGH = 19
-OUTER_SATURATES = 20
-INNER_IS_PROVED = 21
-"""Whether no inner register can overflow (two-level)."""
-TRICKS = 22
-"""Whether cells are stepped raised, by toggles or by tally, of which the three that follow speak; else they are 0."""
-SHIFT_A = 23
-"""Bits by which activations are raised; they stay within int16, as do the weights."""
-RAISED = 24
-"""Bits by which products are."""
-RAISED_WEIGHTS = 25
-"""Bytes from the weights to those raised."""
-FRAME_LENGTH = 26
+CELLS = "cells"
+"""Near cells are stepped, and their events counted: whatever the register and the operands."""
+STEPPINGS: dict[str, type[NearCells | WholeTile]] = {
+    CELLS: NearCells,
+    (STICKY_TILE := "sticky_tile"): StickyTile,
+    (STICKY_CELLS := "sticky_cells"): StickyCells,
+    (FLAGGED_WORDS := "flagged_words"): FlaggedTile,
+    (COUNTED_WORDS := "counted_words"): CountedTile,
+}
+"""What is stepped, how, and whether events are counted or outputs have flags."""
 
-
-class _Rails:
-    """Ends of a register, as vectors, and what an addition makes of it.
-
-    Loaded where they are used, not once for all: LLVM would keep them in registers that the loop over products needs.
-    """
-
-    def __init__(self, lanes: Lanes, frame: Any, low: int) -> None:
-        self.lanes = lanes
-        self.low, self.high = (
-            lanes.splat(load_scalar(lanes.builder, offset(lanes.builder, frame, 8 * i), I32)) for i in (low, low + 1)
-        )
-
-    def settle(self, total: Any, *, saturates: bool) -> Any:
-        """Register after an addition whose exact result is `total`: clamped, or wrapped to its 2^n values."""
-        lanes, builder = self.lanes, self.lanes.builder
-        if saturates:
-            return lanes.clamp(total, self.low, self.high)
-        mask = builder.sub(self.high, self.low)
-        return builder.add(builder.and_(builder.sub(total, self.low), mask), self.low)
+Totals = dict[tuple[int, int], Any]
+"""A variable for each row and vector of the tile."""
 
 
 class _Emitter:
     """Writes the kernel for one instruction set."""
 
-    def __init__(self, builder: Any, isa: InstructionSet, frame: Any, *, two_level: bool) -> None:
-        self.builder, self.isa, self.two_level = builder, isa, two_level
+    def __init__(self, builder: Any, isa: InstructionSet, address: Any, *, two_level: bool, stepping: str) -> None:
+        self.builder, self.two_level, self.stepping = builder, two_level, stepping
         self.lanes = Lanes(builder, isa)
-        self.row_bytes = isa.channels * 4
-        self.frame = frame
-        self.near = CellList(self.lanes)
-        self.field = [load_scalar(builder, offset(builder, frame, 8 * i), I64) for i in range(FRAME_LENGTH)]
-
-    # ---------------------------------------------------------------- addresses
-
-    def row_address(self, base: Any, table: int, row: Any) -> Any:
-        """Address of a row of the activations or their norms."""
-        builder = self.builder
-        entry = builder.add(self.field[table], builder.shl(row, constant64(3)))
-        return builder.add(base, load_scalar(builder, entry, I64))
-
-    def cell(self, field: int, row: Any, vector: int) -> Any:
-        """Address of a vector of registers or counts."""
-        row_at = self.builder.mul(row, constant64(self.row_bytes))
-        return offset(self.builder, self.builder.add(self.field[field], row_at), vector * self.lanes.bytes)
+        self.vectors = range(isa.vectors)
+        self.cells = [(row, v) for row in range(TILE_ROWS) for v in self.vectors]
+        self.frame = Frame(self.lanes, address)
+        self.farthest = [self.lanes.variable(self.lanes.constant(0)) for _ in self.vectors]
+        """Greatest magnitude of the registers of any row, where it matters."""
+        self.steps = STEPPINGS[stepping](self.frame, self.farthest)
 
     # ---------------------------------------------------------------- blocks
 
     def emit(self) -> None:
         """Write the kernel."""
-        if not self.two_level:
+        if not self.two_level or self.stepping != CELLS:
             self._guarded_folds()
             return
-        is_proved = self.builder.icmp_unsigned("!=", self.field[INNER_IS_PROVED], constant64(0))
-        with self.builder.if_else(is_proved) as (proved, open_):
+        with self.builder.if_else(self.frame.is_true(of.INNER_IS_PROVED)) as (proved, open_):
             with proved:
                 self._proved_folds()
             with open_:
                 self._guarded_folds()
 
     def _guarded_folds(self) -> None:
-        with cgutils.for_range(self.builder, self.field[FOLDS]) as fold:
-            with cgutils.for_range(self.builder, self.field[FOLD_BLOCKS]) as within:
+        if not self.two_level:
+            self._update_farthest(self._loaded())
+        with cgutils.for_range(self.builder, self.frame.field[of.FOLDS]) as fold:
+            if self.two_level:
+                for farthest in self.farthest:
+                    self.builder.store(self.lanes.constant(0), farthest)
+            with cgutils.for_range(self.builder, self.frame.field[of.FOLD_BLOCKS]) as within:
                 self._block(self._block_number(fold, within))
             if self.two_level:
                 self._add_partial_sums()
+        if self.steps.flags and not self.two_level:
+            for cell in self.cells:
+                self.lanes.store(self._held(*cell), self.frame.cell(of.INNER, *cell))
 
     def _proved_folds(self) -> None:
         """Sum each fold exactly, in registers, and add it to the accumulators."""
-        builder, lanes, vectors = self.builder, self.lanes, range(self.isa.vectors)
-        row_numbers = [constant64(row) for row in range(TILE_ROWS)]
-        row_at = [self.row_address(self.field[ACTIVATIONS], ROWS, row) for row in row_numbers]
-        totals = {(r, v): lanes.variable(lanes.constant(0)) for r in range(TILE_ROWS) for v in vectors}
-        with cgutils.for_range(builder, self.field[FOLDS]) as fold:
+        builder, lanes = self.builder, self.lanes
+        row_at = [self.frame.row_address(of.ACTIVATIONS, of.ROWS, row) for row in range(TILE_ROWS)]
+        totals = {cell: lanes.variable(lanes.constant(0)) for cell in self.cells}
+        with cgutils.for_range(builder, self.frame.field[of.FOLDS]) as fold:
             for total in totals.values():
                 builder.store(lanes.constant(0), total)
-            with cgutils.for_range(builder, self.field[FOLD_BLOCKS]) as within:
+            with cgutils.for_range(builder, self.frame.field[of.FOLD_BLOCKS]) as within:
                 block = self._block_number(fold, within)
-                piece = self._entry(PIECES, block)
+                piece = self.frame.entry(of.PIECES, block)
                 with builder.if_then(self._any(self._norms(block))):
-                    self._add_products([builder.add(at, piece) for at in row_at], self._weights(block), totals)
-            self._in_mode(
-                OUTER_SATURATES,
-                lambda saturates: self._add_to_outer(lambda row, v: builder.load(totals[row, v]), saturates=saturates),
-            )
+                    pieces = [builder.add(at, piece) for at in row_at]
+                    self._add_products(pieces, self.frame.weights(block), totals)
+            self._add_to_outer(lambda row, v: builder.load(totals[row, v]))
 
     def _block_number(self, fold: Any, within: Any) -> Any:
         builder = self.builder
-        return builder.add(builder.mul(fold.index, self.field[FOLD_BLOCKS]), within.index)
-
-    def _entry(self, table: int, block: Any) -> Any:
-        entry = self.builder.add(self.field[table], self.builder.shl(block, constant64(3)))
-        return load_scalar(self.builder, entry, I64)
-
-    def _weights(self, block: Any) -> Any:
-        block_bytes = self.builder.mul(self.field[BLOCK_GROUPS], constant64(self.row_bytes))
-        return self.builder.add(self.field[WEIGHTS], self.builder.mul(block, block_bytes))
-
-    def _in_mode(self, field: int, emit: Callable[[bool], None]) -> None:
-        """Write both modes of a register, and the choice between them."""
-        saturates = self.builder.icmp_unsigned("!=", self.field[field], constant64(0))
-        with self.builder.if_else(saturates) as (then, otherwise):
-            with then:
-                emit(True)
-            with otherwise:
-                emit(False)
+        return builder.add(builder.mul(fold.index, self.frame.field[of.FOLD_BLOCKS]), within.index)
 
     def _norms(self, block: Any) -> list[Any]:
         """Norms of a block's activations, int32, one for each row."""
-        norm_piece = self._entry(NORM_PIECES, block)
-        rows = [self.row_address(self.field[NORMS], NORM_ROWS, constant64(row)) for row in range(TILE_ROWS)]
+        norm_piece = self.frame.entry(of.NORM_PIECES, block)
+        rows = [self.frame.row_address(of.NORMS, of.NORM_ROWS, row) for row in range(TILE_ROWS)]
         return [load_scalar(self.builder, self.builder.add(row, norm_piece), I32) for row in rows]
 
     def _any(self, norms: list[Any]) -> Any:
@@ -198,101 +131,110 @@ class _Emitter:
             self._block_with_norms(block, norms)
 
     def _block_with_norms(self, block: Any, norms: list[Any]) -> None:
-        builder, lanes, isa = self.builder, self.lanes, self.isa
-        piece, weights = self._entry(PIECES, block), self._weights(block)
-        row_at = [
-            builder.add(self.row_address(self.field[ACTIVATIONS], ROWS, constant64(row)), piece)
-            for row in range(TILE_ROWS)
-        ]
-        totals = {(r, v): lanes.variable(lanes.constant(0)) for r in range(TILE_ROWS) for v in range(isa.vectors)}
-        for (row, v), total in totals.items():
-            builder.store(lanes.load(self.cell(INNER, constant64(row), v)), total)
-        self._add_products(row_at, weights, totals)
-        self.near.clear()
-        self._keep_far(block, norms, totals)
-        count = builder.load(self.near.count)
-        with builder.if_then(builder.icmp_unsigned("!=", count, constant64(0))):
-            self._step_near(row_at, weights)
+        builder, frame = self.builder, self.frame
+        piece, weights = frame.entry(of.PIECES, block), frame.weights(block)
+        row_at = [builder.add(frame.row_address(of.ACTIVATIONS, of.ROWS, row), piece) for row in range(TILE_ROWS)]
+        products = self._greatest_products(block, norms)
+        is_near = cgutils.alloca_once_value(builder, self._are_near(products))
+        steps_at_once = builder.and_(builder.load(is_near), self.steps.needs_no_sum(products))
+        with builder.if_then(builder.not_(steps_at_once)):
+            totals = self._loaded()
+            self._add_products(row_at, weights, totals)
+            with builder.if_then(builder.not_(builder.load(is_near))):
+                self._update_farthest(totals)
+                builder.store(self._are_near(products), is_near)
+            with builder.if_else(builder.load(is_near)) as (then, otherwise):
+                with then:
+                    self.steps.take(block, norms, totals)
+                with otherwise:
+                    for cell, total in totals.items():
+                        self.lanes.store(builder.load(total), frame.cell(of.INNER, *cell))
+        with builder.if_then(builder.load(is_near)):
+            if not self.steps.step(row_at, weights, products):
+                self._update_farthest(self._loaded())
 
-    def _keep_far(self, block: Any, norms: list[Any], totals: dict[tuple[int, int], Any]) -> None:
-        """Store the sums of cells that no step could have brought to a rail, and list the others, which stay."""
+    def _loaded(self) -> Totals:
+        """Load the registers from memory."""
+        return {cell: self.lanes.variable(self.lanes.load(self.frame.cell(of.INNER, *cell))) for cell in self.cells}
+
+    # ---------------------------------------------------------------- guards
+
+    def _update_farthest(self, held: Totals) -> None:
+        """Find the greatest magnitude of any row, for each vector of channels, of what has no flag that frees it."""
+        for v, farthest in zip(self.vectors, self.farthest, strict=True):
+            rows = [
+                self.steps.where_open(row, v, self.lanes.magnitude(self.builder.load(held[row, v])))
+                for row in range(TILE_ROWS)
+            ]
+            self.builder.store(reduce(self.lanes.maximum, rows), farthest)
+
+    def _greatest_products(self, block: Any, norms: list[Any]) -> list[Any]:
+        """Greatest norm of the tile's activations times half of those of the weights, for each vector of channels."""
         builder, lanes = self.builder, self.lanes
-        norms_at = builder.add(self.field[WEIGHT_NORMS], builder.mul(block, constant64(self.row_bytes)))
-        weight_norms = [lanes.load(offset(builder, norms_at, v * lanes.bytes)) for v in range(self.isa.vectors)]
-        high = _Rails(lanes, self.frame, INNER_LOW).high
-        mask = ir.IntType(self.isa.lanes)
-        for (row, v), total in totals.items():
-            at = self.cell(INNER, constant64(row), v)
-            after = builder.load(total)
-            farthest = lanes.maximum(lanes.magnitude(lanes.load(at)), lanes.magnitude(after))
-            reach = builder.add(farthest, builder.mul(lanes.splat(norms[row]), weight_norms[v]))
-            signs = builder.icmp_signed("<", high, reach)
-            is_near = builder.icmp_unsigned("!=", builder.bitcast(signs, mask), ir.Constant(mask, 0))
-            lanes.store(after, builder.select(is_near, self.near.trash, at))
-            self.near.append_if(is_near, row * self.isa.vectors + v)
+        norms_at = builder.mul(block, constant64(self.frame.row_bytes))
+        norms_at = builder.add(self.frame.field[of.WEIGHT_NORMS], norms_at)
+        greatest = lanes.splat(reduce(lambda a, b: builder.select(builder.icmp_signed("<", a, b), b, a), norms))
+        halves = [lanes.load(offset(builder, norms_at, v * lanes.bytes)) for v in self.vectors]
+        return [builder.mul(greatest, half) for half in halves]
 
-    def _step_near(self, row_at: list[Any], weights: Any) -> None:
-        """Step the listed cells through a block."""
-        builder = self.builder
-        shift, raised, to_raised = (
-            load_scalar(builder, offset(builder, self.frame, 8 * i), I64) for i in (SHIFT_A, RAISED, RAISED_WEIGHTS)
-        )
-        for row in range(TILE_ROWS):
-            self.near.spread(row, row_at[row], self.field[BLOCK_GROUPS], shift)
-        block = Block(
-            groups=self.field[BLOCK_GROUPS],
-            weights=builder.add(weights, to_raised),
-            registers=self.field[INNER],
-            events=self.field[INNER_EVENTS],
-        )
-        tricks = [builder.icmp_unsigned("!=", self.field[i], constant64(0)) for i in (INNER_SATURATES, TRICKS)]
-        emit_steps(self.near, block, self._settle_inner, tricks, raised)
+    def _are_near(self, products: list[Any]) -> Any:
+        """Whether any register of the tile may come to a rail in a block that has one of its ends at `farthest`."""
+        builder, lanes = self.builder, self.lanes
+        high = self.frame.rails(of.INNER_LOW).high
+        pairs = zip(self.farthest, products, strict=True)
+        reach = [builder.add(builder.load(farthest), product) for farthest, product in pairs]
+        return lanes.any_true(builder.icmp_signed("<", high, reduce(lanes.maximum, reach)))
 
-    def _settle_inner(self, total: Any, saturates: bool) -> Any:
-        return _Rails(self.lanes, self.frame, INNER_LOW).settle(total, saturates=saturates)
-
-    def _add_products(self, row_at: list[Any], weights: Any, totals: dict[tuple[int, int], Any]) -> None:
+    def _add_products(self, row_at: list[Any], weights: Any, totals: Totals) -> None:
         """Add the products of a block to exact sums."""
-        builder, lanes, isa = self.builder, self.lanes, self.isa
+        builder, lanes = self.builder, self.lanes
         # One group an iteration: LLVM splits a second vpdpwssd in a row into two instructions.
-        with cgutils.for_range(builder, self.field[BLOCK_GROUPS]) as group:
+        with cgutils.for_range(builder, self.frame.field[of.BLOCK_GROUPS]) as group:
             at = builder.mul(group.index, constant64(GROUP_BYTES))
-            b_at = builder.add(weights, builder.mul(group.index, constant64(self.row_bytes)))
-            b = [lanes.load(offset(builder, b_at, v * lanes.bytes)) for v in range(isa.vectors)]
-            for r in range(len(row_at)):
+            b_at = builder.add(weights, builder.mul(group.index, constant64(self.frame.row_bytes)))
+            b = [lanes.load(offset(builder, b_at, v * lanes.bytes)) for v in self.vectors]
+            for r in range(TILE_ROWS):
                 a = lanes.splat(load_scalar(builder, builder.add(row_at[r], at), I32))
-                for v in range(isa.vectors):
+                for v in self.vectors:
                     builder.store(lanes.add_pair_products(builder.load(totals[r, v]), a, b[v]), totals[r, v])
 
     # ---------------------------------------------------------------- folds
 
+    def _held(self, row: int, v: int) -> Any:
+        """Value of an inner register: with flags, one that wraps holds the exact sum until then."""
+        held = self.lanes.load(self.frame.cell(of.INNER, row, v))
+        return self.frame.rails(of.INNER_LOW).settle(held, saturates=False) if self.steps.flags else held
+
     def _add_partial_sums(self) -> None:
         """Add the partial sums of a fold to the accumulators, and set them to 0."""
-        lanes = self.lanes
 
         def partial_sum(row: int, v: int) -> Any:
-            at = self.cell(INNER, constant64(row), v)
-            held = lanes.load(at)
-            lanes.store(lanes.constant(0), at)
+            held = self._held(row, v)
+            self.lanes.store(self.lanes.constant(0), self.frame.cell(of.INNER, row, v))
             return held
 
-        self._in_mode(OUTER_SATURATES, lambda saturates: self._add_to_outer(partial_sum, saturates=saturates))
+        self._add_to_outer(partial_sum)
 
-    def _add_to_outer(self, addend: Callable[[int, int], Any], *, saturates: bool) -> None:
+    def _add_to_outer(self, addend: Callable[[int, int], Any]) -> None:
         """Add the partial sum of every output of the tile to its accumulator, and count the events."""
+        with self.builder.if_else(self.frame.is_true(of.OUTER_SATURATES)) as (then, otherwise):
+            with then:
+                self._add_to_outer_in_mode(addend, saturates=True)
+            with otherwise:
+                self._add_to_outer_in_mode(addend, saturates=False)
+
+    def _add_to_outer_in_mode(self, addend: Callable[[int, int], Any], *, saturates: bool) -> None:
         builder, lanes = self.builder, self.lanes
-        rails = _Rails(lanes, self.frame, OUTER_LOW)
-        for row in range(TILE_ROWS):
-            for v in range(self.isa.vectors):
-                outer_at = self.cell(OUTER, constant64(row), v)
-                events_at = self.cell(OUTER_EVENTS, constant64(row), v)
-                total = builder.add(lanes.load(outer_at), addend(row, v))
-                held = rails.settle(total, saturates=saturates)
-                lanes.store(held, outer_at)
-                lanes.store(builder.sub(lanes.load(events_at), lanes.where_different(held, total)), events_at)
+        rails = self.frame.rails(of.OUTER_LOW)
+        for cell in self.cells:
+            outer_at, events_at = self.frame.cell(of.OUTER, *cell), self.frame.cell(of.OUTER_EVENTS, *cell)
+            total = builder.add(lanes.load(outer_at), addend(*cell))
+            held = rails.settle(total, saturates=saturates)
+            lanes.store(held, outer_at)
+            lanes.store(builder.sub(lanes.load(events_at), lanes.where_different(held, total)), events_at)
 
 
-def make_guarded_tile(isa: InstructionSet, *, two_level: bool) -> Any:
+def make_guarded_tile(isa: InstructionSet, *, two_level: bool, stepping: str) -> Any:
     """Return the intrinsic ``tile(frame)`` for Numba code; `frame` is the address of int64 [FRAME_LENGTH].
 
     The registers are of at most 31 bits, and so that no sum that is formed leaves int32:
@@ -302,7 +244,7 @@ def make_guarded_tile(isa: InstructionSet, *, two_level: bool) -> Any:
     @intrinsic
     def guarded_tile(context: Any, frame: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _Emitter(builder, isa, args[0], two_level=two_level).emit()
+            _Emitter(builder, isa, args[0], two_level=two_level, stepping=stepping).emit()
             return context.get_dummy_value()
 
         return types.void(types.int64), codegen

@@ -47,6 +47,10 @@ def load_scalar(builder: Any, address: Any, type_: Any) -> Any:
     return builder.load(builder.inttoptr(address, type_.as_pointer()), align=1)
 
 
+def _indices(order: range) -> Any:
+    return ir.Constant(ir.VectorType(I32, len(order)), list(order))
+
+
 def store(builder: Any, value: Any, address: Any) -> None:
     """Store a number or a vector at an address, aligned or not."""
     builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
@@ -131,6 +135,11 @@ class Lanes:
         """-1 in each lane where a and b differ, else 0."""
         return self.builder.sext(self.builder.icmp_unsigned("!=", a, b), self.type)
 
+    def any_true(self, conditions: Any) -> Any:
+        """Whether a comparison holds in any lane."""
+        bits = ir.IntType(conditions.type.count)
+        return self.builder.icmp_unsigned("!=", self.builder.bitcast(conditions, bits), ir.Constant(bits, 0))
+
     def hold_real(self, values: Any) -> Any:
         """Return float32 lanes held to [-2^31, 2^30]."""
         kind = values.type
@@ -159,12 +168,25 @@ class Lanes:
 
     def add_words_saturating(self, a: Any, b: Any) -> Any:
         """Add int16, held to int16."""
-        return self.call(f"llvm.sadd.sat.v{self.words.count}i16", a, b)
+        return self.call(f"llvm.sadd.sat.v{a.type.count}i16", a, b)
 
     def clamp_words(self, value: Any, low: Any, high: Any) -> Any:
         """Nearest int16 in [low, high]."""
-        count = self.words.count
+        count = value.type.count
         return self.call(f"llvm.smin.v{count}i16", self.call(f"llvm.smax.v{count}i16", value, low), high)
+
+    def join_words(self, vectors: list[Any]) -> Any:
+        """Return the lower halves of the lanes of one vector or two, one vector after the other, as int16."""
+        joined = vectors[0]
+        if len(vectors) > 1:
+            joined = self.builder.shuffle_vector(*vectors, _indices(range(2 * self.count)))
+        return self.builder.trunc(joined, ir.VectorType(I16, joined.type.count))
+
+    def parts_of_words(self, words: Any) -> list[Any]:
+        """Return the vectors of as many numbers, of whatever type, that `join_words` joined."""
+        none = ir.Constant(words.type, ir.Undefined)
+        begins = range(0, words.type.count, self.count)
+        return [self.builder.shuffle_vector(words, none, _indices(range(i, i + self.count))) for i in begins]
 
     def pack_words(self, a: Any, b: Any) -> Any:
         """Hold the lanes of two vectors to int16 (packssdw): in each 16 bytes those of a, then those of b."""

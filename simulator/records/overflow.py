@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 BOUNDS = "bounds"
@@ -13,6 +14,12 @@ GUARDED = "guarded steps"
 """Stepped where no proof cleared a block of k, leapt over elsewhere."""
 STEPS = "steps"
 """Stepped, every addition."""
+
+
+def sum_or_none(counts: Iterable[int | None]) -> int | None:
+    """Add up counts; None where one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 class FirstEvent(NamedTuple):
@@ -31,11 +38,12 @@ class FirstEvent(NamedTuple):
 class OverflowRecord:
     """What the registers of the array did while a layer ran. All zero for a layer that does not use the array."""
 
-    events: int = 0
-    """Additions whose exact result lay outside the register: partial_sum_events + accumulator_events."""
-    partial_sum_events: int = 0
+    events: int | None = 0
+    """Additions whose exact result lay outside the register: partial_sum_events + accumulator_events. None where there
+    were some and they were not counted (ledger="affected"); the same of the two that follow."""
+    partial_sum_events: int | None = 0
     """Events in the processing elements' partial-sum registers (weight stationary only)."""
-    accumulator_events: int = 0
+    accumulator_events: int | None = 0
     """Events in the accumulators, loading the start value included."""
     affected_outputs: int = 0
     """Outputs with at least one event in either register, even where the final value is right."""
@@ -63,6 +71,12 @@ class OverflowRecord:
     array. Values and counts do not depend on it."""
     saturations: int = 0
     """Outputs clipped on purpose at requantize (rail of the output format or of the fused activation). Not overflow."""
+
+    def without_counts(self) -> OverflowRecord:
+        """Return it as ledger="affected" has it: of a layer with affected outputs, no counts of events."""
+        if not self.affected_outputs:
+            return self
+        return replace(self, events=None, partial_sum_events=None, accumulator_events=None)
 
     def bits_for(self, share: float) -> int | None:
         """Width of the accumulator at which `share` (0 to 1) of the outputs, or more, need no more; None if unknown."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from simulator.records.accumulator_sweep import SweepPoint
 from simulator.records.layer import LayerRecord
+from simulator.records.overflow import sum_or_none
 
 SCHEMA_VERSION = 1
 
@@ -158,6 +159,6 @@ class RunRecord:
         return self.dram_read_bytes + self.dram_write_bytes
 
     @property
-    def overflow_events(self) -> int:
-        """Sum of overflow events; 0 where no values were computed."""
-        return sum(layer.overflow.events for layer in self.layers if layer.overflow)
+    def overflow_events(self) -> int | None:
+        """Sum of overflow events; 0 where no values were computed, None where a layer's were not counted."""
+        return sum_or_none(layer.overflow.events for layer in self.layers if layer.overflow)

@@ -81,15 +81,15 @@ def test_a_run_without_layers_is_no_breakdown():
 
 def test_narrow_accelerators_cover_both_dataflows_and_modes():
     points = list(narrow_points((20, 12), (16,), (16, 32)))
-    assert [(p.bits, p.mode, p.dataflow, p.target) for p in points] == [
-        (20, "saturate", "os", 6.0),
-        (20, "wrap", "os", 6.0),
-        (12, "saturate", "os", None),
-        (12, "wrap", "os", None),
-        (16, "saturate", "ws R=16", None),
-        (16, "wrap", "ws R=16", None),
-        (16, "saturate", "ws R=32", 1.8),
-        (16, "wrap", "ws R=32", 1.8),
+    assert [(p.bits, p.mode, p.dataflow, p.targets) for p in points] == [
+        (20, "saturate", "os", (2.5, 6.0)),
+        (20, "wrap", "os", (2.5, 6.0)),
+        (12, "saturate", "os", (None, None)),
+        (12, "wrap", "os", (None, None)),
+        (16, "saturate", "ws R=16", (None, None)),
+        (16, "wrap", "ws R=16", (None, None)),
+        (16, "saturate", "ws R=32", (1.8, 1.8)),
+        (16, "wrap", "ws R=32", (1.8, 1.8)),
     ]
     assert [p.accelerator.arithmetic.accumulator.bits for p in points] == [p.bits for p in points]
     assert points[-1].accelerator.array.rows == 32

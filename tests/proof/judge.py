@@ -13,6 +13,7 @@ import numpy as np
 
 from proof.cases import Case
 from proof.small_limits import small_limits
+from proof.wild import pick
 from simulator.errors import OverflowTrap
 from simulator.execution.array import run_array
 from simulator.execution.context import ExecutionContext, LayerResult
@@ -27,7 +28,12 @@ from support.step_twin import RegisterAccount, StepAccount, run_steps
 
 MOST_SWEPT_MACS = 1_000_000
 SWEPT_SHARE = 12
-CONTEXTS = {"fast": {}, "exact": {"exact_ledger": True}, "channels": {"channel_ledger": True}}
+CONTEXTS = {
+    "fast": {},
+    "exact": {"exact_ledger": True},
+    "channels": {"channel_ledger": True},
+    "affected": {"event_counts": False},
+}
 
 
 @dataclass(frozen=True)
@@ -135,15 +141,16 @@ def variants(case: Case) -> list[Variant]:
     other = "exact" if rng.random() < 0.5 else "channels"
     chosen = [
         Variant("fast", threads, raw=True),
+        Variant("affected", int(rng.integers(1, 3)), raw=bool(rng.random() < 0.5)),
         Variant("fast", 3 - threads, strided=bool(rng.random() < 0.2)),
         Variant(other, int(rng.integers(1, 3)), raw=bool(rng.random() < 0.5)),
     ]
     if rng.random() < 0.2 and "wrap" in (case.accumulator[1], (case.partial_sum or (0, ""))[1]):
-        chosen.append(Variant("fast", threads, trap=True))
+        chosen.append(Variant(pick(rng, "fast", "affected"), threads, trap=True))
     if rng.random() < 0.2:
         chosen.append(Variant("fast", threads, raw=bool(rng.random() < 0.5), turned=True))
     if rng.random() < 0.2:
-        chosen.append(Variant("fast", threads, raw=bool(rng.random() < 0.5), again=True))
+        chosen.append(Variant(pick(rng, "fast", "affected"), threads, raw=bool(rng.random() < 0.5), again=True))
     return chosen
 
 
@@ -307,15 +314,18 @@ def _compare_trap(case: Case, trap: OverflowTrap | None, twin: StepAccount) -> l
 
 def _compare_ledger(case: Case, variant: Variant, result: LayerResult, twin: StepAccount) -> list[str]:
     record, psum = result.overflow, twin.partial_sum
-    found = _same("events", record.events, twin.events)
-    found += _same("accumulator_events", record.accumulator_events, twin.accumulator.total_events)
-    found += _same("partial_sum_events", record.partial_sum_events, psum.total_events if psum else 0)
+    counts = [twin.events, twin.accumulator.total_events, psum.total_events if psum else 0]
+    if variant.ledger == "affected" and twin.affected_outputs:
+        counts = [None] * len(counts)
+    found = []
+    for name, count in zip(("events", "accumulator_events", "partial_sum_events"), counts, strict=True):
+        found += _same(name, getattr(record, name), count)
     found += _same("affected_outputs", record.affected_outputs, twin.affected_outputs)
     first = None if record.first_event is None else tuple(record.first_event)
     found += _same("first_event", first, twin.first_event)
     found += _same("accumulator_bits", record.accumulator_bits, case.accumulator[0])
     found += _same("partial_sum_bits", record.partial_sum_bits, case.partial_sum[0] if case.partial_sum else None)
-    if variant.ledger != "fast":
+    if variant.ledger in ("exact", "channels"):
         found += _same("needed_bits_is_exact", record.needed_bits_is_exact, True)
     found += _compare_widths(case, record, twin)
     return found

@@ -38,6 +38,7 @@ LIMITS: tuple[tuple[ModuleType, str, tuple[Any, ...]], ...] = (
     (array_tiles, "_MOST_HEAVY", (0.0, 1.0)),
     (array_guarded, "_BLOCK", (2, 3, 8)),
     (array_guarded, "_LONG_BLOCK", (6, 17, 64)),
+    (array_guarded, "_FLAG_BLOCK", (2, 5, 33)),
     (array_guarded, "_PROVED_BLOCK", (5, 40)),
     (array_guarded, "_WEIGHT_BYTES", (1, 1000)),
     (array_watched, "_CHUNK_K", ((32, 16, 8), (8,))),

@@ -35,7 +35,7 @@ def test_the_run_meets_every_kind_of_layer(tally):
     assert {key[3] for key in tally.by_register} >= {"wrap", "saturate", "wrap/saturate", "saturate/wrap"}
     assert {key[2] for key in tally.by_register} >= {"8-12", "13-16", "17-24", "25-32"}
     assert 0.3 < tally.affected_layers / tally.layers < 0.9
-    assert {key[0] for key in tally.by_ledger} == {"fast", "exact", "channels", "sweep"}
+    assert {key[0] for key in tally.by_ledger} == {"fast", "affected", "exact", "channels", "sweep"}
     assert len(tally.by_data) == len(program.DATA_WORDS)
 
 

@@ -81,7 +81,7 @@ class Trainer:
             raise InputError(
                 f"step {number + 1}: no pixel of its {self.step.batch} samples has a class, all are ignored"
             )
-        events = sum(layer.overflow.events for layer in result.record.layers if layer.overflow is not None)
+        events = sum(layer.overflow.events or 0 for layer in result.record.layers if layer.overflow is not None)
         mean = loss * _LOSS_STEP / (weight * _WEIGHT_STEP)
         return {**state, **result.state}, StepRow(number + 1, epoch, exponent, mean, valid, events)
 
