@@ -29,12 +29,12 @@ def _begin_load_row(
 
 
 @kernel(inline=True, allocates=False)
-def _complete_load(end: int, scalars: Table, loads: Table, done: Table, entries: Table) -> None:
-    """Note when the present load is complete. Its entry is then free; executes see loads complete in order."""
+def _complete_load(end: int, freed: int, scalars: Table, loads: Table, done: Table, entries: Table) -> None:
+    """Note when the present load is complete, and its entry free. Executes see loads complete in order."""
     scalars[of.ALL_LOADED] = max(scalars[of.ALL_LOADED], end)
     load = loads[scalars[of.LOAD_NOW]]
     done[load[of.COMMAND]] = scalars[of.ALL_LOADED]
-    entries[load[of.ENTRY]] = end
+    entries[load[of.ENTRY]] = freed
     scalars[of.LOAD_NOW] += 1
     scalars[of.LOAD_STARTED] = 0
     scalars[of.CHANGES] += 1
@@ -74,7 +74,7 @@ def _start_load(
     kind = commands[row, at.KIND]
     if kind == at.SETUP:
         scalars[of.LOAD_FREE] = cycle + 1
-        _complete_load(cycle, scalars, loads, done, entries)
+        _complete_load(cycle, cycle, scalars, loads, done, entries)
         return False
     tracker = 0
     while tracker < len(trackers) and trackers[tracker] > cycle:
@@ -84,8 +84,9 @@ def _start_load(
     if kind == at.ZEROS:
         rows = commands[row, at.ROWS] * commands[row, at.BLOCKS] * commands[row, at.REPEATS]
         scalars[of.LOAD_FREE] = cycle + rows
-        trackers[tracker] = cycle + rows + constants[at.ZERO]
-        _complete_load(trackers[tracker], scalars, loads, done, entries)
+        written = cycle + rows + constants[at.ZERO]
+        trackers[tracker] = written + constants[at.LOAD_FREED]
+        _complete_load(written, trackers[tracker], scalars, loads, done, entries)
         return False
     scalars[of.LOAD_STARTED] = 1
     scalars[of.CHANGES] += 1
@@ -191,8 +192,9 @@ def load(
     if scalars[of.LOAD_ROW] < commands[row, at.ROWS]:
         _begin_load_row(row, address, commands, pattern_start, constants, scalars)
         return
-    trackers[scalars[of.LOAD_TRACKER]] = end + 1
-    _complete_load(end + 1, scalars, loads, done, entries)
+    freed = end + 1 + constants[at.LOAD_FREED]
+    trackers[scalars[of.LOAD_TRACKER]] = freed
+    _complete_load(end + 1, freed, scalars, loads, done, entries)
 
 
 @kernel(inline=True, allocates=False)
@@ -274,9 +276,9 @@ def _note_result(cycle: int, scalars: Table, result_reads: Table) -> None:
 
 @kernel(inline=True, allocates=False)
 def _send_write(cycle: int, beats: int, constants: Table, scalars: Table, writes: Table) -> None:
-    end = max(cycle, scalars[of.REQUEST_CHANNEL_FREE]) + _beat_cycles(beats, constants)
-    scalars[of.WRITER_FREE] = end
-    scalars[of.REQUEST_CHANNEL_FREE] = end
+    # Reads wait for a write's beats, a write for no read: the crossbar takes them in turns, behind two places for each.
+    end = cycle + _beat_cycles(beats, constants)
+    scalars[of.WRITER_FREE] = scalars[of.REQUEST_CHANNEL_FREE] = end
     acknowledged = max(end + constants[at.LATENCY] + constants[at.WRITE], scalars[of.DATA_CHANNEL_FREE]) + 1
     scalars[of.DATA_CHANNEL_FREE] = acknowledged
     writes[scalars[of.WRITES_SENT] % len(writes)] = acknowledged

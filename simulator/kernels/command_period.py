@@ -36,7 +36,6 @@ _TIMES = (
     of.ROW_READ_AT,
 )
 _PLAIN = (
-    of.ACTIVATION_STREAK,
     of.LOAD_STARTED,
     of.PRELOAD_SENT,
     of.STEP,

@@ -35,7 +35,6 @@ PAIR_ROW, PAIR_AFTER_STORED = range(2)
     CONFIGURED_LOOPS,
     NEXT_CONFIGURE,
     OLDEST_LOOP,
-    ACTIVATION_STREAK,
     LOADS_ISSUED,
     LOADS_RETIRED,
     LOAD_NOW,
@@ -95,8 +94,8 @@ PAIR_ROW, PAIR_AFTER_STORED = range(2)
     EXECUTES_FREED,
     EXECUTES_FREED_AT,
     ROW_READ_AT,
-) = range(63)
-SCALARS = 63
+) = range(62)
+SCALARS = 62
 """CHANGES counts what the issue of commands, the load and the store controller do; where it stays, they waited."""
 
 # Values of the scalar STEP: what the array is fed with.
@@ -166,7 +165,6 @@ def new_state(loops: Table, constants: Table) -> State:
     ring = constants[at.MAX_OUTSTANDING] + 2
     scalars = np.zeros(SCALARS, np.int64)
     scalars[NEXT_CONFIGURE] = constants[at.START]
-    scalars[ACTIVATION_STREAK] = constants[at.LOADS_BEFORE_START]
     scalars[NEXT_HOST] = constants[at.START]
     return State(
         scalars,

@@ -20,7 +20,6 @@ class CommandTwin(Unrolled):
         self.at = {name: 0 for name in ("x", "w", "bias", "pair", "y")}  # loop of each sequencer
         self.left: dict = {name: None for name in self.at}
         self.ready = dict.fromkeys(self.at, 0)
-        self.streak = c.activation_loads_before_start
         self.load_queue: deque[Move] = deque()
         self.loading: list[Move] = []  # entries, oldest first, until complete
         self.pairs_waiting: list[Pair] = []
@@ -62,8 +61,11 @@ class CommandTwin(Unrolled):
         self.pair_entries = self._drop_done(self.pair_entries, t)
         self._store(t)
         self.store_entries = self._drop_done(self.store_entries, t)
-        idle = not self.loading and not self.pair_entries and not self.store_entries and not self.preload_sent
+        idle = self._all_loaded_by(t) and not self.pair_entries and not self.store_entries and not self.preload_sent
         return idle and self.loops[-1].issued <= t and t >= self.last_store
+
+    def _all_loaded_by(self, t: int) -> bool:
+        return all(move.seen <= t for move in self.loading)
 
     @staticmethod
     def _drop_done(entries: list, t: int) -> list:
@@ -201,11 +203,9 @@ class CommandTwin(Unrolled):
                         return second if self._waits(second, t) else None
                     return first if self._waits(first, t) else None
         if x and w:
-            if self.streak < self.c.activation_load_weight:
-                self.streak += 1
-                return "x"
-            self.streak = 0
-            return "w"
+            inputs, weights = self.left["x"][0], self.left["w"][0]
+            begins = (weights.row, weights.col) == (0, 0)
+            return "w" if begins or inputs.col > weights.row else "x"
         return "x" if x else "w" if w else None
 
     def _data_cycles(self, beats: int) -> int:
@@ -237,10 +237,10 @@ class CommandTwin(Unrolled):
             last += held_up + again
             self.bias_free = last + 1
         if not move.todo:
-            self._loaded(move, last + 2)
+            self._loaded(move, last + 2, self.c.load_free_cycles)
 
-    def _loaded(self, move: Move, end: int) -> None:
-        move.done = end
+    def _loaded(self, move: Move, end: int, to_free: int) -> None:
+        move.done = end + to_free
         self.all_loaded = move.seen = max(self.all_loaded, end)
         self.load_now = None
 
@@ -250,7 +250,7 @@ class CommandTwin(Unrolled):
         move = self.load_queue[0]
         if move.what == "setup":
             self.load_queue.popleft()
-            self._loaded(move, t)
+            self._loaded(move, t, 0)
             self.load_free = t + 1
             return False
         busy = [m for m in self.loading if m.todo or t < m.done < float("inf")]
@@ -259,7 +259,7 @@ class CommandTwin(Unrolled):
         self.load_queue.popleft()
         if move.what == "zeros":
             self.load_free = t + move.zeros
-            self._loaded(move, t + move.zeros + self.c.zero_cycles)
+            self._loaded(move, t + move.zeros + self.c.zero_cycles, self.c.load_free_cycles)
             return False
         self.load_now = move
         move.todo = [(request, request is row[-1]) for row in move.rows for request in row]
@@ -369,7 +369,7 @@ class CommandTwin(Unrolled):
         self._write(t, move)
 
     def _write(self, t: int, move: Move) -> None:
-        end = max(t, self.requests_free) + self._data_cycles(move.todo[0].pop(0).beats)
+        end = t + self._data_cycles(move.todo[0].pop(0).beats)
         self.writer_free = self.requests_free = end
         ack = max(end + self.latency + self.c.write_cycles, self.data_free) + 1
         self.data_free = ack

@@ -132,7 +132,7 @@ class HostTwin(CommandTwin):
         self.pair_entries = self._drop_done(self.pair_entries, t)
         self._store(t)
         self.store_entries = self._drop_done(self.store_entries, t)
-        idle = not self.loading and not self.pair_entries and not self.store_entries and not self.program
+        idle = self._all_loaded_by(t) and not self.pair_entries and not self.store_entries and not self.program
         return idle and t >= self.last_store
 
     def _issue(self, t: int) -> None:
