@@ -133,7 +133,7 @@ class HostTwin(CommandTwin):
         self._store(t)
         self.store_entries = self._drop_done(self.store_entries, t)
         idle = self._all_loaded_by(t) and not self.pair_entries and not self.store_entries and not self.program
-        return idle and t >= self.last_store
+        return idle and not self.writing and t >= self.last_store
 
     def _issue(self, t: int) -> None:
         if not self.program or t < self.next_command:
