@@ -31,10 +31,6 @@ class CommandLoops(Spec):
     """Load commands whose requests may be under way."""
     store_commands_in_flight: int = Field(default=2, ge=1)
     """Store commands whose writes may be under way."""
-    activation_load_weight: int = Field(default=3, ge=1)
-    """Load commands of activations for each load command of weights, while both wait."""
-    activation_loads_before_start: int = Field(default=0, ge=0)
-    """Where that counter, which no reset clears, stands when a layer starts."""
     setup_commands: int = Field(default=5, ge=0)
     """Commands ahead of the first loop. Only counted; their time is in start_cycles."""
     commands_per_loop: int = Field(default=6, ge=1)
@@ -49,14 +45,16 @@ class CommandLoops(Spec):
     """Cycles to configure one more loop of a product."""
     unroll_cycles: int = Field(default=2, ge=0)
     """Pipeline from a sequencer of a convolution to the queues; it is through with a loop when that is empty."""
-    zero_cycles: int = Field(default=3, ge=1)
-    """Last row of zeros taken up to its command's completion."""
+    zero_cycles: int = Field(default=0, ge=0)
+    """Last row of zeros taken to where a last row from memory counts as written."""
     issue_cycles: int = Field(ge=1)
     """Load command issued to its first request."""
     read_cycles: int = Field(ge=1)
     """Request to first beat, beyond the latency of DRAM."""
     load_done_cycles: int = Field(ge=0)
     """Last row written to its command's completion being seen by the commands that wait for it."""
+    load_free_cycles: int = Field(default=0, ge=0)
+    """Last row written to a request of a load command that waited for this one to be out of the way."""
     result_cycles: int = Field(ge=1, le=255)
     """Row into the array to its row of results in accumulator memory."""
     minimum_rows: int = Field(default=4, ge=1)

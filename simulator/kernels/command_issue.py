@@ -1,7 +1,8 @@
 """Which command the unroller of matrix products issues: one a cycle.
 
-Stores go first, then executes, biases, and last activations and weights, of which the older loop's go first and which
-else take turns. An execute waits until the loads of its operands are issued, a store until its last execute is.
+Stores go first, then executes, biases, and last activations and weights, of which the older loop's go first; of one
+loop, those that are behind in K. An execute waits until the loads of its operands are issued, a store until its last
+execute is.
 """
 
 from __future__ import annotations
@@ -68,7 +69,20 @@ def _loads_are_ahead(loops: Table, commands: Table, sequencers: Table, i: int, j
 
 
 @kernel(inline=True, allocates=False)
-def _choose_operand(cycle: int, constants: Table, scalars: Table, sequencers: Table) -> int:
+def _weights_go_first(loops: Table, commands: Table, sequencers: Table) -> bool:
+    """Whether the next load of weights goes before the next of activations: the first, and while these are ahead in K.
+
+    WeightedArbiter.scala, `staticWeightA`.
+    """
+    a, w = at.ACTIVATIONS, at.WEIGHTS
+    inputs = commands[loops[sequencers[a, of.LOOP], at.SHAPE_COMMAND + a] + sequencers[a, of.POSITION]]
+    weights = commands[loops[sequencers[w, of.LOOP], at.SHAPE_COMMAND + w] + sequencers[w, of.POSITION]]
+    begins = weights[at.ROW_BLOCK] == 0 and weights[at.COLUMN_BLOCK] == 0
+    return bool(begins or inputs[at.COLUMN_BLOCK] > weights[at.ROW_BLOCK])
+
+
+@kernel(inline=True, allocates=False)
+def _choose_operand(cycle: int, loops: Table, commands: Table, scalars: Table, sequencers: Table) -> int:
     """Sequencer of activations or weights that may issue a load, or -1."""
     a, w = at.ACTIVATIONS, at.WEIGHTS
     a_waits, w_waits = active(cycle, sequencers, a), active(cycle, sequencers, w)
@@ -80,11 +94,7 @@ def _choose_operand(cycle: int, constants: Table, scalars: Table, sequencers: Ta
         return w if w_waits else -1
     if loop_a == loop_w or oldest not in (loop_a, loop_w):
         if a_waits and w_waits:
-            if scalars[of.ACTIVATION_STREAK] < constants[at.LOAD_WEIGHT]:
-                scalars[of.ACTIVATION_STREAK] += 1
-                return a
-            scalars[of.ACTIVATION_STREAK] = 0
-            return w
+            return w if _weights_go_first(loops, commands, sequencers) else a
         if a_waits:
             return a
         return w if w_waits else -1
@@ -119,7 +129,9 @@ def issue_of_product(
     if entry < 0:
         return
     sequencer = (
-        at.BIASES if active(cycle, sequencers, at.BIASES) else _choose_operand(cycle, constants, scalars, sequencers)
+        at.BIASES
+        if active(cycle, sequencers, at.BIASES)
+        else _choose_operand(cycle, loops, commands, scalars, sequencers)
     )
     if sequencer >= 0:
         issue_load(cycle, loops, sequencer, entry, scalars, sequencers, loop_times, loads, entries)

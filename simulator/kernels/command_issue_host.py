@@ -11,7 +11,6 @@ from __future__ import annotations
 from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
-from simulator.kernels.command_memory import store_command
 from simulator.kernels.command_sequencers import (
     count,
     execute_may_enter,
@@ -22,6 +21,7 @@ from simulator.kernels.command_sequencers import (
     store_may_enter,
 )
 from simulator.kernels.command_state import Table
+from simulator.kernels.command_store import store_command
 
 
 @kernel(inline=True, allocates=False)

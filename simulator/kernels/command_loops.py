@@ -37,7 +37,8 @@ def _finished(cycle: int, loops: Table, scalars: Table) -> bool:
     through = (
         scalars[of.LOADS_RETIRED] == scalars[of.LOADS_ISSUED] and scalars[of.PAIRS_RETIRED] == scalars[of.PAIRS_ISSUED]
     )
-    return bool(through and scalars[of.STORES_RETIRED] == scalars[of.STORES_ISSUED])
+    stores = min(scalars[of.STORES_RETIRED], scalars[of.WRITE_NOW])
+    return bool(through and stores == scalars[of.STORES_ISSUED])
 
 
 @kernel(inline=True, allocates=False)
@@ -63,9 +64,10 @@ def _note_transfers(
     if scalars[of.LOAD_STARTED] == 1 or scalars[of.LOAD_NOW] > scalars[of.LOADS_RETIRED]:
         results[at.LOAD_CYCLES] += end - begin
         extend(intervals, loads[scalars[of.LOADS_RETIRED], of.OF_LOOP], LOAD_BEGIN, begin, end)
-    if scalars[of.STORE_STARTED] == 1 or scalars[of.STORE_NOW] > scalars[of.STORES_RETIRED]:
+    store = min(scalars[of.STORES_RETIRED], scalars[of.WRITE_NOW])
+    if scalars[of.STORE_STARTED] == 1 or scalars[of.STORE_NOW] > store:
         results[at.STORE_CYCLES] += end - begin
-        extend(intervals, store_loops[scalars[of.STORES_RETIRED]], STORE_BEGIN, begin, end)
+        extend(intervals, store_loops[store], STORE_BEGIN, begin, end)
 
 
 @kernel(allocates=False)

@@ -1,4 +1,4 @@
-"""Load and store controllers of the command machine, one cycle at a time.
+"""Load controller of the command machine, one cycle at a time.
 
 Memory has a channel of requests (a read takes a beat, a write all of its beats) and a channel of data, in order of
 request (the beats of a read; an acknowledgement takes one).
@@ -13,7 +13,7 @@ from simulator.kernels.command_state import Table
 
 
 @kernel(inline=True, allocates=False)
-def _beat_cycles(beats: int, constants: Table) -> int:
+def beat_cycles(beats: int, constants: Table) -> int:
     """Cycles of `beats` at the bandwidth of DRAM, at most one beat a cycle."""
     cycles = -(-beats * constants[at.BEAT_NUMERATOR] // constants[at.BEAT_DENOMINATOR])
     return int(max(beats, cycles))
@@ -29,12 +29,12 @@ def _begin_load_row(
 
 
 @kernel(inline=True, allocates=False)
-def _complete_load(end: int, scalars: Table, loads: Table, done: Table, entries: Table) -> None:
-    """Note when the present load is complete. Its entry is then free; executes see loads complete in order."""
+def _complete_load(end: int, freed: int, scalars: Table, loads: Table, done: Table, entries: Table) -> None:
+    """Note when the present load is complete, and its entry free. Executes see loads complete in order."""
     scalars[of.ALL_LOADED] = max(scalars[of.ALL_LOADED], end)
     load = loads[scalars[of.LOAD_NOW]]
     done[load[of.COMMAND]] = scalars[of.ALL_LOADED]
-    entries[load[of.ENTRY]] = end
+    entries[load[of.ENTRY]] = freed
     scalars[of.LOAD_NOW] += 1
     scalars[of.LOAD_STARTED] = 0
     scalars[of.CHANGES] += 1
@@ -74,7 +74,7 @@ def _start_load(
     kind = commands[row, at.KIND]
     if kind == at.SETUP:
         scalars[of.LOAD_FREE] = cycle + 1
-        _complete_load(cycle, scalars, loads, done, entries)
+        _complete_load(cycle, cycle, scalars, loads, done, entries)
         return False
     tracker = 0
     while tracker < len(trackers) and trackers[tracker] > cycle:
@@ -84,8 +84,9 @@ def _start_load(
     if kind == at.ZEROS:
         rows = commands[row, at.ROWS] * commands[row, at.BLOCKS] * commands[row, at.REPEATS]
         scalars[of.LOAD_FREE] = cycle + rows
-        trackers[tracker] = cycle + rows + constants[at.ZERO]
-        _complete_load(trackers[tracker], scalars, loads, done, entries)
+        written = cycle + rows + constants[at.ZERO]
+        trackers[tracker] = written + constants[at.LOAD_FREED]
+        _complete_load(written, trackers[tracker], scalars, loads, done, entries)
         return False
     scalars[of.LOAD_STARTED] = 1
     scalars[of.CHANGES] += 1
@@ -117,7 +118,7 @@ def _send_read(
     request = requests[scalars[of.LOAD_REQUEST]]
     scalars[of.REQUEST_CHANNEL_FREE] = cycle + 1
     begin = max(cycle + constants[at.READ] + constants[at.LATENCY], scalars[of.DATA_CHANNEL_FREE])
-    cycles = _beat_cycles(request[at.BEATS], constants)
+    cycles = beat_cycles(request[at.BEATS], constants)
     late = cycles - request[at.BEATS]
     reads[scalars[of.READS_SENT] % len(reads)] = begin + cycles
     scalars[of.READS_SENT] += 1
@@ -191,185 +192,6 @@ def load(
     if scalars[of.LOAD_ROW] < commands[row, at.ROWS]:
         _begin_load_row(row, address, commands, pattern_start, constants, scalars)
         return
-    trackers[scalars[of.LOAD_TRACKER]] = end + 1
-    _complete_load(end + 1, scalars, loads, done, entries)
-
-
-@kernel(inline=True, allocates=False)
-def store_command(store: int, loop: int, loops: Table) -> int:
-    """Row in `commands` of a store of a loop; stores are counted over all loops."""
-    column = at.FIRST_COMMAND + at.STORES
-    return int(loops[loop, at.SHAPE_COMMAND + at.STORES] + loops[0, column] + store - loops[loop, column])
-
-
-@kernel(inline=True, allocates=False)
-def _begin_store_row(
-    command: int, address: int, commands: Table, pattern_start: Table, constants: Table, scalars: Table
-) -> None:
-    row, rows = scalars[of.STORE_ROW], commands[command, at.LINE_ROWS]
-    line = row // rows
-    offset = address + commands[command, at.ADDRESS] + line * commands[command, at.LINE_STRIDE]
-    offset += (row - line * rows) * commands[command, at.STRIDE]
-    pattern = commands[command, at.PATTERN] + offset % constants[at.BURST_BYTES]
-    scalars[of.STORE_FIRST_REQUEST] = scalars[of.STORE_REQUEST] = pattern_start[pattern]
-    scalars[of.STORE_REQUEST_END] = pattern_start[pattern + 1]
-
-
-@kernel(inline=True, allocates=False)
-def _complete_store(cycle: int, scalars: Table, stored: Table, end: int) -> None:
-    """Note when the present store is complete: all its rows are read (Scratchpad.scala, `io.dma.write.resp`)."""
-    scalars[of.LAST_DONE] = max(scalars[of.LAST_DONE], end)
-    stored[scalars[of.STORE_NOW]] = scalars[of.LAST_DONE]
-    scalars[of.STORE_NOW] += 1
-    scalars[of.STORE_STARTED] = 0
-    scalars[of.CHANGES] += 1
-    scalars[of.NEXT_STORE] = cycle + 1
-
-
-@kernel(inline=True, allocates=False)
-def _start_store(
-    cycle: int,
-    command: int,
-    loop: int,
-    loops: Table,
-    commands: Table,
-    pattern_start: Table,
-    constants: Table,
-    scalars: Table,
-    stored: Table,
-    pair_done: Table,
-) -> None:
-    now = scalars[of.STORE_NOW]
-    if commands[command, at.KIND] == at.SETUP:
-        _complete_store(cycle, scalars, stored, cycle)
-        return
-    limit = constants[at.STORES_IN_FLIGHT]
-    if now >= limit and stored[now - limit] > cycle:
-        return
-    if pair_done[loops[loop, at.FIRST_BLOCK] + commands[command, at.AFTER]] > cycle:
-        return
-    scalars[of.STORE_STARTED] = 1
-    scalars[of.CHANGES] += 1
-    scalars[of.STORE_ROW] = 0
-    scalars[of.ROW_BLOCKS_READ] = 0
-    address = loops[loop, at.ADDRESS_OF + at.STORES]
-    _begin_store_row(command, address, commands, pattern_start, constants, scalars)
-
-
-@kernel(inline=True, allocates=False)
-def _can_read(cycle: int, constants: Table, scalars: Table, result_reads: Table) -> bool:
-    """Whether not too many rows of accumulators are under way to read one more."""
-    depth = constants[at.RESULTS_IN_FLIGHT]
-    read = scalars[of.RESULTS_READ]
-    return bool(read < depth or cycle >= result_reads[read % depth] + constants[at.RESULT_TRANSIT])
-
-
-@kernel(inline=True, allocates=False)
-def _note_result(cycle: int, scalars: Table, result_reads: Table) -> None:
-    scalars[of.ROW_READ_AT] = cycle
-    result_reads[scalars[of.RESULTS_READ] % len(result_reads)] = cycle
-    scalars[of.RESULTS_READ] += 1
-    scalars[of.CHANGES] += 1
-
-
-@kernel(inline=True, allocates=False)
-def _send_write(cycle: int, beats: int, constants: Table, scalars: Table, writes: Table) -> None:
-    end = max(cycle, scalars[of.REQUEST_CHANNEL_FREE]) + _beat_cycles(beats, constants)
-    scalars[of.WRITER_FREE] = end
-    scalars[of.REQUEST_CHANNEL_FREE] = end
-    acknowledged = max(end + constants[at.LATENCY] + constants[at.WRITE], scalars[of.DATA_CHANNEL_FREE]) + 1
-    scalars[of.DATA_CHANNEL_FREE] = acknowledged
-    writes[scalars[of.WRITES_SENT] % len(writes)] = acknowledged
-    scalars[of.WRITES_SENT] += 1
-    scalars[of.CHANGES] += 1
-    scalars[of.LAST_STORE] = max(scalars[of.LAST_STORE], acknowledged + constants[at.STORE_DONE])
-
-
-@kernel(inline=True, allocates=False)
-def _move_result(
-    cycle: int,
-    command: int,
-    half: int,
-    address: int,
-    commands: Table,
-    pattern_start: Table,
-    requests: Table,
-    constants: Table,
-    scalars: Table,
-    writes: Table,
-    result_reads: Table,
-    adding: Table,
-) -> bool:
-    """Send the present request, its row of blocks read first; return whether the command is through."""
-    if scalars[of.STORE_REQUEST] == scalars[of.STORE_FIRST_REQUEST]:
-        adds = adding[cycle % of.RESULT_RING] == 4 * cycle + half + 1
-        if adds or not _can_read(cycle, constants, scalars, result_reads):
-            return False
-        if scalars[of.ROW_BLOCKS_READ] < commands[command, at.BLOCKS] - 1:
-            _note_result(cycle, scalars, result_reads)
-            scalars[of.ROW_BLOCKS_READ] += 1
-            return False
-        if scalars[of.WRITES_SENT] - scalars[of.WRITES_BACK] >= constants[at.MAX_OUTSTANDING]:
-            return False
-        _note_result(cycle, scalars, result_reads)
-        scalars[of.ROW_BLOCKS_READ] = 0
-    elif scalars[of.WRITES_SENT] - scalars[of.WRITES_BACK] >= constants[at.MAX_OUTSTANDING]:
-        return False
-    _send_write(cycle, requests[scalars[of.STORE_REQUEST], at.BEATS], constants, scalars, writes)
-    scalars[of.STORE_REQUEST] += 1
-    if scalars[of.STORE_REQUEST] < scalars[of.STORE_REQUEST_END]:
-        return False
-    scalars[of.STORE_ROW] += 1
-    if scalars[of.STORE_ROW] == commands[command, at.ROWS]:
-        return True
-    _begin_store_row(command, address, commands, pattern_start, constants, scalars)
-    return False
-
-
-@kernel(inline=True, allocates=False)
-def store(
-    cycle: int,
-    loops: Table,
-    commands: Table,
-    pattern_start: Table,
-    requests: Table,
-    constants: Table,
-    scalars: Table,
-    stored: Table,
-    pair_done: Table,
-    store_loops: Table,
-    writes: Table,
-    result_reads: Table,
-    adding: Table,
-) -> None:
-    """Store controller: commands in order; the blocks of a row are read one a cycle, then written."""
-    while scalars[of.WRITES_BACK] < scalars[of.WRITES_SENT] and writes[scalars[of.WRITES_BACK] % len(writes)] <= cycle:
-        scalars[of.WRITES_BACK] += 1
-    now = scalars[of.STORE_NOW]
-    if now < scalars[of.STORES_ISSUED]:
-        loop = store_loops[now]
-        command = store_command(now, loop, loops)
-        if scalars[of.STORE_STARTED] == 0 and cycle >= scalars[of.NEXT_STORE]:
-            _start_store(cycle, command, loop, loops, commands, pattern_start, constants, scalars, stored, pair_done)
-        if scalars[of.STORE_STARTED] == 1 and cycle >= scalars[of.WRITER_FREE]:
-            half, address = loops[loop, at.ACCUMULATOR_HALF], loops[loop, at.ADDRESS_OF + at.STORES]
-            if constants[at.UNROLLER] == at.HOST:
-                half = commands[command, at.PLACE] // constants[at.ACCUMULATOR_HALF_ROWS]
-            if _move_result(
-                cycle,
-                command,
-                half,
-                address,
-                commands,
-                pattern_start,
-                requests,
-                constants,
-                scalars,
-                writes,
-                result_reads,
-                adding,
-            ):
-                _complete_store(cycle, scalars, stored, scalars[of.ROW_READ_AT] + constants[at.STORE_COMPLETE])
-    while scalars[of.STORES_RETIRED] < scalars[of.STORE_NOW] and stored[scalars[of.STORES_RETIRED]] <= cycle:
-        scalars[of.STORES_RETIRED] += 1
-        scalars[of.CHANGES] += 1
+    freed = end + 1 + constants[at.LOAD_FREED]
+    trackers[scalars[of.LOAD_TRACKER]] = freed
+    _complete_load(end + 1, freed, scalars, loads, done, entries)

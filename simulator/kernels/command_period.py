@@ -36,11 +36,11 @@ _TIMES = (
     of.ROW_READ_AT,
 )
 _PLAIN = (
-    of.ACTIVATION_STREAK,
     of.LOAD_STARTED,
     of.PRELOAD_SENT,
     of.STEP,
     of.STORE_STARTED,
+    of.WRITE_STARTED,
     of.EXECUTES_HELD,
     of.EXECUTES_FREED,
 )
@@ -55,12 +55,12 @@ _OF_STEP = (
     of.STEP_WEIGHT_ROWS,
 )
 _OF_LOAD = (of.LOAD_ROW, of.LOAD_REQUEST, of.LOAD_REQUEST_END)
-_OF_STORE = (
+_OF_WRITE = (
     of.STORE_ROW,
     of.STORE_REQUEST,
     of.STORE_FIRST_REQUEST,
     of.STORE_REQUEST_END,
-    of.ROW_BLOCKS_READ,
+    of.ROW_BLOCKS_TAKEN,
 )
 _LATENCIES = (at.CONFIGURE, at.ISSUE, at.LOAD_DONE, at.RESULT_TRANSIT, at.UNROLL, at.PASS_THROUGH, at.STORE_COMPLETE)
 
@@ -79,11 +79,12 @@ def _live(loops: Table, constants: Table, state: State) -> Live:
     loop = min(scalars[of.EXECUTE_LOOP], scalars[of.OLDEST_LOOP])
     if scalars[of.LOADS_RETIRED] < scalars[of.LOADS_ISSUED]:
         loop = min(loop, state.loads[scalars[of.LOADS_RETIRED], of.OF_LOOP])
-    if scalars[of.STORES_RETIRED] < scalars[of.STORES_ISSUED]:
-        loop = min(loop, state.store_loops[scalars[of.STORES_RETIRED]])
+    store = min(scalars[of.STORES_RETIRED], scalars[of.WRITE_NOW])
+    if store < scalars[of.STORES_ISSUED]:
+        loop = min(loop, state.store_loops[store])
     while loop > 0 and loops[loop, at.FIRST_BLOCK] > scalars[of.PAIRS_RETIRED]:
         loop -= 1
-    store = min(scalars[of.STORES_RETIRED], scalars[of.STORE_NOW] - constants[at.STORES_IN_FLIGHT])
+    store = min(store, scalars[of.STORE_NOW] - constants[at.STORES_IN_FLIGHT])
     return Live(int(loop), int(loops[loop, at.FIRST_BLOCK]), int(max(0, store)))
 
 
@@ -144,7 +145,9 @@ def _of_scalars(cycle: int, reach: int, scalars: Table, found: Table) -> int:
         for name in _OF_LOAD:
             count = _put(found, count, scalars[name])
     if scalars[of.STORE_STARTED] == 1:
-        for name in _OF_STORE:
+        count = _put(found, count, scalars[of.READS_LEFT])
+    if scalars[of.WRITE_STARTED] == 1:
+        for name in _OF_WRITE:
             count = _put(found, count, scalars[name])
     return count
 
@@ -163,8 +166,10 @@ def _of_counts(start: int, loops: Table, scalars: Table, found: Table) -> int:
         count = _put(found, count, scalars[name] - now if scalars[name] > 0 else -of.NEVER)
     for name in (of.LOADS_RETIRED, of.LOAD_NOW):
         count = _put(found, count, scalars[of.LOADS_ISSUED] - scalars[name])
-    for name in (of.STORES_RETIRED, of.STORE_NOW):
+    for name in (of.STORES_RETIRED, of.STORE_NOW, of.WRITE_NOW):
         count = _put(found, count, scalars[of.STORES_ISSUED] - scalars[name])
+    for name in (of.RESULTS_READ, of.RESULTS_PASSED):
+        count = _put(found, count, scalars[name] - scalars[of.RESULTS_TAKEN])
     return count
 
 
@@ -229,10 +234,10 @@ def _of_results(cycle: int, reach: int, start: int, live: Live, state: State, fo
     for index in range(scalars[of.WRITES_BACK], scalars[of.WRITES_SENT]):
         count = _put(found, count, _when(state.writes[index % len(state.writes)], cycle, reach))
     count = _put(found, count, -of.NEVER)
-    depth = len(state.result_reads)
+    depth = len(state.taken)
     for index in range(depth):
-        read = scalars[of.RESULTS_READ] + index
-        time = state.result_reads[read % depth] if read >= depth else -of.NEVER
+        block = scalars[of.RESULTS_TAKEN] + index
+        time = state.taken[block % depth] if block >= depth else -of.NEVER
         count = _put(found, count, _when(time, cycle, reach))
     for index in range(len(state.passes)):
         time = state.passes[(scalars[of.PASSES] + index) % len(state.passes)]
@@ -321,7 +326,7 @@ def _move_results(ahead_loops: int, cycles: int, by: Table, live: Live, state: S
 
 @kernel()
 def _move_rings(cycles: int, begin: int, state: State) -> None:
-    for times in (state.entries, state.trackers, state.reads, state.writes, state.result_reads, state.passes):
+    for times in (state.entries, state.trackers, state.reads, state.writes, state.taken, state.passes):
         _move_times(times, 0, len(times), 0, cycles)
     state.windows[:, :2] += cycles
     notes = state.adding.copy()
@@ -344,5 +349,5 @@ def _move_scalars(ahead_loops: int, cycles: int, by: Table, scalars: Table) -> N
         scalars[name] += pairs
     for name in (of.STEP_RESULTS, of.RESULTS_WAITING):
         scalars[name] += pairs if scalars[name] > 0 else 0
-    for name in (of.STORES_ISSUED, of.STORES_RETIRED, of.STORE_NOW):
+    for name in (of.STORES_ISSUED, of.STORES_RETIRED, of.STORE_NOW, of.WRITE_NOW):
         scalars[name] += by[at.FIRST_COMMAND + at.STORES]

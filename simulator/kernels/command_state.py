@@ -35,7 +35,6 @@ PAIR_ROW, PAIR_AFTER_STORED = range(2)
     CONFIGURED_LOOPS,
     NEXT_CONFIGURE,
     OLDEST_LOOP,
-    ACTIVATION_STREAK,
     LOADS_ISSUED,
     LOADS_RETIRED,
     LOAD_NOW,
@@ -64,8 +63,13 @@ PAIR_ROW, PAIR_AFTER_STORED = range(2)
     STORE_REQUEST,
     STORE_FIRST_REQUEST,
     STORE_REQUEST_END,
-    ROW_BLOCKS_READ,
+    ROW_BLOCKS_TAKEN,
     RESULTS_READ,
+    RESULTS_PASSED,
+    RESULTS_TAKEN,
+    READS_LEFT,
+    WRITE_NOW,
+    WRITE_STARTED,
     WRITER_FREE,
     NEXT_STORE,
     REQUEST_CHANNEL_FREE,
@@ -95,8 +99,8 @@ PAIR_ROW, PAIR_AFTER_STORED = range(2)
     EXECUTES_FREED,
     EXECUTES_FREED_AT,
     ROW_READ_AT,
-) = range(63)
-SCALARS = 63
+) = range(67)
+SCALARS = 67
 """CHANGES counts what the issue of commands, the load and the store controller do; where it stays, they waited."""
 
 # Values of the scalar STEP: what the array is fed with.
@@ -144,8 +148,8 @@ class State(NamedTuple):
     """Ring: begin, end and bank of the scratchpad's writes."""
     writes: Table
     """Ring: cycle in which each write in flight is acknowledged."""
-    result_reads: Table
-    """Ring: cycle in which each row of accumulators was read for a store."""
+    taken: Table
+    """Ring: cycle in which the writer took each block of a row of accumulators."""
     adding: Table
     """Ring by cycle: 4 times the cycle, and from 1 the half of accumulators that a row of results is added to then."""
     passes: Table
@@ -166,7 +170,6 @@ def new_state(loops: Table, constants: Table) -> State:
     ring = constants[at.MAX_OUTSTANDING] + 2
     scalars = np.zeros(SCALARS, np.int64)
     scalars[NEXT_CONFIGURE] = constants[at.START]
-    scalars[ACTIVATION_STREAK] = constants[at.LOADS_BEFORE_START]
     scalars[NEXT_HOST] = constants[at.START]
     return State(
         scalars,

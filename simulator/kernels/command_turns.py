@@ -14,9 +14,10 @@ from simulator.kernels.command_array_output import execute_output_stationary
 from simulator.kernels.command_issue import issue_of_product
 from simulator.kernels.command_issue_convolution import issue_of_convolution
 from simulator.kernels.command_issue_host import issue_of_host
-from simulator.kernels.command_memory import load, store
+from simulator.kernels.command_memory import load
 from simulator.kernels.command_sequencers import configure, retire_loops, start_sequencers
 from simulator.kernels.command_state import Layer, State, Table
+from simulator.kernels.command_store import store
 from simulator.kernels.command_wake import wake_of_array, wake_of_issue, wake_of_load, wake_of_store
 
 # Columns of `wakes`: cycle in which each part looks again.
@@ -188,7 +189,7 @@ def turn_of_store(cycle: int, layer: Layer, state: State) -> None:
         state.pair_done,
         state.store_loops,
         state.writes,
-        state.result_reads,
+        state.taken,
         state.adding,
     )
     if scalars[of.CHANGES] == changes:
@@ -202,7 +203,7 @@ def turn_of_store(cycle: int, layer: Layer, state: State) -> None:
             state.pair_done,
             state.store_loops,
             state.writes,
-            state.result_reads,
+            state.taken,
             state.adding,
         )
         return

@@ -9,8 +9,8 @@ from __future__ import annotations
 from simulator.kernels import command_layout as at
 from simulator.kernels import command_state as of
 from simulator.kernels._jit import kernel
-from simulator.kernels.command_memory import store_command
 from simulator.kernels.command_state import Table
+from simulator.kernels.command_store import store_command
 
 
 @kernel(inline=True, allocates=False)
@@ -133,16 +133,20 @@ def wake_of_store(
     pair_done: Table,
     store_loops: Table,
     writes: Table,
-    result_reads: Table,
+    taken: Table,
     adding: Table,
 ) -> int:
     """Next cycle in which a store may be complete, begin, read a row of accumulators, or send a write."""
     best, now = of.NEVER, scalars[of.STORE_NOW]
     if scalars[of.STORES_RETIRED] < now:
         best = sooner(best, stored[scalars[of.STORES_RETIRED]], cycle)
+    if scalars[of.WRITE_NOW] < now + scalars[of.STORE_STARTED]:
+        best = sooner(best, scalars[of.WRITER_FREE], cycle)
+        if scalars[of.WRITES_BACK] < scalars[of.WRITES_SENT]:
+            best = sooner(best, writes[scalars[of.WRITES_BACK] % len(writes)], cycle)
+        best = sooner(best, taken[scalars[of.RESULTS_PASSED] % len(taken)] + constants[at.RESULT_TRANSIT], cycle)
     if now == scalars[of.STORES_ISSUED]:
         return int(best)
-    best = sooner(best, scalars[of.WRITER_FREE], cycle)
     if scalars[of.STORE_STARTED] == 0:
         best, limit = sooner(best, scalars[of.NEXT_STORE], cycle), constants[at.STORES_IN_FLIGHT]
         if now >= limit:
@@ -152,7 +156,4 @@ def wake_of_store(
         return sooner(best, pair_done[loops[loop, at.FIRST_BLOCK] + after], cycle)
     if adding[cycle % of.RESULT_RING] > 4 * cycle:
         return cycle + 1
-    if scalars[of.WRITES_BACK] < scalars[of.WRITES_SENT]:
-        best = sooner(best, writes[scalars[of.WRITES_BACK] % len(writes)], cycle)
-    oldest = result_reads[scalars[of.RESULTS_READ] % len(result_reads)]
-    return sooner(best, oldest + constants[at.RESULT_TRANSIT], cycle)
+    return int(best)

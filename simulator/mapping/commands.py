@@ -144,10 +144,9 @@ class _Unroller:
         return LoopShape((x, w, bias, commands_table(0), y), self._executes(len(bias) > 0))
 
     def _weight_place(self, k: Table, j: Table) -> Table:
-        """Rows of a half where blocks of weights begin: they lie up to its last block."""
+        """Rows of a half where blocks of weights begin: they lie up to its end (LoopMatmul.scala, `b_addr_end`)."""
         _, width, depth = self._blocks
-        end = self.device.half_rows - self.device.dim
-        return end - depth * width * self.device.dim + (k * width + j) * self.device.dim
+        return self.device.half_rows - (depth * width - k * width - j) * self.device.dim
 
     def _executes(self, has_bias: bool) -> Table:
         dim, device, nothing = self.device.dim, self.device, -1

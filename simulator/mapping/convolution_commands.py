@@ -214,9 +214,9 @@ class _Unroller:
         return self.loop.size.kernel_rows * self.loop.size.kernel_cols * self.loop.size.channels
 
     def _weight_row(self, out: Table, kernel_row: Table, kernel_col: Table, channel: Table) -> Table:
-        """Row in a half of the scratchpad: weights lie up to its last block."""
+        """Row in a half of the scratchpad: weights lie up to its end (LoopConv.scala, `b_addr_end`)."""
         size, dim = self.loop.size, self.device.dim
-        start = self.device.half_rows - dim - -(-size.filters // dim) * self._filter_rows
+        start = self.device.half_rows - -(-size.filters // dim) * self._filter_rows
         tap = kernel_row * size.kernel_cols + kernel_col
         return start + out // dim * self._filter_rows + tap * size.channels + channel
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import deque
 from math import ceil
 
+from tests.support.command_twin_stores import Stores
 from tests.support.command_unrolled import Loop, Move, Pair, Unrolled
 
 
-class CommandTwin(Unrolled):
+class CommandTwin(Stores, Unrolled):
     """Run it with `cycles()`."""
 
     def cycles(self) -> int:
@@ -20,7 +21,6 @@ class CommandTwin(Unrolled):
         self.at = {name: 0 for name in ("x", "w", "bias", "pair", "y")}  # loop of each sequencer
         self.left: dict = {name: None for name in self.at}
         self.ready = dict.fromkeys(self.at, 0)
-        self.streak = c.activation_loads_before_start
         self.load_queue: deque[Move] = deque()
         self.loading: list[Move] = []  # entries, oldest first, until complete
         self.pairs_waiting: list[Pair] = []
@@ -37,7 +37,7 @@ class CommandTwin(Unrolled):
         self.step = None
         self.weights_in: Pair | None = None
         self.adding: dict[int, int | None] = {}
-        self.result_reads: list[int] = []
+        self._begin_stores()
         self.writer_free = self.next_store = self.last_store = 0
         self.passes: list[int] = []
         self.executed = dict.fromkeys(range(len(self.loops)), 0)
@@ -62,8 +62,12 @@ class CommandTwin(Unrolled):
         self.pair_entries = self._drop_done(self.pair_entries, t)
         self._store(t)
         self.store_entries = self._drop_done(self.store_entries, t)
-        idle = not self.loading and not self.pair_entries and not self.store_entries and not self.preload_sent
+        idle = self._all_loaded_by(t) and not self.pair_entries and not self.store_entries and not self.preload_sent
+        idle = idle and not self.writing
         return idle and self.loops[-1].issued <= t and t >= self.last_store
+
+    def _all_loaded_by(self, t: int) -> bool:
+        return all(move.seen <= t for move in self.loading)
 
     @staticmethod
     def _drop_done(entries: list, t: int) -> list:
@@ -201,11 +205,9 @@ class CommandTwin(Unrolled):
                         return second if self._waits(second, t) else None
                     return first if self._waits(first, t) else None
         if x and w:
-            if self.streak < self.c.activation_load_weight:
-                self.streak += 1
-                return "x"
-            self.streak = 0
-            return "w"
+            inputs, weights = self.left["x"][0], self.left["w"][0]
+            begins = (weights.row, weights.col) == (0, 0)
+            return "w" if begins or inputs.col > weights.row else "x"
         return "x" if x else "w" if w else None
 
     def _data_cycles(self, beats: int) -> int:
@@ -237,10 +239,10 @@ class CommandTwin(Unrolled):
             last += held_up + again
             self.bias_free = last + 1
         if not move.todo:
-            self._loaded(move, last + 2)
+            self._loaded(move, last + 2, self.c.load_free_cycles)
 
-    def _loaded(self, move: Move, end: int) -> None:
-        move.done = end
+    def _loaded(self, move: Move, end: int, to_free: int) -> None:
+        move.done = end + to_free
         self.all_loaded = move.seen = max(self.all_loaded, end)
         self.load_now = None
 
@@ -250,7 +252,7 @@ class CommandTwin(Unrolled):
         move = self.load_queue[0]
         if move.what == "setup":
             self.load_queue.popleft()
-            self._loaded(move, t)
+            self._loaded(move, t, 0)
             self.load_free = t + 1
             return False
         busy = [m for m in self.loading if m.todo or t < m.done < float("inf")]
@@ -259,7 +261,7 @@ class CommandTwin(Unrolled):
         self.load_queue.popleft()
         if move.what == "zeros":
             self.load_free = t + move.zeros
-            self._loaded(move, t + move.zeros + self.c.zero_cycles)
+            self._loaded(move, t + move.zeros + self.c.zero_cycles, self.c.load_free_cycles)
             return False
         self.load_now = move
         move.todo = [(request, request is row[-1]) for row in move.rows for request in row]
@@ -332,55 +334,3 @@ class CommandTwin(Unrolled):
             self.step = (pair, following, "both", max(rows, self.dim if following.new_weights else 0))
         else:
             self.step = (pair, None, "compute", rows)
-
-    def _store(self, t: int) -> None:
-        c = self.c
-        self.acks = [back for back in self.acks if back > t]
-        if self.store_now is None and self.stores_waiting and t >= self.next_store:
-            move = self.stores_waiting[0]
-            if move.what == "setup":
-                self.stores_waiting.popleft()
-                self.all_stored = move.done = max(self.all_stored, t)
-                self.next_store = t + 1
-                return
-            before = self.all_stores[: self.all_stores.index(move)]
-            under_way = [m for m in before if m.done > t]
-            if len(under_way) < c.store_commands_in_flight and move.after.done <= t:
-                self.store_now = self.stores_waiting.popleft()
-                move.todo = [list(row) for row in move.rows]
-                self.blocks_read, self.fresh = 0, True
-        move = self.store_now
-        if move is None or t < self.writer_free:
-            return
-        if self.fresh:
-            if self.adding.get(t) == self._half_of(move):
-                return
-            recent = self.result_reads[-c.read_results_in_flight :]
-            if len(recent) == c.read_results_in_flight and t < recent[0] + c.read_result_cycles:
-                return
-            if self.blocks_read < move.blocks - 1:
-                self.blocks_read += 1
-                self.result_reads.append(t)
-                return
-        if len(self.acks) >= self.outstanding:
-            return
-        if self.fresh:
-            self.result_reads.append(t)
-        self._write(t, move)
-
-    def _write(self, t: int, move: Move) -> None:
-        end = max(t, self.requests_free) + self._data_cycles(move.todo[0].pop(0).beats)
-        self.writer_free = self.requests_free = end
-        ack = max(end + self.latency + self.c.write_cycles, self.data_free) + 1
-        self.data_free = ack
-        self.acks.append(ack)
-        self.last_store = max(self.last_store, ack + self.c.store_done_cycles)
-        self.fresh = not move.todo[0]
-        if self.fresh:
-            move.todo.pop(0)
-            self.blocks_read = 0
-        if not move.todo:
-            end = self.result_reads[-1] + self.c.store_complete_cycles
-            self.all_stored = move.done = max(self.all_stored, end)
-            self.store_now = None
-            self.next_store = t + 1

@@ -131,7 +131,7 @@ class Unrolled:
 
         def bank(is_weight: bool, row: int, col: int) -> int:
             if is_weight:
-                line = halves[1] * self.half + self.half - d - nk * nj * d + (row * nj + col) * d
+                line = halves[1] * self.half + self.half - nk * nj * d + (row * nj + col) * d
             else:
                 line = halves[0] * self.half + (row * nk + col) * d
             return line // self.bank_rows

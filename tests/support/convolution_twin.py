@@ -153,7 +153,7 @@ class ConvolutionTwin(CommandTwin):
                     x += n
 
         per_filter_block = nkr * nkc * ni
-        w_start = self.half - d - -(-no // d) * per_filter_block
+        w_start = self.half - -(-no // d) * per_filter_block
         ws = [setup("w")]
         for o in range(0, no, group):
             for kr in range(nkr):

@@ -132,8 +132,8 @@ class HostTwin(CommandTwin):
         self.pair_entries = self._drop_done(self.pair_entries, t)
         self._store(t)
         self.store_entries = self._drop_done(self.store_entries, t)
-        idle = not self.loading and not self.pair_entries and not self.store_entries and not self.program
-        return idle and t >= self.last_store
+        idle = self._all_loaded_by(t) and not self.pair_entries and not self.store_entries and not self.program
+        return idle and not self.writing and t >= self.last_store
 
     def _issue(self, t: int) -> None:
         if not self.program or t < self.next_command:

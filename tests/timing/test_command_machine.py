@@ -47,11 +47,11 @@ def drawn_device(rng, dims=(4, 8, 16)):
     }
     names = {
         "load_entries": (2, 8), "execute_entries": (4, 16), "store_entries": (1, 4), "load_commands_in_flight": (1, 2),
-        "store_commands_in_flight": (1, 2), "activation_load_weight": (1, 3), "activation_loads_before_start": (0, 2),
-        "start_cycles": (0, 14), "configure_cycles": (1, 7, 30), "issue_cycles": (1, 2), "read_cycles": (1, 6),
-        "load_done_cycles": (0, 4), "result_cycles": (1, 20), "minimum_rows": (1, 4), "read_results_in_flight": (1, 5),
+        "store_commands_in_flight": (1, 2), "start_cycles": (0, 14), "configure_cycles": (1, 7, 30),
+        "issue_cycles": (1, 2), "read_cycles": (1, 6), "load_done_cycles": (0, 4), "load_free_cycles": (0, 5),
+        "result_cycles": (1, 20), "minimum_rows": (1, 4), "read_results_in_flight": (1, 5),
         "read_result_cycles": (1, 8), "write_cycles": (0, 2), "store_done_cycles": (0, 32), "end_cycles": (0, 4),
-        "unroll_cycles": (0, 2), "zero_cycles": (1, 3), "passes_in_flight": (1, 5), "pass_cycles": (0, 9, 34),
+        "unroll_cycles": (0, 2), "zero_cycles": (0, 3), "passes_in_flight": (1, 5), "pass_cycles": (0, 9, 34),
         "flush_cycles": (0, 6), "host_cycles": (1, 1, 3),
     }  # fmt: skip
     changes |= {f"controller.{name}": int(pick(*options)) for name, options in names.items()}

@@ -116,8 +116,8 @@ def test_every_scalar_of_the_state_is_compared():
     run.go_on(9)
     scalars = run.state.scalars
     scalars[list(_TIMES)] = run.cycle + 3
-    scalars[[of.LOAD_STARTED, of.STORE_STARTED]], scalars[of.STEP] = 1, of.BOTH
-    for ring in (run.state.passes, run.state.result_reads):
+    scalars[[of.LOAD_STARTED, of.STORE_STARTED, of.WRITE_STARTED]], scalars[of.STEP] = 1, of.BOTH
+    for ring in (run.state.passes, run.state.taken):
         ring[:] = run.cycle + np.arange(len(ring))
     found = [np.zeros(1 << 14, np.int64) for _ in range(2)]
 
