@@ -285,7 +285,10 @@ def test_a_built_in_network_is_seeded_and_calibrated_and_says_so(cli, tmp_path):
 def test_ctrl_c_ends_cleanly(tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "photo.png")
     command = [sys.executable, "-m", "bittrue", "run", "fcn_vgg16", "-a", "edge_32x32", "-i", "photo.png", "-o", "out"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A background job of a shell ignores the signal, and so would what the tests start there.
+    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes, **heeds) as process:
         for line in process.stderr:
             if line.startswith("calibrate"):
                 process.send_signal(signal.SIGINT)
