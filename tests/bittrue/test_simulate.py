@@ -264,7 +264,7 @@ def test_wrong_inputs_are_refused(network, inputs, message):
 def test_contradicting_options_are_refused(network, image):
     with pytest.raises(bittrue.BittrueError, match="exclude each other"):
         bittrue.simulate(network, device(), [image], values_only=True, timing_only=True)
-    with pytest.raises(bittrue.BittrueError, match="'fast', 'exact' or 'channels'"):
+    with pytest.raises(bittrue.BittrueError, match="'fast', 'affected', 'exact', 'channels', not 'slow'"):
         bittrue.simulate(network, device(), [image], ledger="slow")
 
 
