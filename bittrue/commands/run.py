@@ -353,7 +353,7 @@ def _simulate(
             memory = foresee(network, keep_tensors=options["keep_tensors"]).run_bytes >> 20
             seconds = seconds_estimate(network, accelerator, options["threads"])
             progress.note(f"values will take about {seconds:.1f} s and {memory:,} MiB more memory")
-    _note_compiling(progress, 6 if inputs is None else 30)
+    _note_compiling(progress, 10 if inputs is None else 40)
     progress.phase("lower", f"{network.name} for {accelerator.name}")
     return prepare(network, accelerator, **options).run(inputs, progress.update)
 
