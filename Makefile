@@ -39,6 +39,7 @@ test: $(VENV)/.dev
 
 prove: $(VENV)/.dev
 	PYTHONPATH=.:tests $(BIN)/python -m proof.array_cycles --log docs/proofs/array_cycles.txt
+	PYTHONPATH=.:tests $(BIN)/python -m proof.conservation --log docs/proofs/conservation.txt
 	PYTHONPATH=.:tests $(BIN)/python -m proof.system_cycles --log docs/proofs/system_cycles.txt
 	PYTHONPATH=.:tests $(BIN)/python -m proof.prove --isa all --log docs/proofs/arithmetic.txt $(PROVE_ARGS)
 	PYTHONPATH=.:tests $(BIN)/python -m proof.guarded --isa all
