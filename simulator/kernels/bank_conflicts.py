@@ -33,7 +33,7 @@ def add_waits(
         bool [patterns of rows, kernel rows], whether a tap lies on a row of the map.
     places
         int64 [patterns of columns, kernel columns], rising: element of the row at which the tap's first channel lies, a
-        whole number of rounds of the banks left out; -1 where the tap lies on no column.
+        whole number of words left out; -1 where the tap lies on no column.
     waits
         int64 [patterns of rows, patterns of columns], added to.
 

@@ -60,7 +60,7 @@ def _waits(g: ConvGeometry, mapping: LayerMapping, tiles: tuple[Ints, Ints], ban
         box = cut.boxes[cut.box_of[chunk]] if mapping.input_residency is Residency.CHUNK else None
         if box not in layouts:
             whole = mapping.input_residency is Residency.LAYER
-            layouts[box] = _columns(col_axis, box, box.channels if box else g.channels, whole, tiles[1], banks)
+            layouts[box] = _columns(col_axis, box, box.channels if box else g.channels, whole, tiles[1], banks[1])
         places, widths = layouts[box]
         first = begin % g.channels if box and box.channels < g.channels else 0
         span, each = (begin, begin + int(cut.length[chunk])), np.zeros((len(patterns), len(places)), np.int64)
@@ -88,9 +88,11 @@ def _counts(pattern_of: Ints, tiles: Ints, patterns: int) -> Ints:
 
 
 def _columns(
-    axis: Axis, box: TapBox | None, channels: int, whole: bool, tiles: Ints, banks: Banks
+    axis: Axis, box: TapBox | None, channels: int, whole: bool, tiles: Ints, word_elements: int
 ) -> tuple[Ints, Ints]:
     """Patterns of columns as `add_waits` takes them, and how often each occurs in each tile, [tiles, patterns].
+
+    A column whose elements lie some words further on in every row of the map meets other banks, each as often.
 
     Parameters
     ----------
@@ -104,11 +106,10 @@ def _columns(
         The whole input lies there, not what a tile reads of it.
     tiles
         First column and columns of each.
-    banks
-        And elements of a word.
+    word_elements
+        Elements of a word.
 
     """
-    round_elements = banks[0] * banks[1]
     positions = _positions(axis)
     if box is not None:
         positions[:, : box.first_kw], positions[:, box.last_kw + 1 :] = -1, -1
@@ -120,7 +121,7 @@ def _columns(
         begin = 0 if whole or size == axis.out_size else np.where(there < 0, beyond, there).min()
         element = (there - begin) * channels
         least = np.where(there < 0, beyond * channels, element).min(axis=1, keepdims=True)
-        parts.append(np.where(there < 0, -1, element - least // round_elements * round_elements))
+        parts.append(np.where(there < 0, -1, element - least // word_elements * word_elements))
     places, of = np.unique(np.concatenate(parts), axis=0, return_inverse=True)
     ends = np.cumsum(tiles[:, 1])
     return places, _counts(of.reshape(-1), np.stack([ends - tiles[:, 1], tiles[:, 1]], 1), len(places))
