@@ -66,6 +66,10 @@ def test_the_saved_run_and_its_report_say_so(runs, tmp_path):
     assert dict(summary_rows(runs["affected"].record))["overflow"].startswith("uncounted events hit ")
     for text in (markdown(runs["affected"].record), render(runs["affected"].record, {}, None)):
         assert "uncounted" in text
+    page = render(runs["affected"].record, {}, None)
+    first_events = [layer.overflow.first_event for layer in runs["affected"].layers]
+    for first in filter(None, first_events):
+        assert f"output {first.output}, k = {first.k}, accumulator" in page
     for text in (markdown(runs["fast"].record), render(runs["fast"].record, {}, None)):
         assert "uncounted" not in text
 
