@@ -14,7 +14,7 @@ from simulator.kernels import isa as instruction_sets
 from simulator.kernels import wide
 from simulator.kernels.depthwise import make_depthwise
 from simulator.kernels.isa import INSTRUCTION_SETS, InstructionSet
-from simulator.kernels.requantize_panels import PLAN_LENGTH
+from simulator.kernels.requantize_panels import raw_plan
 from simulator.kernels.workers import run_on_threads
 from simulator.numerics.formats import IntFormat
 
@@ -79,7 +79,7 @@ def _on_vectors(isa: InstructionSet, operands: Operands, fused: Fused | None) ->
 def _constants(isa: InstructionSet, operands: Operands, fused: Fused | None) -> Arrays:
     filters = operands.filters
     zeros = np.full(filters, operands.x_zero_point, operands.x.dtype)
-    plan = np.array(fused.plan if fused else (0,) * PLAN_LENGTH, np.int64)
+    plan = np.array(fused.plan(isa) if fused else raw_plan(isa), np.int64)
     per_channel = np.zeros((3, -(-filters // isa.channels) * isa.channels), np.int32)
     per_channel[0, :filters] = low_words(operands.start[0] - operands.x_zero_point * operands.weights.sums)
     if fused:

@@ -25,7 +25,14 @@ from simulator.execution.fused import Fused
 from simulator.kernels import guarded_convolve as plan_of
 from simulator.kernels.cell_steps import MOST_STEPS
 from simulator.kernels.dot_tile import GROUP_BYTES, PAIRS, UNROLLED
-from simulator.kernels.guarded_tile import CELLS, COUNTED_WORDS, FLAGGED_WORDS, STICKY_CELLS, STICKY_TILE
+from simulator.kernels.guarded_tile import (
+    CELLS,
+    COUNTED_WORDS,
+    FLAGGED_WORDS,
+    STICKY_CELLS,
+    STICKY_TILE,
+    guarded_tile_at,
+)
 from simulator.kernels.int16_steps import BITS as WORD_BITS
 from simulator.kernels.int16_steps import words_hold
 from simulator.kernels.isa import InstructionSet
@@ -158,11 +165,12 @@ def run_guarded(
     out = np.empty((geometry.m, filters), fused.format.dtype if fused else np.int32)
     raw = out.reshape(-1).view(np.uint8)
     if fused:
-        plan[:PLAN_LENGTH] = fused.plan
+        plan[:PLAN_LENGTH] = fused.plan(chosen.isa)
     stats = np.zeros((threads_now(), plan_of.STATS_LENGTH), np.int64)
     stats[:, [plan_of.STAT_FIRST_INNER, plan_of.STAT_FIRST_OUTER]] = plan_of.NONE
     two_level = order.partial_sum is not None
-    run = plan_of.make_guarded_convolve(chosen.isa.name, two_level=two_level, stepping=stepping.kernel)
+    plan[plan_of.IS_TWO_LEVEL] = two_level
+    plan[plan_of.TILE] = guarded_tile_at(chosen.isa, two_level=two_level, stepping=stepping.kernel)
     arguments = (
         image.reshape(-1),
         norms.reshape(-1),
@@ -174,6 +182,7 @@ def run_guarded(
         *per_channel,
         raw,
     )
+    run: Any = plan_of.guarded_convolve
     counter = np.zeros(1, np.int64)
     clipped = run_on_threads(lambda thread: int(run(*arguments, stats[thread], counter)))
     return _result(out, clipped if fused else None, stats)

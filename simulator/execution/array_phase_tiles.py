@@ -25,7 +25,7 @@ from simulator.execution.layer_constants import low_words
 from simulator.graph.ops import Padding
 from simulator.kernels import convolve as plan_of
 from simulator.kernels import convolve_phases as phase_of
-from simulator.kernels.dot_tile import GROUP_BYTES
+from simulator.kernels.dot_tile import GROUP_BYTES, dot_tile_at
 from simulator.kernels.threads import threads_now
 from simulator.kernels.workers import run_on_threads
 from simulator.lowering.layer import ConvGeometry
@@ -79,10 +79,11 @@ def run_phase_tiles(operands: Operands, tiles: Tiles) -> NDArray[np.int32]:
         weights.kept[key] = packed
     start = np.stack([by_panel(low_words(row), geometry, panels, tiles) for row in _starts(operands, plan, border)])
     out = np.empty((geometry.m, geometry.filters), np.int32)
-    run, counter = phase_of.make_convolve_phases(tiles.isa, tiles.operands), np.zeros(1, np.int64)
+    counter = np.zeros(1, np.int64)
     tables = plan.pieces, plan.phases, plan.plans, plan.tasks
-    arguments = (image.reshape(-1), weights.kept[key], *tables, start, out.reshape(-1), counter)
-    run_on_threads(lambda _: run(*arguments) or 0)
+    image, packed = image.reshape(-1).view(np.uint8), weights.kept[key].view(np.uint8)
+    arguments = (image, packed, *tables, start, out.reshape(-1), counter)
+    run_on_threads(lambda _: phase_of.convolve_phases(*arguments) or 0)
     return out
 
 
@@ -161,6 +162,7 @@ def _phase_plan(row: int, column: int, geometry: ConvGeometry, image: ConvGeomet
     _, piece = cut_run(geometry.channels, tiles)
     plan[plan_of.PIECE_GROUPS] = piece // tiles.taken
     plan[plan_of.CHUNK_PIECES] = chunk_pieces(piece, tiles)
+    plan[plan_of.DOT_TILE] = dot_tile_at(tiles.isa, tiles.operands)
     return plan
 
 

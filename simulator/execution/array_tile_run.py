@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.execution.array_filling import FilledImage
+from simulator.kernels.convolve import convolve
 from simulator.kernels.lines import LINE_BYTES
 from simulator.kernels.rooms import BEGIN
 from simulator.kernels.workers import run_on_threads
@@ -24,10 +25,8 @@ class TileRun:
 
     kind: str
     """BYTES or PAIRS."""
-    kernel: Any
-    """What `kernels.rooms.make_convolve_in_room` made."""
     constants: tuple[NDArray[Any], ...]
-    """What it takes between the image and the extremes."""
+    """What `kernels.convolve` takes between the image and the extremes."""
     shape: tuple[int, ...]
     """Of the output."""
     dtype: np.dtype[Any]
@@ -50,7 +49,9 @@ class TileRun:
 
         """
         out_room, found = np.empty(self._room_bytes, np.uint8), np.zeros(2, np.int64)
-        kernel, arguments = self.kernel, (image.room, image.begin, *self.constants)
+        kernel: Any = convolve
+        room = image.room
+        arguments = (room.view(np.uint8), image.begin * room.itemsize, *self.constants)
 
         def work(thread: int) -> int:
             return int(kernel(*arguments, _NO_EXTREMES if extremes is None else extremes[thread], out_room, found))

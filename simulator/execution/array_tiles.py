@@ -17,11 +17,10 @@ from simulator.execution.fused import Fused
 from simulator.execution.layer_constants import Arrays, layer_constants, low_words
 from simulator.kernels import convolve as plan_of
 from simulator.kernels import isa as instruction_sets
-from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED
+from simulator.kernels.dot_tile import BYTES, GROUP_BYTES, PAIRS, UNROLLED, dot_tile_at
 from simulator.kernels.heavy_pairs import count_heavy, heavy_share, split_heavy
 from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS, InstructionSet
-from simulator.kernels.requantize_panels import PLAN_LENGTH
-from simulator.kernels.rooms import make_convolve_in_room
+from simulator.kernels.requantize_panels import PLAN_LENGTH, raw_plan
 from simulator.kernels.stream_sums import STREAMED
 from simulator.kernels.threads import threads_now
 from simulator.lowering.layer import ConvGeometry
@@ -147,7 +146,6 @@ def run_tiles(
     constants = layer_constants(operands, fused, key, lambda: _constants(operands, tiles, fused, image.numbers, border))
     run = TileRun(
         kind=tiles.operands,
-        kernel=make_convolve_in_room(tiles.isa, tiles.operands),
         constants=constants,
         shape=(geometry.m, operands.filters),
         dtype=np.dtype(fused.format.dtype if fused else np.int32),
@@ -176,7 +174,7 @@ def _constants(operands: Operands, tiles: Tiles, fused: Fused | None, image: NDA
         plan[plan_of.INSIDE : plan_of.INSIDE + 4] = inside
     plan[plan_of.STREAMS] = not fused and _streams(geometry)
     if fused:
-        plan[:PLAN_LENGTH] = fused.plan
+        plan[:PLAN_LENGTH] = fused.plan(tiles.isa)
     return (*packed.arrays, plan, *per_channel)
 
 
@@ -204,7 +202,7 @@ class _Packed:
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """In the order in which the kernel takes them."""
-        return self.weights, self.pieces, self.extra_begins, self.extra_offsets, self.extra_weights
+        return self.weights.view(np.uint8), self.pieces, self.extra_begins, self.extra_offsets, self.extra_weights
 
 
 def _packed(geometry: ConvGeometry, weights: Weights, image: NDArray[Any], tiles: Tiles) -> _Packed:
@@ -333,6 +331,7 @@ def _plan(geometry: ConvGeometry, image: NDArray[Any], packed: _Packed, tiles: T
     plan[plan_of.INSIDE : plan_of.INSIDE + 4] = 0, 0, image.shape[1], image.shape[2]
     plan[plan_of.ALL_COUNTS] = 1
     plan[plan_of.STRIDES : plan_of.STRIDES + 2] = geometry.stride
+    plan[plan_of.DOT_TILE] = dot_tile_at(tiles.isa, tiles.operands)
     return plan
 
 
@@ -346,6 +345,7 @@ def tile_plan(
     blocks, all_panels = -(-geometry.m // pixels), panels * geometry.groups
     shares = min(all_panels, -(-_TASKS_PER_THREAD * threads_now() // blocks))
     plan = np.zeros(plan_of.PLAN_LENGTH, np.int64)
+    plan[:PLAN_LENGTH] = raw_plan(tiles.isa)
     plan[plan_of.PIXEL_COUNT] = geometry.m
     plan[[plan_of.OUT_HEIGHT, plan_of.OUT_WIDTH]] = geometry.out_height, geometry.out_width
     plan[plan_of.BATCH_BYTES] = batch_bytes

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.kernels import requantize_panels as kinds
+from simulator.kernels.isa import InstructionSet
 from simulator.kernels.requantize_tile import is_small
 from simulator.numerics.formats import IntFormat
 from simulator.numerics.modes import RequantizerKind, RoundingMode
@@ -30,10 +31,9 @@ class Fused:
     """Least and greatest stored output, zero point."""
     format: IntFormat
 
-    @property
-    def plan(self) -> tuple[int, ...]:
-        """As a plan of `requantize_panels` begins."""
-        return self.kind, *self.limits
+    def plan(self, isa: InstructionSet) -> tuple[int, ...]:
+        """As a plan of `requantize_panels` begins, on an instruction set and its panels."""
+        return self.kind, *self.limits, kinds.requantizer_at(isa, self.kind), isa.channels, isa.lanes
 
     def within(self, least: int, greatest: int) -> Fused:
         """Return it for accumulators of a range, for which there may be a shorter way to the same bytes."""

@@ -87,12 +87,13 @@ def requantize(
 
 
 def _requantize_on_vectors(accumulators: NDArray[Any], fused: Fused, name: str) -> tuple[NDArray[Any], int]:
-    channels = isa.INSTRUCTION_SETS[name].channels
-    padded = np.zeros((3, -(-accumulators.shape[1] // channels) * channels), np.int32)
+    chosen = isa.INSTRUCTION_SETS[name]
+    padded = np.zeros((3, -(-accumulators.shape[1] // chosen.channels) * chosen.channels), np.int32)
     padded[1:, : accumulators.shape[1]] = fused.first, fused.second
     out = np.empty(accumulators.shape, fused.format.dtype)
     clipped = np.zeros(-(-len(accumulators) // requantize_panels.ROWS), np.int64)
-    plan = np.array(fused.plan, np.int64)
-    run = requantize_panels.make_requantize_matrix(name)
-    run(plan, np.ascontiguousarray(accumulators), *padded, out.reshape(-1).view(np.uint8), clipped)
+    plan = np.array(fused.plan(chosen), np.int64)
+    raw = out.reshape(-1).view(np.uint8)
+    run: Any = requantize_panels.requantize_matrix
+    run(plan, np.ascontiguousarray(accumulators), *padded, raw, clipped)
     return out, int(clipped.sum())

@@ -11,7 +11,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
@@ -21,6 +22,7 @@ import numba
 import numpy as np
 from numba import config
 from numba.core.caching import UserProvidedCacheLocator
+from numba.core.ccallback import CFunc
 from numba.core.options import DefaultOptions
 
 UNUSED_DAYS = 30
@@ -108,6 +110,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _COUNTS_REFERENCES = "_nrt"
 """Numba's option; not a documented one. Without it kernels are right, and slower."""
+_OPTIONS: dict[str, Any] = {"cache": KEEPS_KERNELS, "nogil": True, "error_model": "numpy"}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -152,7 +155,7 @@ def kernel(
         instruction, of which a small helper with many arrays otherwise does little else.
 
     """
-    options: dict[str, Any] = {"cache": KEEPS_KERNELS, "nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {**_OPTIONS, "no_cfunc_wrapper": True}
     if parallel:
         options["parallel"] = True
     if inline:
@@ -164,14 +167,26 @@ def kernel(
 
 
 def _decorate(function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
-    # Numba reads the setting when it decorates; what else a process compiles keeps the user's own.
+    with _own_cache():
+        compiled: Callable[P, R] = numba.njit(**options)(function)
+    return compiled
+
+
+def c_function(function: Callable[P, R], signature: Any) -> CFunc:
+    """Compile a function of that signature for callers that have its address alone, with the options of `kernel`."""
+    with _own_cache():
+        return numba.cfunc(signature, **_OPTIONS)(function)
+
+
+@contextmanager
+def _own_cache() -> Iterator[None]:
+    """Have what Numba decorates meanwhile kept in CACHE_DIRECTORY; all else a process compiles, where its user says."""
     users = config.CACHE_LOCATOR_CLASSES  # type: ignore[attr-defined]
     config.CACHE_LOCATOR_CLASSES = _LOCATORS  # type: ignore[attr-defined]
     try:
-        compiled: Callable[P, R] = numba.njit(**options)(function)
+        yield
     finally:
         config.CACHE_LOCATOR_CLASSES = users  # type: ignore[attr-defined]
-    return compiled
 
 
 def specialized(template: Callable[P, R], name: str, **names: Any) -> Callable[P, R]:

@@ -13,18 +13,19 @@ over changes none of its sums, and where it goes on adding, what it held before 
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from simulator.kernels import requantize_panels
-from simulator.kernels._jit import kernel, specialized
+from simulator.kernels._jit import kernel
 from simulator.kernels.ask_ahead import ask_ahead
-from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
-from simulator.kernels.isa import TILE_ROWS, InstructionSet
+from simulator.kernels.by_address import call_at
+from simulator.kernels.dot_tile import GROUP_BYTES
+from simulator.kernels.isa import TILE_ROWS
 from simulator.kernels.lines import LINE_BYTES, first_line
-from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
+from simulator.kernels.requantize_panels import CHANNELS, KIND, RAW, requantize_block
+from simulator.kernels.rooms import BEGIN, TASKS
 from simulator.kernels.stream_sums import end_stream, stream_sums
 from simulator.kernels.tickets import take_ticket
 
@@ -67,7 +68,9 @@ ALL_COUNTS = requantize_panels.PLAN_LENGTH + 21
 """Whether INSIDE is all of the filled-in image, so that each tile takes every piece: 1 or 0."""
 STREAMS = requantize_panels.PLAN_LENGTH + 22
 """Whether raw sums are written past the caches: where `out` and each row begin on 64 bytes; 1 or 0."""
-PLAN_LENGTH = requantize_panels.PLAN_LENGTH + 23
+DOT_TILE = requantize_panels.PLAN_LENGTH + 23
+"""Address of the tile: see `dot_tile_at`."""
+PLAN_LENGTH = requantize_panels.PLAN_LENGTH + 24
 
 PIECE_OFFSET = 0
 """Columns of the pieces' table: byte offset into the image."""
@@ -77,11 +80,6 @@ PIECE_COLUMN = 2
 """First column likewise."""
 PIECE_LAST_COLUMN = 3
 PIECE_LENGTH = 4
-
-# What an instruction set puts in place of these: see `make_convolve`.
-dot_tile: Any = None
-requantize_block: Any = None
-CHANNELS = 0
 
 
 @kernel(inline=True)
@@ -153,8 +151,10 @@ def add_start(sums: Any, start: Any, out: Any) -> None:
         out[c] = np.int32(sums[c] + start[c])
 
 
-def _convolve(
-    image: Any,
+@kernel()
+def convolve(
+    room: Any,
+    image_begin: Any,
     weights: Any,
     pieces: Any,
     extra_begins: Any,
@@ -165,17 +165,17 @@ def _convolve(
     first: Any,
     second: Any,
     extremes: Any,
-    out: Any,
-    counter: Any,
+    out_room: Any,
+    found: Any,
 ) -> Any:
-    """Convolve, one task after another as long as there are some, and return how many outputs were clipped.
+    """Convolve the image in a room into another, one task after another as long as there are some; by some threads.
 
     Parameters
     ----------
-    image
-        uint8 or int16, flat: filled-in activations.
+    room, image_begin
+        uint8, flat: filled-in activations, uint8 or int16, and the byte where they begin; see `rooms`.
     weights
-        int8 or int16 [panels of all groups, ...], packed.
+        uint8 [panels of all groups, ...]: int8 or int16, packed.
     pieces
         int64 [PIECES, PIECE_LENGTH]: where the pieces of K lie.
     extra_begins, extra_offsets, extra_weights
@@ -189,18 +189,23 @@ def _convolve(
         int32 [2, chunks, panels of all groups * CHANNELS], brought up to date: least and greatest sums (without start
         value) at the end of each chunk of K, of every pixel to which that chunk or the next adds anything, at the end
         of the last of all; or empty.
-    out
-        uint8, flat, the memory of [pixels, filters of all groups], written: int32 (RAW) or bytes.
-    counter
-        int64 [1]: the next task, shared among threads.
+    out_room
+        uint8 [pixels, filters of all groups, as int32 (RAW) or bytes; and a line, at least], flat, written.
+    found
+        int64 [2], zeros before, shared among threads: TASKS and BEGIN.
+
+    Returns how many outputs of this thread were clipped.
 
     """
+    found[BEGIN] = first_line(out_room)  # by every thread alike
+    out = out_room[found[BEGIN] :]
+    channels, dot_tile = plan[CHANNELS], plan[DOT_TILE]
     pixel_count, filters, panels = plan[PIXEL_COUNT], plan[FILTERS], plan[PANELS]
     row_filters = filters * plan[GROUPS]
     all_panels = panels * plan[GROUPS]
     shares = -(-all_panels // plan[TASK_PANELS])
     tasks = -(-pixel_count // plan[TASK_PIXELS]) * shares
-    piece_bytes = plan[PIECE_GROUPS] * GROUP_BYTES * CHANNELS
+    piece_bytes = plan[PIECE_GROUPS] * GROUP_BYTES * channels
     clipped = np.int64(0)
     sums_out = out.view(np.int32) if plan[KIND] == RAW else out[:0].view(np.int32)
     stays_near = plan[KIND] != RAW and plan[PIECES] <= plan[CHUNK_PIECES]
@@ -208,11 +213,11 @@ def _convolve(
     windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
     passed_over = np.zeros(PIXELS // TILE_ROWS, np.int64)
     chosen = np.empty(2 * plan[CHUNK_PIECES], np.int64)
-    room = np.empty((PIXELS + TILE_ROWS) * CHANNELS + LINE_BYTES // 4, np.int32)
-    skipped = first_line(room)
-    sums = room[skipped : skipped + (PIXELS + TILE_ROWS) * CHANNELS].reshape((PIXELS + TILE_ROWS, CHANNELS))
-    spare = np.empty((PIXELS, CHANNELS), np.uint8)
-    task = take_ticket(counter.ctypes.data)
+    scratch = np.empty((PIXELS + TILE_ROWS) * channels + LINE_BYTES // 4, np.int32)
+    skipped = first_line(scratch)
+    sums = scratch[skipped : skipped + (PIXELS + TILE_ROWS) * channels].reshape((PIXELS + TILE_ROWS, channels))
+    spare = np.empty((PIXELS, channels), np.uint8)
+    task = take_ticket(found[TASKS:].ctypes.data)
     while task < tasks:
         block = task // shares
         share = task - block * shares
@@ -222,11 +227,11 @@ def _convolve(
         for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
             group = panel // panels
             number = panel - group * panels
-            base = image.ctypes.data + group * plan[GROUP_OFFSET_BYTES]
+            base = room.ctypes.data + image_begin + group * plan[GROUP_OFFSET_BYTES]
             packed = weights.ctypes.data + panel * plan[PIECES] * piece_bytes
-            width = min(CHANNELS, filters - number * CHANNELS)
-            channel = group * filters + number * CHANNELS
-            at = panel * CHANNELS
+            width = min(channels, filters - number * channels)
+            channel = group * filters + number * channels
+            at = panel * channels
             for piece in range(0, plan[PIECES], plan[CHUNK_PIECES]):
                 chunk = min(plan[CHUNK_PIECES], plan[PIECES] - piece)
                 is_last = piece + chunk == plan[PIECES]
@@ -237,8 +242,8 @@ def _convolve(
                 lows = highs = 0
                 if extremes.shape[1] > 0:
                     ended = piece // plan[CHUNK_PIECES]
-                    lows = extremes[0, ended, panel * CHANNELS :].ctypes.data
-                    highs = extremes[1, ended, panel * CHANNELS :].ctypes.data
+                    lows = extremes[0, ended, panel * channels :].ctypes.data
+                    highs = extremes[1, ended, panel * channels :].ctypes.data
                 chunk_at = packed + piece * piece_bytes
                 taken = pieces[piece : piece + chunk]
                 used = np.int64(0)
@@ -246,7 +251,7 @@ def _convolve(
                     if i == 0 or plan[ALL_COUNTS] == 0:
                         used = choose_pieces(plan, taken, windows[i // TILE_ROWS], piece_bytes, chosen)
                     turn = i % FINISHED_ROWS
-                    sums_at = sums.ctypes.data + 4 * CHANNELS * (turn if stays_near else i)
+                    sums_at = sums.ctypes.data + 4 * channels * (turn if stays_near else i)
                     if finishes:
                         for row in range(begin + i, begin + min(i + TILE_ROWS, count)):
                             ask_ahead(out.ctypes.data + row * row_filters + channel)
@@ -257,27 +262,30 @@ def _convolve(
                     passed_over[i // TILE_ROWS] = passes_over and lows != 0
                     for step in range(2 if passes_over else first_step, 2):
                         back = (1 - step) * extremes.strides[1]
-                        dot_tile(
-                            base,
-                            table.ctypes.data + 8 * i,
-                            chosen.ctypes.data,
-                            step * used,
-                            plan[PIECE_GROUPS],
-                            chunk_at,
-                            sums_at,
-                            piece,
-                            lows - back,
-                            highs - back,
-                            step * extras_at,
-                            extra_offsets.ctypes.data,
-                            extra_weights.ctypes.data,
+                        call_at(
+                            dot_tile,
+                            (
+                                base,
+                                table.ctypes.data + 8 * i,
+                                chosen.ctypes.data,
+                                step * used,
+                                plan[PIECE_GROUPS],
+                                chunk_at,
+                                sums_at,
+                                piece,
+                                lows - back,
+                                highs - back,
+                                step * extras_at,
+                                extra_offsets.ctypes.data,
+                                extra_weights.ctypes.data,
+                            ),
                         )
                     done = min(i + TILE_ROWS, count)
                     if finishes and (turn + TILE_ROWS == FINISHED_ROWS or done == count):
                         clipped += requantize_block(
                             plan,
-                            sums_at - 4 * CHANNELS * turn,
-                            4 * CHANNELS,
+                            sums_at - 4 * channels * turn,
+                            4 * channels,
                             done - (i - turn),
                             width,
                             start,
@@ -297,24 +305,7 @@ def _convolve(
                 for i in range(count):
                     place = (begin + i) * row_filters + channel
                     add_start(sums[i], start[at:], sums_out[place : place + width])
-        task = take_ticket(counter.ctypes.data)
+        task = take_ticket(found[TASKS:].ctypes.data)
     if plan[STREAMS] != 0:
         end_stream()
     return clipped
-
-
-@cache
-def make_convolve(isa: InstructionSet, operands: str) -> Any:
-    """Return `_convolve` for an instruction set and its panels, operands BYTES or PAIRS.
-
-    It may run on several threads at once.
-    """
-    suffix = f"{isa.identifier}_{operands}"
-    tasks = specialized(
-        _convolve,
-        f"convolve_{suffix}",
-        dot_tile=make_dot_tile(isa, operands),
-        requantize_block=make_requantize_block(isa),
-        CHANNELS=isa.channels,
-    )
-    return kernel()(tasks)

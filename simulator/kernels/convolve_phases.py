@@ -7,16 +7,17 @@ apart in the result by the stride.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from simulator.kernels import convolve as plan_of
-from simulator.kernels._jit import kernel, specialized
+from simulator.kernels._jit import kernel
+from simulator.kernels.by_address import call_at
 from simulator.kernels.convolve import PIXELS, add_start, lay_out_tiles
-from simulator.kernels.dot_tile import GROUP_BYTES, make_dot_tile
-from simulator.kernels.isa import TILE_ROWS, InstructionSet
+from simulator.kernels.dot_tile import GROUP_BYTES
+from simulator.kernels.isa import TILE_ROWS
+from simulator.kernels.requantize_panels import CHANNELS
 from simulator.kernels.tickets import take_ticket
 
 # Columns of the phases' table.
@@ -31,9 +32,8 @@ ROW_STEP = 5
 COLUMN_STEP = 6
 PHASE_LENGTH = 7
 
-# What an instruction set puts in place of these: see `make_convolve_phases`.
-dot_tile: Any = None
-CHANNELS = 0
+NOTHING_ELSE = 0, 0, 0, 0, 0
+"""Neither extremes nor extras, for the tile."""
 
 
 @kernel(inline=True)
@@ -48,17 +48,18 @@ def _lay_out_places(plan: Any, phase: Any, first: Any, count: Any, places: Any) 
         places[i] = phase[PLACE] + steps
 
 
-def _convolve_phases(
+@kernel()
+def convolve_phases(
     image: Any, weights: Any, pieces: Any, phases: Any, plans: Any, tasks: Any, start: Any, out: Any, counter: Any
 ) -> None:
-    """Convolve, one task after another as long as there are some.
+    """Convolve, one task after another as long as there are some; several threads may run it at once.
 
     Parameters
     ----------
     image
-        uint8 or int16, flat: filled-in activations.
+        uint8, flat: filled-in activations, uint8 or int16.
     weights
-        int8 or int16 [panels, groups of K, CHANNELS, numbers of a group], packed.
+        uint8 [panels, groups of K, CHANNELS, GROUP_BYTES]: int8 or int16, packed.
     pieces
         int64 [pieces of all phases, 2]: byte offsets into the image, from what an output reads first, and into a panel.
     phases
@@ -75,10 +76,11 @@ def _convolve_phases(
         int64 [1]: the next task, shared among threads.
 
     """
-    panel_bytes = weights.shape[1] * GROUP_BYTES * CHANNELS
+    channels = plans[0, CHANNELS]
+    panel_bytes = weights.shape[1] * GROUP_BYTES * channels
     table, places = np.empty(PIXELS + TILE_ROWS, np.int64), np.empty(PIXELS, np.int64)
     windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
-    sums = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
+    sums = np.empty((PIXELS + TILE_ROWS, channels), np.int32)
     task = take_ticket(counter.ctypes.data)
     while task < tasks:
         number = phases.shape[0] - 1
@@ -98,36 +100,23 @@ def _convolve_phases(
             for piece in range(0, max(phase[PIECES], 1), plan[plan_of.CHUNK_PIECES]):
                 chunk = min(plan[plan_of.CHUNK_PIECES], phase[PIECES] - piece)
                 for i in range(0, count, TILE_ROWS):
-                    dot_tile(
-                        image.ctypes.data,
-                        table.ctypes.data + 8 * i,
-                        pieces.ctypes.data + 16 * (phase[FIRST_PIECE] + piece),
-                        chunk,
-                        plan[plan_of.PIECE_GROUPS],
-                        weights.ctypes.data + panel * panel_bytes,
-                        sums.ctypes.data + 4 * CHANNELS * i,
-                        piece,
-                        0,
-                        0,
-                        0,
-                        0,
-                        0,
+                    call_at(
+                        plan[plan_of.DOT_TILE],
+                        (
+                            image.ctypes.data,
+                            table.ctypes.data + 8 * i,
+                            pieces.ctypes.data + 16 * (phase[FIRST_PIECE] + piece),
+                            chunk,
+                            plan[plan_of.PIECE_GROUPS],
+                            weights.ctypes.data + panel * panel_bytes,
+                            sums.ctypes.data + 4 * channels * i,
+                            piece,
+                            *NOTHING_ELSE,
+                        ),
                     )
-            channel = panel * CHANNELS
-            width = min(CHANNELS, filters - channel)
+            channel = panel * channels
+            width = min(channels, filters - channel)
             for i in range(count):
                 place = places[i] + channel
                 add_start(sums[i], start[number, channel:], out[place : place + width])
         task = take_ticket(counter.ctypes.data)
-
-
-@cache
-def make_convolve_phases(isa: InstructionSet, operands: str) -> Any:
-    """Return `_convolve_phases` for an instruction set, operands BYTES or PAIRS; several threads may run it at once."""
-    tasks = specialized(
-        _convolve_phases,
-        f"convolve_phases_{isa.identifier}_{operands}",
-        dot_tile=make_dot_tile(isa, operands),
-        CHANNELS=isa.channels,
-    )
-    return kernel()(tasks)

@@ -20,7 +20,7 @@ from numba.np.numpy_support import as_dtype
 from simulator.kernels import geometry as geo
 from simulator.kernels._jit import kernel, specialized
 from simulator.kernels.isa import INSTRUCTION_SETS, InstructionSet
-from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
+from simulator.kernels.requantize_panels import CHANNELS, KIND, RAW, requantize_block
 from simulator.kernels.tickets import take_ticket
 from simulator.kernels.vector_ir import I64, Lanes, cgutils, constant64, load_scalar, offset
 
@@ -32,9 +32,7 @@ _SUMS = 1 << 13
 # What an instruction set puts in place of these: see `make_depthwise`.
 add_taps: Any = None
 add_taps_wide: Any = None
-requantize_block: Any = None
 LANES = 0
-CHANNELS = 0
 
 
 def make_taps(isa: InstructionSet, vectors: int) -> Any:
@@ -159,13 +157,14 @@ def _depthwise(
         int64 [1]: the next task, shared among threads.
 
     """
+    channels = plan[CHANNELS]
     filters, pairs = weights.shape[1], weights.shape[0]
     pixels = x.shape[0] // (geometry[geo.IN_HEIGHT] * geometry[geo.IN_WIDTH])
     pixels *= geometry[geo.OUT_HEIGHT] * geometry[geo.OUT_WIDTH]
     task_pixels = max(1, _SUMS // filters)
     raw = plan[KIND] == RAW
-    sums = np.empty((task_pixels + 1) * filters + CHANNELS, np.int32)  # whole vectors are read: past its end
-    spare = np.empty((task_pixels, CHANNELS), np.uint8)
+    sums = np.empty((task_pixels + 1) * filters + channels, np.int32)  # whole vectors are read: past its end
+    spare = np.empty((task_pixels, channels), np.uint8)
     places = np.full(2 * pairs, zeros.ctypes.data, np.int64)
     no_start = np.zeros(start.shape[0], np.int32)
     step = geometry[geo.STRIDE_W] * filters * x.itemsize
@@ -194,13 +193,13 @@ def _depthwise(
                 add_taps(x, places.ctypes.data, moved, pairs, min(channel, filters - LANES), *arguments)
                 channel += LANES
         if not raw:
-            for channel in range(0, filters, CHANNELS):
+            for channel in range(0, filters, channels):
                 clipped += requantize_block(
                     plan,
                     sums.ctypes.data + 4 * channel,
                     4 * filters,
                     count,
-                    min(CHANNELS, filters - channel),
+                    min(channels, filters - channel),
                     no_start,
                     first,
                     second,
@@ -223,8 +222,6 @@ def make_depthwise(name: str) -> Any:
         f"depthwise_{isa.identifier}",
         add_taps=make_taps(isa, 1),
         add_taps_wide=make_taps(isa, WIDE),
-        requantize_block=make_requantize_block(isa),
         LANES=isa.lanes,
-        CHANNELS=isa.channels,
     )
     return kernel()(tasks)

@@ -14,11 +14,14 @@ what is left of the few pairs that are heavier coming as `extras`, groups by the
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from numba import types
 from numba.extending import intrinsic
 
+from simulator.kernels._jit import specialized
+from simulator.kernels.by_address import address_of
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
 from simulator.kernels.vector_ir import I32, I64, Lanes, cgutils, constant64, load_scalar, offset
 
@@ -30,6 +33,9 @@ _DOTS_UNDER_WAY = 10
 """Dot products that a CPU works on at once: two a cycle, five cycles each."""
 BYTES = "bytes"
 PAIRS = "pairs"
+
+# What an instruction set puts in its place: see `dot_tile_at`.
+dot_tile: Any = None
 
 
 def tile_rows(builder: Any, activations: Any, rows: Any) -> list[Any]:
@@ -163,3 +169,29 @@ def make_dot_tile(isa: InstructionSet, operands: str) -> Any:
         return types.void(*[types.int64] * 13), codegen
 
     return dot_tile
+
+
+def _tile(
+    activations: Any,
+    rows: Any,
+    pieces: Any,
+    count: Any,
+    groups: Any,
+    weights: Any,
+    sums: Any,
+    resume: Any,
+    lows: Any,
+    highs: Any,
+    begins: Any,
+    offsets: Any,
+    extras: Any,
+) -> Any:
+    dot_tile(activations, rows, pieces, count, groups, weights, sums, resume, lows, highs, begins, offsets, extras)
+    return 0
+
+
+@cache
+def dot_tile_at(isa: InstructionSet, operands: str) -> int:
+    """Return the address of the tile of `make_dot_tile`, for `call_at`; what it returns is 0."""
+    name = f"dot_tile_{isa.identifier}_{operands}"
+    return address_of(specialized(_tile, name, dot_tile=make_dot_tile(isa, operands)))

@@ -6,14 +6,14 @@ each output's registers and counts waiting in the thread's scratch meanwhile.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from simulator.kernels import convolve
 from simulator.kernels import guarded_frame as of
-from simulator.kernels._jit import kernel, specialized
+from simulator.kernels._jit import kernel
+from simulator.kernels.by_address import call_at
 from simulator.kernels.convolve import (
     FILTERS,
     GROUP_OFFSET_BYTES,
@@ -25,9 +25,8 @@ from simulator.kernels.convolve import (
     lay_out_tiles,
 )
 from simulator.kernels.dot_tile import GROUP_BYTES
-from simulator.kernels.guarded_tile import make_guarded_tile
-from simulator.kernels.isa import INSTRUCTION_SETS, TILE_ROWS
-from simulator.kernels.requantize_panels import KIND, RAW, make_requantize_block
+from simulator.kernels.isa import TILE_ROWS
+from simulator.kernels.requantize_panels import CHANNELS, KIND, RAW, requantize_block
 from simulator.kernels.tickets import take_ticket
 
 PIXELS = 192
@@ -52,7 +51,11 @@ INNER_IS_PROVED = REGISTERS + 6
 """Whether no partial sum can overflow (weight stationary)."""
 TRICKS = REGISTERS + 7
 """Four entries, as in the frame of `guarded_frame`."""
-PLAN_LENGTH = REGISTERS + 11
+IS_TWO_LEVEL = REGISTERS + 11
+"""Weight stationary: partial sums and accumulators, 1; else 0."""
+TILE = REGISTERS + 12
+"""Address of the tile: see `guarded_tile_at`."""
+PLAN_LENGTH = REGISTERS + 13
 
 STAT_INNER_EVENTS = 0
 STAT_OUTER_EVENTS = 1
@@ -62,12 +65,6 @@ STAT_FIRST_INNER = 3
 STAT_FIRST_OUTER = 4
 STATS_LENGTH = 5
 NONE = np.iinfo(np.int64).max
-
-# What an instruction set puts in place of these: see `make_guarded_convolve`.
-tile: Any = None
-requantize_block: Any = None
-CHANNELS = 0
-TWO_LEVEL = False
 
 
 @kernel(inline=True)
@@ -101,7 +98,8 @@ def fill_frame(plan: Any, frame: Any) -> None:
         frame[of.INNER_LOW + i] = plan[REGISTERS + i]
 
 
-def _guarded_convolve(
+@kernel()
+def guarded_convolve(
     image: Any,
     norms: Any,
     weights: Any,
@@ -145,23 +143,24 @@ def _guarded_convolve(
         int64 [1]: the next task, shared among threads.
 
     """
+    channels = plan[CHANNELS]
     pixel_count, filters, panels = plan[PIXEL_COUNT], plan[FILTERS], plan[PANELS]
     row_filters = filters * plan[GROUPS]
     all_panels = panels * plan[GROUPS]
     shares = -(-all_panels // plan[TASK_PANELS])
     tasks = -(-pixel_count // plan[TASK_PIXELS]) * shares
-    block_bytes = plan[BLOCK_GROUPS] * GROUP_BYTES * CHANNELS
+    block_bytes = plan[BLOCK_GROUPS] * GROUP_BYTES * channels
     blocks = plan[UNITS] * plan[UNIT_BLOCKS]
     clipped = np.int64(0)
     registers_out = out.view(np.int32) if plan[KIND] == RAW else out[:0].view(np.int32)
     table = np.empty(PIXELS + TILE_ROWS, np.int64)
     windows = np.empty((PIXELS // TILE_ROWS, 4), np.int64)
     norm_table = np.empty(PIXELS + TILE_ROWS, np.int64)
-    registers = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
-    register_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
-    partial_events = np.empty((PIXELS + TILE_ROWS, CHANNELS), np.int32)
-    partial_sums = np.zeros((TILE_ROWS, CHANNELS), np.int32)
-    spare = np.empty((PIXELS, CHANNELS), np.uint8)
+    registers = np.empty((PIXELS + TILE_ROWS, channels), np.int32)
+    register_events = np.empty((PIXELS + TILE_ROWS, channels), np.int32)
+    partial_events = np.empty((PIXELS + TILE_ROWS, channels), np.int32)
+    partial_sums = np.zeros((TILE_ROWS, channels), np.int32)
+    spare = np.empty((PIXELS, channels), np.uint8)
     frame = np.empty(of.FRAME_LENGTH, np.int64)
     fill_frame(plan, frame)
     task = take_ticket(counter.ctypes.data)
@@ -176,9 +175,9 @@ def _guarded_convolve(
         for panel in range(share * plan[TASK_PANELS], min((share + 1) * plan[TASK_PANELS], all_panels)):
             group = panel // panels
             number = panel - group * panels
-            at = panel * CHANNELS
+            at = panel * channels
             for i in range(-(-count // TILE_ROWS) * TILE_ROWS):
-                for c in range(CHANNELS):
+                for c in range(channels):
                     registers[i, c] = start[at + c]
                     register_events[i, c] = start_events[at + c]
                     partial_events[i, c] = 0
@@ -190,12 +189,12 @@ def _guarded_convolve(
                 frame[of.PIECES] = pieces.ctypes.data + 8 * done
                 frame[of.NORM_PIECES] = norm_pieces.ctypes.data + 8 * done
                 frame[of.WEIGHTS] = weights.ctypes.data + (panel * blocks + done) * block_bytes
-                frame[of.WEIGHT_NORMS] = weight_norms.ctypes.data + (panel * blocks + done) * 4 * CHANNELS
+                frame[of.WEIGHT_NORMS] = weight_norms.ctypes.data + (panel * blocks + done) * 4 * channels
                 for i in range(0, count, TILE_ROWS):
                     frame[of.ROWS] = table.ctypes.data + 8 * i
                     frame[of.NORM_ROWS] = norm_table.ctypes.data + 8 * i
-                    here = 4 * CHANNELS * i
-                    if TWO_LEVEL:
+                    here = 4 * channels * i
+                    if plan[IS_TWO_LEVEL] != 0:
                         frame[of.INNER] = partial_sums.ctypes.data
                         frame[of.INNER_EVENTS] = partial_events.ctypes.data + here
                         frame[of.OUTER] = registers.ctypes.data + here
@@ -203,9 +202,9 @@ def _guarded_convolve(
                     else:
                         frame[of.INNER] = registers.ctypes.data + here
                         frame[of.INNER_EVENTS] = register_events.ctypes.data + here
-                    tile(frame.ctypes.data)
-            width = min(CHANNELS, filters - number * CHANNELS)
-            channel = group * filters + number * CHANNELS
+                    call_at(plan[TILE], (frame.ctypes.data,))
+            width = min(channels, filters - number * channels)
+            channel = group * filters + number * channels
             for i in range(count):
                 index = (begin + i) * row_filters + channel
                 account_row(partial_events[i], register_events[i], width, index, stats)
@@ -217,7 +216,7 @@ def _guarded_convolve(
                 clipped += requantize_block(
                     plan,
                     registers.ctypes.data,
-                    4 * CHANNELS,
+                    4 * channels,
                     count,
                     width,
                     no_start,
@@ -231,19 +230,3 @@ def _guarded_convolve(
                 )
         task = take_ticket(counter.ctypes.data)
     return clipped
-
-
-@cache
-def make_guarded_convolve(name: str, *, two_level: bool, stepping: str) -> Any:
-    """Return `_guarded_convolve` for an instruction set, a dataflow (two-level: weight stationary), and a stepping."""
-    isa = INSTRUCTION_SETS[name]
-    suffix = f"{isa.identifier}_{'folds' if two_level else 'steps'}_{stepping}"
-    tasks = specialized(
-        _guarded_convolve,
-        f"guarded_convolve_{suffix}",
-        tile=make_guarded_tile(isa, two_level=two_level, stepping=stepping),
-        requantize_block=make_requantize_block(isa),
-        CHANNELS=isa.channels,
-        TWO_LEVEL=two_level,
-    )
-    return kernel()(tasks)

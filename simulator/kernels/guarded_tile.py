@@ -24,7 +24,7 @@ more steps: its register is the exact sum, wrapped when the tile is done, or the
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 from llvmlite import ir
@@ -32,6 +32,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from simulator.kernels import guarded_frame as of
+from simulator.kernels._jit import specialized
+from simulator.kernels.by_address import address_of
 from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.guarded_frame import Frame
 from simulator.kernels.isa import TILE_ROWS, InstructionSet
@@ -49,6 +51,9 @@ STEPPINGS: dict[str, type[NearCells | WholeTile]] = {
     (COUNTED_WORDS := "counted_words"): CountedTile,
 }
 """What is stepped, how, and whether events are counted or outputs have flags."""
+
+# What an instruction set and a stepping put in its place: see `guarded_tile_at`.
+guarded_tile: Any = None
 
 Totals = dict[tuple[int, int], Any]
 """A variable for each row and vector of the tile."""
@@ -250,3 +255,19 @@ def make_guarded_tile(isa: InstructionSet, *, two_level: bool, stepping: str) ->
         return types.void(types.int64), codegen
 
     return guarded_tile
+
+
+def _tile(frame: Any) -> Any:
+    guarded_tile(frame)
+    return 0
+
+
+@cache
+def guarded_tile_at(isa: InstructionSet, *, two_level: bool, stepping: str) -> int:
+    """Return the address of the tile of `make_guarded_tile`, for `call_at`; what it returns is 0.
+
+    `two_level`: weight stationary.
+    """
+    name = f"guarded_tile_{isa.identifier}_{'folds' if two_level else 'steps'}_{stepping}"
+    tile = make_guarded_tile(isa, two_level=two_level, stepping=stepping)
+    return address_of(specialized(_tile, name, guarded_tile=tile))

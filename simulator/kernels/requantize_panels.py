@@ -10,7 +10,8 @@ import numpy as np
 
 from simulator.kernels import requantize_tile
 from simulator.kernels._jit import kernel, specialized
-from simulator.kernels.isa import INSTRUCTION_SETS, InstructionSet
+from simulator.kernels.by_address import address_of, call_at
+from simulator.kernels.isa import InstructionSet
 
 RAW = 0
 """No requantizer: int32 sums are the output."""
@@ -28,24 +29,31 @@ KIND = 0
 LOW = 1
 HIGH = 2
 ZERO_POINT = 3
-PLAN_LENGTH = 4
+REQUANTIZER = 4
+"""Address of what takes a panel to bytes: see `requantizer_at`."""
+CHANNELS = 5
+"""Of a panel."""
+LANES = 6
+PLAN_LENGTH = 7
 
 ROWS = 96
 """Rows of sums that a task requantizes."""
 
-# What an instruction set puts in place of these: see `make_requantize_block` and `make_requantize_matrix`.
-double_tile: Any = None
-double_small_tile: Any = None
-single_tile: Any = None
-power_of_two_tile: Any = None
-float32_tile: Any = None
-float32_small_tile: Any = None
-requantize_block: Any = None
-CHANNELS = 0
-LANES = 0
+_REQUANTIZERS: dict[int, requantize_tile.Requantizer] = {
+    DOUBLE: requantize_tile.fixed_point_double,
+    DOUBLE_SMALL: requantize_tile.fixed_point_double_small,
+    SINGLE: requantize_tile.fixed_point_single,
+    POWER_OF_TWO: requantize_tile.power_of_two,
+    FLOAT32: requantize_tile.float32,
+    FLOAT32_SMALL: requantize_tile.float32_small,
+}
+
+# What an instruction set and a kind put in its place: see `requantizer_at`.
+requantize_tile_of_kind: Any = None
 
 
-def _requantize_block(
+@kernel(allocates=False)
+def requantize_block(
     plan: Any,
     sums_at: Any,
     sums_stride: Any,
@@ -65,7 +73,7 @@ def _requantize_block(
     Parameters
     ----------
     plan
-        int64, begins as KIND ... ZERO_POINT say.
+        int64, begins as KIND ... LANES say.
     sums_at, sums_stride
         Address and row stride in bytes of int32 sums.
     rows, width
@@ -80,26 +88,14 @@ def _requantize_block(
         uint8 [rows, CHANNELS], for a panel whose last vector is not full.
 
     """
-    whole = width % LANES == 0
+    whole = width % plan[LANES] == 0
     target = out.ctypes.data + index if whole else spare.ctypes.data
-    step = stride if whole else CHANNELS
+    step = stride if whole else plan[CHANNELS]
     start_at, first_at = start.ctypes.data + 4 * channel, first.ctypes.data + 4 * channel
     second_at = second.ctypes.data + 4 * channel
     sums = sums_at, sums_stride, rows, width
-    arguments = (*sums, start_at, first_at, second_at, plan[LOW], plan[HIGH], plan[ZERO_POINT], target, step)
-    kind = plan[KIND]
-    if kind == DOUBLE:
-        clipped = double_tile(*arguments)
-    elif kind == DOUBLE_SMALL:
-        clipped = double_small_tile(*arguments)
-    elif kind == SINGLE:
-        clipped = single_tile(*arguments)
-    elif kind == POWER_OF_TWO:
-        clipped = power_of_two_tile(*arguments)
-    elif kind == FLOAT32_SMALL:
-        clipped = float32_small_tile(*arguments)
-    else:
-        clipped = float32_tile(*arguments)
+    limits = plan[LOW], plan[HIGH], plan[ZERO_POINT]
+    clipped = call_at(plan[REQUANTIZER], (*sums, start_at, first_at, second_at, *limits, target, step))
     if not whole:
         for i in range(rows):
             for c in range(width):
@@ -107,7 +103,8 @@ def _requantize_block(
     return clipped
 
 
-def _requantize_matrix(plan: Any, sums: Any, start: Any, first: Any, second: Any, out: Any, clipped: Any) -> None:
+@kernel(parallel=True)
+def requantize_matrix(plan: Any, sums: Any, start: Any, first: Any, second: Any, out: Any, clipped: Any) -> None:
     """Requantize a matrix of sums.
 
     Parameters
@@ -122,23 +119,23 @@ def _requantize_matrix(plan: Any, sums: Any, start: Any, first: Any, second: Any
         int64 [tasks of ROWS rows], written: outputs that were clipped.
 
     """
-    channels = sums.shape[1]
+    channels, panel_channels = sums.shape[1], plan[CHANNELS]
     for index in numba.prange(clipped.shape[0]):
         task = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
         begin = task * ROWS
         rows = min(ROWS, sums.shape[0] - begin)
-        spare = np.empty((ROWS, CHANNELS), np.uint8)
-        edge = np.empty((ROWS, CHANNELS), np.int32)
+        spare = np.empty((ROWS, panel_channels), np.uint8)
+        edge = np.empty((ROWS, panel_channels), np.int32)
         count = np.int64(0)
-        for channel in range(0, channels, CHANNELS):
-            width = min(CHANNELS, channels - channel)
+        for channel in range(0, channels, panel_channels):
+            width = min(panel_channels, channels - channel)
             at, step = sums.ctypes.data + 4 * (begin * channels + channel), 4 * channels
-            if width % LANES != 0:
+            if width % plan[LANES] != 0:
                 # Whole vectors are read: not past the end of the matrix.
                 for i in range(rows):
                     for c in range(width):
                         edge[i, c] = sums[begin + i, channel + c]
-                at, step = edge.ctypes.data, 4 * CHANNELS
+                at, step = edge.ctypes.data, 4 * panel_channels
             count += requantize_block(
                 plan,
                 at,
@@ -157,25 +154,33 @@ def _requantize_matrix(plan: Any, sums: Any, start: Any, first: Any, second: Any
         clipped[task] = count
 
 
-@cache
-def make_requantize_block(isa: InstructionSet) -> Any:
-    """Return `_requantize_block` for an instruction set and its panels."""
-    requantizers = {
-        "double_tile": requantize_tile.fixed_point_double,
-        "double_small_tile": requantize_tile.fixed_point_double_small,
-        "single_tile": requantize_tile.fixed_point_single,
-        "power_of_two_tile": requantize_tile.power_of_two,
-        "float32_tile": requantize_tile.float32,
-        "float32_small_tile": requantize_tile.float32_small,
-    }
-    tiles = {key: requantize_tile.make_requantize_tile(isa, scale) for key, scale in requantizers.items()}
-    names = {"CHANNELS": isa.channels, "LANES": isa.lanes, **tiles}
-    return kernel(allocates=False)(specialized(_requantize_block, f"requantize_block_{isa.identifier}", **names))
+def _requantize(
+    sums: Any,
+    sums_stride: Any,
+    rows: Any,
+    width: Any,
+    start: Any,
+    first: Any,
+    second: Any,
+    low: Any,
+    high: Any,
+    zero_point: Any,
+    out: Any,
+    out_stride: Any,
+) -> Any:
+    constants = start, first, second, low, high, zero_point
+    return requantize_tile_of_kind(sums, sums_stride, rows, width, *constants, out, out_stride)
 
 
 @cache
-def make_requantize_matrix(name: str) -> Any:
-    """Return `_requantize_matrix` for an instruction set."""
-    isa = INSTRUCTION_SETS[name]
-    names = {"requantize_block": make_requantize_block(isa), "CHANNELS": isa.channels, "LANES": isa.lanes}
-    return kernel(parallel=True)(specialized(_requantize_matrix, f"requantize_matrix_{isa.identifier}", **names))
+def requantizer_at(isa: InstructionSet, kind: int) -> int:
+    """Return the address of what takes a panel of an instruction set to bytes; see `make_requantize_tile`."""
+    scale = _REQUANTIZERS[kind]
+    tile = requantize_tile.make_requantize_tile(isa, scale)
+    name = f"requantize_{scale.__name__}_{isa.identifier}"
+    return address_of(specialized(_requantize, name, requantize_tile_of_kind=tile))
+
+
+def raw_plan(isa: InstructionSet) -> tuple[int, ...]:
+    """As a plan begins whose output are the sums."""
+    return RAW, 0, 0, 0, 0, isa.channels, isa.lanes

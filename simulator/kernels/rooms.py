@@ -5,14 +5,11 @@ No vector then straddles two lines, and nobody but a kernel looks for addresses,
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from simulator.kernels._jit import kernel, specialized
-from simulator.kernels.convolve import make_convolve
-from simulator.kernels.isa import InstructionSet
+from simulator.kernels._jit import kernel
 from simulator.kernels.lines import first_line
 from simulator.kernels.packing import fill_image
 
@@ -30,9 +27,6 @@ TASKS, BEGIN = 0, 1
 bytes."""
 LOW, HIGH = 0, 1
 """Least and greatest number that a thread copied, as stored."""
-
-# What an instruction set puts in place of these: see `make_convolve_in_room`.
-convolve: Any = None
 
 
 @kernel()
@@ -73,62 +67,6 @@ def fill_room(x: Any, placing: Any, room: Any, found: Any, thread: Any) -> None:
         found[0],
         found[1 + thread],
     )
-
-
-def _convolve_in_room(
-    room: Any,
-    begin: Any,
-    weights: Any,
-    pieces: Any,
-    extra_begins: Any,
-    extra_offsets: Any,
-    extra_weights: Any,
-    plan: Any,
-    start: Any,
-    first: Any,
-    second: Any,
-    extremes: Any,
-    out_room: Any,
-    found: Any,
-) -> Any:
-    """Convolve the image in a room into another; by each of some threads, once the image is filled in.
-
-    Parameters
-    ----------
-    room, begin
-        Of the image: uint8 or int16, flat, and where in it the image begins.
-    weights ... extremes
-        As `convolve._convolve` takes them; so is what is returned.
-    out_room
-        uint8 [output + a line, at least], written.
-    found
-        int64 [2], zeros before, brought up to date: TASKS and BEGIN.
-
-    """
-    out_begin = first_line(out_room)
-    found[BEGIN] = out_begin  # by every thread alike
-    return convolve(
-        room[begin:],
-        weights,
-        pieces,
-        extra_begins,
-        extra_offsets,
-        extra_weights,
-        plan,
-        start,
-        first,
-        second,
-        extremes,
-        out_room[out_begin:],
-        found,
-    )
-
-
-@cache
-def make_convolve_in_room(isa: InstructionSet, operands: str) -> Any:
-    """Return `_convolve_in_room` for an instruction set and its panels, operands BYTES or PAIRS."""
-    name = f"convolve_in_room_{isa.identifier}_{operands}"
-    return kernel()(specialized(_convolve_in_room, name, convolve=make_convolve(isa, operands)))
 
 
 def nothing_found(threads: int) -> Any:
