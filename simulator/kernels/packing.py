@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from simulator.kernels._jit import kernel
@@ -13,6 +12,7 @@ from simulator.kernels.dot_tile import GROUP_BYTES
 from simulator.kernels.extremes import extremes
 from simulator.kernels.tickets import take_ticket
 from simulator.kernels.words import copy_word
+from simulator.kernels.workers import run_on_threads
 
 _TASK_BYTES = 1 << 16
 _BLOCK = 256
@@ -120,9 +120,11 @@ def _pack_words(rows: Any, first: Any, lanes: Any, source: Any, begin: Any, end:
                         target[group, lane, i] = rows[first + lane, k]
 
 
-@kernel(parallel=True)
-def pack_weights(weights: Any, zero_points: Any, source: Any, panels: Any, is_plain: Any, out: Any) -> None:
-    """Bring weights into the order in which a register tile reads them.
+@kernel()
+def pack_weights(
+    weights: Any, zero_points: Any, source: Any, panels: Any, is_plain: Any, out: Any, counter: Any
+) -> None:
+    """Bring weights into the order in which a register tile reads them, some after others as long as there are some.
 
     Parameters
     ----------
@@ -139,14 +141,16 @@ def pack_weights(weights: Any, zero_points: Any, source: Any, panels: Any, is_pl
         Whether `out` has the dtype of `weights` and every zero point is 0.
     out
         int8 or int16 [groups * panels, positions / taken, channels, taken], zeros, written; holds the differences.
+    counter
+        int64 [1]: the next task, shared among threads.
 
     """
     filters, channels = weights.shape[1], out.shape[2]
     positions = source.shape[0]
     # A panel is packed block by block, all lanes of one before the next: what they write shares cache lines.
     blocks = -(-positions // _BLOCK)
-    for index in numba.prange(out.shape[0] * blocks):
-        task = np.int64(index)  # unsigned in a parallel loop, and unsigned with signed makes float64
+    task = take_ticket(counter.ctypes.data)
+    while task < out.shape[0] * blocks:
         panel = task // blocks
         begin = (task - panel * blocks) * _BLOCK
         end = min(begin + _BLOCK, positions)
@@ -159,8 +163,11 @@ def pack_weights(weights: Any, zero_points: Any, source: Any, panels: Any, is_pl
             for lane in range(lanes):
                 number = first + lane
                 _pack_lane(weights[group, number], zero_points[group, number], source, begin, end, lane, out[panel])
+        task = take_ticket(counter.ctypes.data)
 
 
 def pack(weights: Any, zero_points: Any, source: Any, panels: int, out: Any) -> None:
-    """Call `pack_weights`, having looked whether weights can be packed as they are stored."""
-    pack_weights(weights, zero_points, source, panels, weights.dtype == out.dtype and not zero_points.any(), out)
+    """Call `pack_weights` on some threads, having looked whether weights can be packed as they are stored."""
+    is_plain = weights.dtype == out.dtype and not zero_points.any()
+    arguments = (weights, zero_points, source, panels, is_plain, out, np.zeros(1, np.int64))
+    run_on_threads(lambda _: pack_weights(*arguments) or 0)

@@ -100,17 +100,19 @@ def tabulate(kinds: NDArray[Any], work_cycles: Ints, path: Ints, table: Ints) ->
             table[i, FLAGS] |= TAKE_BIAS
         elif op["hold"] & TAKE_ACCUMULATOR:
             table[i, FLAGS] |= TAKE_RESULT
-        moved[0, 0], moved[0, 1] = op["input_bytes"], op["input_segments"]
-        moved[1, 0], moved[1, 1] = op["weight_bytes"], op["weight_segments"]
-        moved[2, 0], moved[2, 1] = op["bias_bytes"], op["bias_segments"]
-        if not transfer_cycles(moved, path, groups, parts):
-            return OVERFLOW
-        _tell(table, i, LOAD_LEAD, LOAD_BEHIND, path, parts)
-        moved[0, 0], moved[0, 1] = op["store_bytes"], op["store_segments"]
-        moved[1, 0] = moved[2, 0] = 0
-        if not transfer_cycles(moved, path, groups, parts):
-            return OVERFLOW
-        _tell(table, i, STORE_LEAD, STORE_BEHIND, path, parts)
+        # One after the other in a loop: all that a transfer needs is compiled into here once, and takes its time.
+        for stores in range(2):
+            if stores:
+                moved[0, 0], moved[0, 1] = op["store_bytes"], op["store_segments"]
+                moved[1, 0] = moved[2, 0] = 0
+            else:
+                moved[0, 0], moved[0, 1] = op["input_bytes"], op["input_segments"]
+                moved[1, 0], moved[1, 1] = op["weight_bytes"], op["weight_segments"]
+                moved[2, 0], moved[2, 1] = op["bias_bytes"], op["bias_segments"]
+            if not transfer_cycles(moved, path, groups, parts):
+                return OVERFLOW
+            lead, behind = (STORE_LEAD, STORE_BEHIND) if stores else (LOAD_LEAD, LOAD_BEHIND)
+            _tell(table, i, lead, behind, path, parts)
     return DONE
 
 

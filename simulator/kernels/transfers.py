@@ -5,6 +5,8 @@ Times are counted in parts of a cycle of which the bandwidth, a fraction, makes 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -95,18 +97,18 @@ def _is_shifted(ring: Ints, at: int, then: int, outstanding: int, shift: int) ->
     return True
 
 
-@kernel(inline=True)
-def _walk(groups: Ints, used: int, path: Ints, ring: Ints, issue: int, end: int) -> tuple[int, int]:
-    """Go through the requests one by one; return issue and end of the last.
+@kernel(allocates=False)
+def _walk(groups: Ints, used: int, path: Ints, ring: Ints, issue: Any) -> tuple[int, int]:
+    """Go through the requests one by one, on a bus that is free from 0 on; return issue and end of the last.
 
     What repeats is passed over: rounds of alike requests each of which is as the round before it, only later, and
     stretches between which the ends of all requests in flight, and the last issue, have moved by the same time.
 
-    issue: of the request before the first; end: of the data that are on the bus before it.
+    issue: of the request before the first.
     ring: int64 [2 * requests that may be in flight]: ends of the requests in flight, and those at an earlier stretch.
     """
     outstanding, one, latency = len(ring) // 2, path[NUMERATOR], path[LATENCY] * path[NUMERATOR]
-    burst_data, at = path[BURST] * path[DENOMINATOR], 0
+    burst_data, at, end = path[BURST] * path[DENOMINATOR], 0, 0
     ring[:] = NOT_BOUND
     for i in range(used):
         count, full, last_data = groups[i, _COUNT], groups[i, _FULL], groups[i, _LAST] * path[DENOMINATOR]
@@ -153,7 +155,7 @@ def _walk(groups: Ints, used: int, path: Ints, ring: Ints, issue: int, end: int)
     return issue, end
 
 
-@kernel(inline=True)
+@kernel()
 def transfer_cycles(moved: Ints, path: Ints, groups: Ints, parts: Ints) -> bool:
     """Fill in the cycles of one transfer; False where int64 does not hold them.
 
@@ -217,8 +219,8 @@ def transfer_cycles(moved: Ints, path: Ints, groups: Ints, parts: Ints) -> bool:
         return False
     else:
         ring = np.empty(2 * outstanding, np.int64)
-        issued, alone = _walk(groups, used, path, ring, -one, 0)
-        issued_behind, behind = _walk(groups, used, path, ring, NOT_BOUND, 0)
+        issued, alone = _walk(groups, used, path, ring, -one)
+        issued_behind, behind = _walk(groups, used, path, ring, np.int64(NOT_BOUND))
     parts[ALONE], parts[BEHIND] = -(-alone // one), -(-behind // one)
     parts[ISSUED] = min(-(-issued // one) + 1, parts[ALONE])
     parts[ISSUED_BEHIND] = NOT_BOUND
