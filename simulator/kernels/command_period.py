@@ -120,7 +120,7 @@ def signature(cycle: int, loops: Table, constants: Table, state: State, interval
     live = _live(loops, constants, state)
     if live.loop < oldest - WINDOW:
         return len(found) + 1
-    reach = 1
+    reach = constants[_LATENCIES[0]] + 1
     for latency in _LATENCIES:
         reach = max(reach, constants[latency] + 1)
     end = min(len(loops) - 1, oldest + WINDOW)
@@ -263,6 +263,12 @@ def _of_results(cycle: int, reach: int, start: int, live: Live, state: State, fo
 
 
 @kernel(inline=True, allocates=False)
+def _copy_row(row: Table, out: Table) -> None:
+    for index in range(len(row)):  # an assignment of arrays compiles for a second, for what it says where they differ
+        out[index] = row[index]
+
+
+@kernel(inline=True, allocates=False)
 def _move_times(times: Table, first: int, end: int, by: int, cycles: int) -> None:
     """Copy times [first, end) to where `by` is added to their indices, later by `cycles`."""
     for index in range(end - 1, first - 1, -1):
@@ -285,8 +291,9 @@ def jump(ahead_loops: int, cycles: int, begin: int, loops: Table, constants: Tab
     _move_loads(ahead_loops, cycles, by, state)
     _move_results(ahead_loops, cycles, by, live, state)
     _move_rings(cycles, begin, state)
-    state.sequencers[:, of.LOOP] += ahead_loops
-    state.sequencers[:, of.READY] += cycles
+    for sequencer in range(at.SEQUENCERS):
+        state.sequencers[sequencer, of.LOOP] += ahead_loops
+        state.sequencers[sequencer, of.READY] += cycles
     _move_scalars(ahead_loops, cycles, by, state.scalars)
 
 
@@ -300,7 +307,7 @@ def _move_loads(ahead_loops: int, cycles: int, by: Table, state: State) -> None:
     scalars, loads = state.scalars, _loads_of(by)
     for index in range(scalars[of.LOADS_ISSUED] - 1, scalars[of.LOADS_RETIRED] - 1, -1):
         load = state.loads[index + loads]
-        load[:] = state.loads[index]
+        _copy_row(state.loads[index], load)
         load[of.COMMAND] += by[at.FIRST_COMMAND + load[of.OF_SEQUENCER]]
         load[of.OF_LOOP] += ahead_loops
         load[of.ISSUED_AT] += cycles
@@ -316,7 +323,7 @@ def _move_results(ahead_loops: int, cycles: int, by: Table, live: Live, state: S
     # A host's preload has its row before it is counted.
     last = min(scalars[of.PAIRS_ISSUED], len(state.pairs) - 1 - pairs) if len(state.pairs) > 1 else -1
     for pair in range(last, live.pair - 1, -1):
-        state.pairs[pair + pairs] = state.pairs[pair]
+        _copy_row(state.pairs[pair], state.pairs[pair + pairs])
         if state.pairs[pair, of.PAIR_AFTER_STORED] > 0:
             state.pairs[pair + pairs, of.PAIR_AFTER_STORED] += stores
     _move_times(state.stored, live.store, scalars[of.STORES_ISSUED], stores, cycles)
@@ -328,7 +335,9 @@ def _move_results(ahead_loops: int, cycles: int, by: Table, live: Live, state: S
 def _move_rings(cycles: int, begin: int, state: State) -> None:
     for times in (state.entries, state.trackers, state.reads, state.writes, state.taken, state.passes):
         _move_times(times, 0, len(times), 0, cycles)
-    state.windows[:, :2] += cycles
+    for index in range(len(state.windows)):
+        state.windows[index, 0] += cycles
+        state.windows[index, 1] += cycles
     notes = state.adding.copy()
     for ahead in range(of.RESULT_RING):
         time = begin + ahead
