@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from simulator.accelerator.spec import Accelerator
     from workloads.network import Network
 
+COMPILING_TIME_S = 7
+"""About how long the kernels compile that tell a network's time, on the machines of docs/speed.md; and those that
+execute it too."""
+COMPILING_VALUES_S = 25
+
 
 @refusals
 def run(
@@ -353,7 +358,7 @@ def _simulate(
             memory = foresee(network, keep_tensors=options["keep_tensors"]).run_bytes >> 20
             seconds = seconds_estimate(network, accelerator, options["threads"])
             progress.note(f"values will take about {seconds:.1f} s and {memory:,} MiB more memory")
-    _note_compiling(progress, 10 if inputs is None else 40)
+    _note_compiling(progress, COMPILING_TIME_S if inputs is None else COMPILING_VALUES_S)
     progress.phase("lower", f"{network.name} for {accelerator.name}")
     return prepare(network, accelerator, **options).run(inputs, progress.update)
 
