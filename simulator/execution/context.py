@@ -40,6 +40,10 @@ class ExecutionContext:
     repeats: dict[int, Repeat] = field(default_factory=dict, compare=False, repr=False)
     """How layers ran, by identity, likewise: see `array_repeat`."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What is kept holds addresses of kernels and knows layers by identity, which are this process's own.
+        return {**vars(self), "weights": {}, "repeats": {}}
+
     @property
     def is_plain(self) -> bool:
         """Whether nothing is asked of a layer but its outputs and its ledger's bounds."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from inspect import signature
 
@@ -306,3 +309,17 @@ def test_values_without_inputs_weights_or_integers_are_refused():
     with pytest.raises(bittrue.BittrueError, match="quantize"):
         bittrue.simulate(floating, device(), [np.zeros((1, 65, 65, 3), np.float32)])
     assert bittrue.simulate(floating, device()).record.total_cycles > 0
+
+
+def test_a_prepared_network_that_ran_runs_in_another_process(network, image, tmp_path):
+    """What it keeps between runs is this process's own: addresses of kernels, and layers by identity."""
+    prepared = bittrue.prepare(network, device())
+    (here,) = prepared.run([image]).outputs.values()
+    (tmp_path / "prepared").write_bytes(pickle.dumps((prepared, image)))
+    program = (
+        "import pickle, sys; prepared, image = pickle.load(open(sys.argv[1], 'rb'));"
+        "(there,) = prepared.run([image]).outputs.values(); print(there.ravel().tolist())"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "prepared")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{here.ravel().tolist()}\n", done.stderr

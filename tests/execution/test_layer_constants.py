@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from simulator.execution.array_image import filled_image
 from simulator.execution.array_operands import Operands
 from simulator.execution.array_weights import Weights
+from simulator.execution.context import ExecutionContext
 from simulator.execution.fused import Fused
 from simulator.execution.layer_constants import layer_constants
 from simulator.graph.ops import Padding
@@ -45,6 +47,13 @@ def operands(geometry: ConvGeometry = GEOMETRY, x_zero: int = -9) -> Operands:
 def requantizer() -> Fused:
     nothing = np.zeros(4, np.int32)
     return Fused(requantize_panels.SINGLE, nothing, nothing, (-128, 127, 0), INT8)
+
+
+def test_what_is_kept_stays_in_its_process():
+    context = ExecutionContext(seed=5, weights={"key": operands().weights})
+    moved = pickle.loads(pickle.dumps(context))
+    assert (moved, moved.weights, moved.repeats) == (context, {}, {})
+    assert context.weights
 
 
 def test_constants_are_made_anew_for_another_bias_or_requantizer_and_do_not_pile_up():
