@@ -94,6 +94,7 @@ def _requantize_on_vectors(accumulators: NDArray[Any], fused: Fused, name: str) 
     clipped = np.zeros(-(-len(accumulators) // requantize_panels.ROWS), np.int64)
     plan = np.array(fused.plan(chosen), np.int64)
     raw = out.reshape(-1).view(np.uint8)
-    run: Any = requantize_panels.requantize_matrix
-    run(plan, np.ascontiguousarray(accumulators), *padded, raw, clipped)
+    requantize_panels.requantize_matrix(
+        plan, np.ascontiguousarray(accumulators), padded[0], padded[1], padded[2], raw, clipped
+    )
     return out, int(clipped.sum())
