@@ -80,6 +80,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding.")] = 0,
 ) -> None:
     """Evaluate a segmentation network on a data set: float, integer and other register widths in one table."""
+    from bittrue.compiling import VALUES_S, note_compiling
     from bittrue.evaluation.calibrate import integer_network
     from bittrue.evaluation.evaluate import Evaluation
     from bittrue.evaluation.plan import make_plan
@@ -93,6 +94,7 @@ def evaluate(
     mapping = text_pairs("--map", class_map or [])
     pixels = _pixels(pixel_mean, pixel_std)
     with RunProgress(stderr()) as progress:
+        note_compiling(progress, VALUES_S)
         progress.phase("load", network)
         loaded = _with_pixels(load_named_network(network, net or [], None), pixels)
         twin = None if float_network is None else _with_pixels(load_named_network(float_network, [], None), pixels)

@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from simulator.accelerator.spec import Accelerator
     from workloads.network import Network
 
-COMPILING_TIME_S = 7
-"""About how long the kernels compile that tell a network's time, on the machines of docs/speed.md; and those that
-execute it too."""
-COMPILING_VALUES_S = 25
-
 
 @refusals
 def run(
@@ -345,6 +340,7 @@ def _simulate(
     **options: Any,
 ) -> Run:
     from bittrue.api import prepare
+    from bittrue.compiling import TIME_S, VALUES_S, note_compiling
     from bittrue.foresight import LONG_MACS, available_bytes, foresee, refuse_what_cannot_fit, seconds_estimate
     from bittrue.inputs import prepare_input
 
@@ -358,19 +354,9 @@ def _simulate(
             memory = foresee(network, keep_tensors=options["keep_tensors"]).run_bytes >> 20
             seconds = seconds_estimate(network, accelerator, options["threads"])
             progress.note(f"values will take about {seconds:.1f} s and {memory:,} MiB more memory")
-    _note_compiling(progress, COMPILING_TIME_S if inputs is None else COMPILING_VALUES_S)
+    note_compiling(progress, TIME_S if inputs is None else VALUES_S)
     progress.phase("lower", f"{network.name} for {accelerator.name}")
     return prepare(network, accelerator, **options).run(inputs, progress.update)
-
-
-def _note_compiling(progress: RunProgress, about_s: int) -> None:
-    """Say why the first layers take long on a machine that has no compiled kernels yet."""
-    from simulator.kernels import _jit
-
-    if not _jit.KEEPS_KERNELS:
-        progress.note(f"compiling kernels for this run alone (about {about_s} s): {_jit.NOT_KEPT}")
-    elif _jit.is_cold(_jit.CACHE_DIRECTORY):
-        progress.note(f"compiling kernels (first run, about {about_s} s); `bittrue warmup` does it ahead")
 
 
 def _show(result: Run, folder: Path | None) -> None:

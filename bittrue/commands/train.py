@@ -72,6 +72,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of the folder.")] = False,
 ) -> None:
     """Train a segmentation network in integers, with the device's own arithmetic: loss, mIoU, checkpoints, curves."""
+    from bittrue.compiling import TRAINING_S, note_compiling
     from bittrue.progress import RunProgress
     from bittrue.training.plan import Request, make_plan
     from bittrue.training.run import TrainingRun
@@ -106,6 +107,7 @@ def train(
             progress.note(note)
         if run.step:
             progress.note(f"{run.step} of {plan.trainer.steps} steps were done before; going on after them")
+        note_compiling(progress, TRAINING_S)
         progress.phase("train", plan.trainer.step.graph.name)
         interrupted = False
         try:

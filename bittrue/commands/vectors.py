@@ -51,6 +51,7 @@ def vectors(
     seed: Annotated[int, typer.Option(min=0, help="Of stochastic rounding and seeded weights.")] = 0,
 ) -> None:
     """Write stimuli and expected results of a network or a layer: .npz, raw binaries or $readmemh, and a manifest."""
+    from bittrue.compiling import VALUES_S, note_compiling
     from bittrue.progress import RunProgress
     from bittrue.vectors import export_vectors
     from simulator.errors import InputError
@@ -63,6 +64,7 @@ def vectors(
     with RunProgress(stderr()) as progress:
         progress.phase("load", network)
         ready = _ready(network, net or [], device, (input_file, input_seed), seed, progress)
+        note_compiling(progress, VALUES_S)
         progress.phase("execute", ready.network.name)
         written = export_vectors(ready.network, device, ready.inputs, output, layer=layer, format=chosen, seed=seed)
     _show(written, output)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import bittrue
 from bittrue.cli import app
-from bittrue.commands.run import COMPILING_TIME_S, COMPILING_VALUES_S
+from bittrue.compiling import TIME_S, TRAINING_S, VALUES_S
 from bittrue.training.warmup import write_noise
 from simulator.kernels import _jit
 from workloads.datasets import open_dataset
@@ -40,9 +40,24 @@ def run(tmp_path):
 def test_a_run_on_a_cold_cache_says_what_it_waits_for(run, tmp_path, monkeypatch):
     invoke, x = run
     monkeypatch.setattr(_jit, "CACHE_DIRECTORY", tmp_path / "kernels-none")
-    assert f"{NOTE}, about {COMPILING_VALUES_S} s)" in invoke("-i", x).stderr
+    assert f"{NOTE}, about {VALUES_S} s)" in invoke("-i", x).stderr
     monkeypatch.setattr(_jit, "CACHE_DIRECTORY", tmp_path / "none-either")
-    assert f"{NOTE}, about {COMPILING_TIME_S} s)" in invoke("--timing-only").stderr  # which compiles the machine alone
+    assert f"{NOTE}, about {TIME_S} s)" in invoke("--timing-only").stderr  # which compiles the machine alone
+
+
+def test_so_does_what_else_executes_or_trains(run, tmp_path, monkeypatch):
+    _, x = run
+    write_noise(tmp_path / "noise")
+    monkeypatch.chdir(tmp_path)
+    train = "train unet -d folder:noise --width 0.125 --size 32x32 --steps 1 --batch 2 -o trained"
+    evaluate = "eval trained -a edge_32x32 -d folder:noise --limit 1 -o evaluated"
+    vectors = f"vectors gemm.npz -a edge_32x32 -i {x.name} -o written"
+    for command, about_s in (train, TRAINING_S), (evaluate, VALUES_S), (vectors, VALUES_S):
+        # A kernel that is decorated only now would make it warm.
+        monkeypatch.setattr(_jit, "CACHE_DIRECTORY", tmp_path / f"none-for-{command[:4]}")
+        done = CliRunner().invoke(app, command.split())
+        assert done.exit_code == 0, done.stderr
+        assert f"{NOTE}, about {about_s} s)" in done.stderr
 
 
 def test_a_run_on_a_warm_cache_does_not(run, tmp_path, monkeypatch):
@@ -59,7 +74,7 @@ def test_where_no_kernel_can_be_kept_a_run_says_so_and_goes_on(run, monkeypatch)
     monkeypatch.setattr(_jit, "KEEPS_KERNELS", False)
     done = invoke("--timing-only")
     assert done.exit_code == 0
-    assert f"compiling kernels for this run alone (about {COMPILING_TIME_S} s): " in done.stderr
+    assert f"compiling kernels for this run alone (about {TIME_S} s): " in done.stderr
     assert "cannot be written; NUMBA_CACHE_DIR=FOLDER names another place" in done.stderr
     warmed = CliRunner().invoke(app, ["warmup"])
     assert warmed.exit_code == 2
