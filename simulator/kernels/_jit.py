@@ -1,4 +1,4 @@
-"""The one decorator of every kernel, and a compile cache that cannot go stale.
+"""What every kernel is compiled by, and a compile cache that cannot go stale.
 
 Numba's own cache does not notice when an imported callee changes, so the cache directory is keyed by a hash of all
 kernel sources and of what compiles them: another source, another directory. (The CPU is part of Numba's own key.)

@@ -1,7 +1,7 @@
 """Kernels that others call by their address, so that one caller, compiled once, serves every instruction set.
 
 A loop around a tile takes seconds to compile, the tile a tenth of one: a network that needs five tiles would wait for
-five loops. A call costs some ten cycles, a tile takes hundreds.
+five loops. What the call costs does not show (docs/speed.md).
 """
 
 from __future__ import annotations

@@ -168,7 +168,9 @@ def convolve(
     out_room: Any,
     found: Any,
 ) -> Any:
-    """Convolve the image in a room into another, one task after another as long as there are some; by some threads.
+    """Convolve the image in a room into another, by each of some threads; return how many outputs this one clipped.
+
+    One task after another is done, as long as there are some.
 
     Parameters
     ----------
@@ -193,8 +195,6 @@ def convolve(
         uint8 [pixels, filters of all groups, as int32 (RAW) or bytes; and a line, at least], flat, written.
     found
         int64 [2], zeros before, shared among threads: TASKS and BEGIN.
-
-    Returns how many outputs of this thread were clipped.
 
     """
     found[BEGIN] = first_line(out_room)  # by every thread alike
